@@ -1,0 +1,182 @@
+"""Event streams: bytes in, events out (WHATWG HTML, section 9.2 "Server-sent events").
+
+Pure and incremental: no network, no clock. The same bytes give the same events however they are cut into chunks,
+and an event is handed out with the very byte that ends it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+MAX_LINE_BYTES = 16 * MIB  # results may carry a picture as base64: generous, but an end
+MAX_EVENT_BYTES = 16 * MIB
+MAX_STREAM_BYTES = 64 * MIB  # also ends a stream that is nothing but comments or id lines
+MAX_RETRY_MS = 60_000  # "retry: 99999999999" would park a client for three years
+
+_BOM = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_DIGITS = re.compile(rb"[0-9]+")
+
+
+@dataclass(frozen=True)
+class SseEvent:
+    """One dispatched event. `event` is "message" when the stream names no type; `data` lines are joined by newlines."""
+
+    event: str
+    data: str
+    last_event_id: str
+
+
+class SseLimitError(Exception):
+    """A cap was passed; the parser is dead from here on.
+
+    `limit` is "line", "event" or "stream". `events` holds what was complete before the cap: the id of a paid task
+    may be among it, so a caller reads it before giving up.
+    """
+
+    def __init__(self, limit: str, maximum: int, events: list[SseEvent]) -> None:
+        super().__init__(f"event stream over its limit: a {limit} of more than {maximum} bytes")
+        self.limit = limit
+        self.maximum = maximum
+        self.events = events
+
+
+def is_event_stream(content_type: str | None) -> bool:
+    """True for the media type text/event-stream; parameters are ignored (a stream is UTF-8 whatever charset says)."""
+    return (content_type or "").split(";", 1)[0].strip().lower() == "text/event-stream"
+
+
+class SseParser:
+    """Incremental parser; feed it chunks of any size.
+
+    Attributes for the caller:
+      last_event_id   what a reconnect would send: the id buffer at the last blank line, so never of a half event
+      retry_ms        the last valid `retry:`, clamped to MAX_RETRY_MS, or None; advice only
+      comments        how many comment lines came: heartbeats, which are no news
+      last_comment    the text of the newest comment, "" before the first
+      bytes_fed       how many bytes of the stream were looked at
+    """
+
+    def __init__(
+        self,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        max_stream_bytes: int = MAX_STREAM_BYTES,
+    ) -> None:
+        self.max_line_bytes = max_line_bytes
+        self.max_event_bytes = max_event_bytes
+        self.max_stream_bytes = max_stream_bytes
+        self.last_event_id = ""
+        self.retry_ms: int | None = None
+        self.comments = 0
+        self.last_comment = ""
+        self.bytes_fed = 0
+        self._line = bytearray()  # the unfinished line
+        self._data = bytearray()  # data lines of the unfinished event, each with its newline
+        self._event_type = b""
+        self._id_buffer = ""
+        self._first_line = True
+        self._skip_lf = False  # the last byte was a CR that already ended its line
+        self._failure: SseLimitError | None = None
+        self._closed = False
+
+    def feed(self, chunk: bytes) -> list[SseEvent]:
+        """The events that this chunk completes.
+
+        Raises SseLimitError at a cap (and again at every later call), ValueError after close().
+        """
+        if self._closed:
+            raise ValueError("feed() after close()")
+        events: list[SseEvent] = []
+        if self._failure is not None:
+            raise SseLimitError(self._failure.limit, self._failure.maximum, events)
+        room = self.max_stream_bytes - self.bytes_fed
+        within = chunk if len(chunk) <= room else chunk[:room]
+        self.bytes_fed += len(within)
+        self._take(within, events)
+        if len(chunk) > room:
+            raise self._limit("stream", self.max_stream_bytes, events)
+        return events
+
+    def close(self) -> bool:
+        """End of the stream. An event without its blank line is dropped: half a terminal event is no success.
+
+        Returns whether anything was dropped (a hint that the connection was cut).
+        """
+        dropped = bool(self._line or self._data)
+        self._closed = True
+        self._line.clear()
+        self._data.clear()
+        self._event_type = b""
+        return dropped
+
+    def _take(self, chunk: bytes, events: list[SseEvent]) -> None:
+        if not chunk:
+            return
+        start = 1 if self._skip_lf and chunk.startswith(b"\n") else 0
+        # A CR ends its line at once: waiting to see whether a LF follows would hang on the last event of a CR stream.
+        self._skip_lf = False
+        for match in _LINE_END.finditer(chunk, start):
+            self._extend_line(chunk[start : match.start()], events)
+            start = match.end()
+            line = bytes(self._line)
+            self._line.clear()
+            self._take_line(line, events)
+        self._skip_lf = start == len(chunk) and chunk.endswith(b"\r")
+        self._extend_line(chunk[start:], events)
+
+    def _extend_line(self, part: bytes, events: list[SseEvent]) -> None:
+        if len(self._line) + len(part) > self.max_line_bytes:
+            raise self._limit("line", self.max_line_bytes, events)
+        self._line += part
+
+    def _take_line(self, line: bytes, events: list[SseEvent]) -> None:
+        if self._first_line:
+            self._first_line = False
+            if line.startswith(_BOM):  # one BOM, at the very start; a second one is part of a field name
+                line = line[len(_BOM) :]
+        if not line:
+            self._dispatch(events)
+            return
+        name, _, value = line.partition(b":")
+        if value.startswith(b" "):
+            value = value[1:]
+        if not name:
+            if line.startswith(b":"):
+                self.comments += 1
+                self.last_comment = _text(line[1:])
+        elif name == b"data":
+            if len(self._data) + len(value) > self.max_event_bytes:
+                raise self._limit("event", self.max_event_bytes, events)
+            self._data += value
+            self._data += b"\n"
+        elif name == b"event":
+            self._event_type = value
+        elif name == b"id":
+            if b"\0" not in value:
+                self._id_buffer = _text(value)
+        elif name == b"retry" and _DIGITS.fullmatch(value):
+            digits = value.lstrip(b"0") or b"0"
+            # by length first: int() refuses more than 4300 digits
+            self.retry_ms = MAX_RETRY_MS if len(digits) > 9 else min(int(digits), MAX_RETRY_MS)
+
+    def _dispatch(self, events: list[SseEvent]) -> None:
+        self.last_event_id = self._id_buffer
+        if self._data:  # a block of only id, event or retry lines is no event
+            name = _text(self._event_type) or "message"
+            events.append(SseEvent(name, _text(bytes(self._data[:-1])), self._id_buffer))
+            self._data.clear()
+        self._event_type = b""
+
+    def _limit(self, limit: str, maximum: int, events: list[SseEvent]) -> SseLimitError:
+        self._failure = SseLimitError(limit, maximum, events)
+        self._line.clear()
+        self._data.clear()
+        return self._failure
+
+
+def _text(raw: bytes) -> str:
+    # Line by line equals the whole stream at once: no byte of a line end can be part of a longer UTF-8 sequence.
+    return raw.decode("utf-8", errors="replace")
