@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from sys import intern
 from typing import Any
 
 # A document of a few hundred bytes can name 10**9 nodes through aliases ("billion laughs", 81 aliases), so a limit on
@@ -200,7 +201,7 @@ class _Builder:
                     value = str(value)
                 if on_duplicate is not None and value in current:
                     on_duplicate(str(value), event.start_mark.line + 1)
-                key = value
+                key = intern(value) if value.__class__ is str else value
             elif key is _MERGE:
                 merges.setdefault(id(current), []).append(value)
                 key = _NO_KEY
