@@ -1,0 +1,243 @@
+"""Run folders: one per paid request or adopted task, found again by run id, identity, task id or age."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+from videotasks import files
+from videotasks.identity import PREFIX_LENGTH, new_run_id, valid_run_id
+from videotasks.journal import RunState, fold
+from videotasks.locks import FileLock
+from videotasks.models import configuration_error
+
+_GENERATED = re.compile(r"^\d{8}-\d{6}-[A-Za-z0-9-]+-[0-9a-f]{%d}(-\d+)?$" % PREFIX_LENGTH)
+SCHEMA_VERSION = 1
+
+
+def iso(epoch: float) -> str:
+    """UTC time as `2026-11-21T09:30:00.123Z`."""
+    return datetime.fromtimestamp(epoch, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def epoch_of(text: Any) -> float | None:
+    """Epoch seconds of one of our ISO times, or None."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
+class Run:
+    """One run folder. The journal is read afresh where it matters: other processes may write to it."""
+
+    def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.request = request
+
+    @property
+    def run_id(self) -> str:
+        return self.folder.name
+
+    @property
+    def journal_file(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    @property
+    def outputs(self) -> Path:
+        return self.folder / "outputs"
+
+    @property
+    def result_file(self) -> Path:
+        return self.outputs / "result.json"
+
+    def state(self) -> RunState:
+        return fold(files.read_lines(self.journal_file))
+
+    def record(self, event: str, at: float, **fields: Any) -> None:
+        """Append one event, fsynced. Raises OSError when the disk refuses: the caller decides what that means."""
+        entry = {"at": iso(at), "event": event}
+        entry.update({key: value for key, value in fields.items() if value is not None})
+        files.append_line(self.journal_file, entry)
+
+    @property
+    def mode(self) -> str:
+        return str(self.request.get("mode"))
+
+    @property
+    def origin(self) -> str:
+        return str(self.request.get("origin"))
+
+    @property
+    def provider(self) -> str:
+        return str(self.request.get("provider"))
+
+    @property
+    def prompt(self) -> str:
+        return str(self.request.get("prompt") or "")
+
+    @property
+    def created_at(self) -> float:
+        return epoch_of(self.request.get("created_at")) or 0.0
+
+    def download_lock(self) -> FileLock:
+        return FileLock(self.folder / "download.lock")
+
+    def prepare(self) -> None:
+        """The outputs folder, ours and real. Raises TaskError when someone put a link there."""
+        files.refuse_link(self.folder)
+        files.make_private_dir(self.outputs)
+
+
+class RunStore:
+    """All run folders under one artifacts root, seen from one mode and origin at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def prepare(self) -> None:
+        """Make the root (0700) with a .gitignore, or say why not: asked before anything is sent."""
+        try:
+            if self.root.is_symlink():
+                files.refuse_link(self.root)
+            files.make_private_dir(self.root)
+            ignore = self.root / ".gitignore"
+            if not ignore.exists() and not ignore.is_symlink():
+                files.write_atomic(ignore, b"*\n")
+            files.make_private_dir(self.root / "locks")
+        except OSError as error:
+            raise files.disk_error(error, f"cannot write to {self.root}") from None
+
+    def identity_lock(self, identity_hex: str) -> FileLock:
+        return FileLock(self.root / "locks" / f"{identity_hex[:32]}.lock")
+
+    # -- making ---------------------------------------------------------------------------------------------
+
+    def create(self, request: Mapping[str, Any], *, now: float, run_id: str | None = None) -> Run:
+        """A new run folder with its request on disk, fsynced. Raises TaskError for a bad or taken run id."""
+        identity_hex = str(request.get("identity") or "0" * 64)
+        if run_id is not None:
+            self._check_new(run_id)
+            folder = self.root / run_id
+        else:
+            stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%d-%H%M%S")
+            base = new_run_id(stamp, str(request.get("provider")), identity_hex)
+            folder = self.root / base
+            count = 1
+            while folder.exists() or folder.is_symlink():
+                count += 1
+                folder = self.root / f"{base}-{count}"
+        try:
+            os.mkdir(folder, 0o700)
+            os.mkdir(folder / "inputs", 0o700)
+            os.mkdir(folder / "outputs", 0o700)
+            record = {"schema_version": SCHEMA_VERSION, "run_id": folder.name, "created_at": iso(now), **request}
+            write_json(folder / "inputs" / "request.json", record)
+            files.sync_dir(folder)
+            files.sync_dir(self.root)
+        except FileExistsError:
+            raise configuration_error(f"the run id {folder.name} is taken", expected="a new run id") from None
+        except OSError as error:
+            raise files.disk_error(error, f"cannot write the run folder {folder}") from None
+        return Run(folder, record)
+
+    def _check_new(self, run_id: str) -> None:
+        require_run_id(run_id)
+        folder = self.root / run_id
+        if folder.exists() or folder.is_symlink():
+            raise configuration_error(
+                f"the run id {run_id} is taken by another request",
+                expected="a new run id, or the very same command as before",
+                hint="leave --run-id out, or choose another",
+            )
+
+    # -- finding --------------------------------------------------------------------------------------------
+
+    def open(self, run_id: str) -> Run:
+        """The run of that id. Raises TaskError (exit 1) when there is none."""
+        require_run_id(run_id)
+        run = self._load(self.root / run_id)
+        if run is None:
+            raise configuration_error(
+                f"there is no run {run_id} under {self.root}",
+                expected="a run id that --list shows",
+                hint="look at `task_status.py --list`, or name the folder with --artifacts-dir",
+            )
+        return run
+
+    def _load(self, folder: Path) -> Run | None:
+        if folder.is_symlink() or not folder.is_dir():
+            return None
+        request = files.read_json(folder / "inputs" / "request.json")
+        if not isinstance(request, dict):
+            return None
+        return Run(folder, request)
+
+    def names(self) -> list[str]:
+        try:
+            return sorted(
+                (e.name for e in os.scandir(self.root) if e.is_dir(follow_symlinks=False) and valid_run_id(e.name)),
+                reverse=True,
+            )
+        except OSError:
+            return []
+
+    def runs(self) -> Iterator[Run]:
+        """Every readable run, generated ids newest first."""
+        for name in self.names():
+            if name == "locks":
+                continue
+            run = self._load(self.root / name)
+            if run is not None:
+                yield run
+
+    def by_identity(self, identity_hex: str) -> list[Run]:
+        """Runs of one identity, newest first. A generated run id carries its start, so few files are read."""
+        found = []
+        short = identity_hex[:PREFIX_LENGTH]
+        for name in self.names():
+            if _GENERATED.match(name) and short not in name:
+                continue
+            run = self._load(self.root / name)
+            if run is not None and run.request.get("identity") == identity_hex:
+                found.append(run)
+        return sorted(found, key=lambda run: run.created_at, reverse=True)
+
+    def by_task(self, task_id: str, *, mode: str, origin: str) -> Run | None:
+        """The run that owns a task. The journal is searched as bytes first: most runs have another id."""
+        needle = task_id.encode("utf-8", "surrogatepass")
+        for run in self.runs():
+            if run.mode != mode or run.origin != origin:
+                continue
+            try:
+                data = run.journal_file.read_bytes()
+            except OSError:
+                continue
+            if needle in data or not needle.isascii() or b"\\" in data:
+                if run.state().task_id == task_id:
+                    return run
+        return None
+
+    def by_task_anywhere(self, task_id: str, *, mode: str) -> list[Run]:
+        """Runs of any origin that own a task of that id, for a look-up that names no provider."""
+        return [run for run in self.runs() if run.mode == mode and run.state().task_id == task_id]
+
+
+def require_run_id(run_id: str) -> None:
+    if not valid_run_id(run_id):
+        raise configuration_error(
+            "that is no run id",
+            expected="1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit",
+        )
+
+
+def write_json(path: Path, value: Any) -> None:
+    import json
+
+    text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    files.write_atomic(path, text.encode("utf-8", "backslashreplace") + b"\n")
