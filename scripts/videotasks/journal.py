@@ -32,7 +32,7 @@ class RunState:
     server_date: float | None = None
     outcome: str | None = None  # succeeded, failed, cancelled, expired, no_result
     error: dict[str, Any] | None = None
-    video_url: str | None = None
+    outputs: list[dict[str, Any]] = field(default_factory=list)
     expires_at: float | None = None
     usage: Mapping[str, Any] | None = None
     cost: float | None = None
@@ -41,6 +41,9 @@ class RunState:
     reported: bool = False
     posts: int = 0
     closed_by_user: bool = False
+
+    def url_of(self, kind: str) -> str | None:
+        return next((o["url"] for o in self.outputs if o.get("kind") == kind and isinstance(o.get("url"), str)), None)
 
     @property
     def ended(self) -> bool:
@@ -129,9 +132,10 @@ def _observed(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
         value = _number(entry.get(name))
         if value is not None:
             setattr(state, name, value)
-    for name in ("video_url", "cost_unit"):
-        if isinstance(entry.get(name), str):
-            setattr(state, name, entry[name])
+    if isinstance(entry.get("cost_unit"), str):
+        state.cost_unit = entry["cost_unit"]
+    if isinstance(entry.get("outputs"), list):
+        state.outputs = [output for output in entry["outputs"] if isinstance(output, dict)]
     if isinstance(entry.get("usage"), dict):
         state.usage = entry["usage"]
     if isinstance(entry.get("follow"), dict):

@@ -1,0 +1,109 @@
+"""What every entry script starts with. Parses on Python 3.8, so that an old one gets an answer, not a traceback."""
+
+import json
+import os
+import sys
+
+RUNTIME_PACKAGES = ("requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "referencing")
+PIP_LINE = 'python3 -m pip install "requests>=2.32" "urllib3>=2.6" "jsonschema>=4.20" "pyyaml>=6.0.1" "jmespath>=1.0.1" "rich>=13"'
+
+
+def run(main, argv=None):
+    """Call `main(argv)` and return its exit code; every failure is one JSON line on stdout, never a traceback."""
+    if sys.version_info < (3, 10):
+        return fail(
+            "configuration",
+            "Python %d.%d is too old" % sys.version_info[:2],
+            expected="Python 3.10 or newer",
+            hint="run the script with `uv run`, or with a newer python3",
+        )
+    _keep_bytecode_out_of_the_skill()
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return int(main(argv) or 0)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 1)
+    except KeyboardInterrupt:
+        return fail("interrupted", "interrupted before anything was sent", exit_code=130)
+    except BrokenPipeError:
+        _silence_stdout()
+        return 1
+    except ImportError as error:
+        name = (error.name or "").split(".")[0]
+        if name in RUNTIME_PACKAGES:
+            return fail(
+                "configuration",
+                "the Python package %s is missing" % name,
+                expected="the packages of requirements in this script's header",
+                hint="run the script with `uv run`, or once: " + PIP_LINE,
+            )
+        return _unexpected(error)
+    except Exception as error:
+        return _known_or_unexpected(error)
+
+
+def _known_or_unexpected(error):
+    from videotasks.models import TaskError
+
+    if isinstance(error, TaskError):
+        from videotasks.reporting import Reporter
+
+        return Reporter().error(error)
+    return _unexpected(error)
+
+
+def _unexpected(error):
+    """A fault of ours: its kind and place, without values, which might be secrets."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        place = "%s:%d" % (os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
+        trace = trace.tb_next
+    return fail(
+        "unknown",
+        "internal error: %s at %s" % (type(error).__name__, place),
+        expected="this should not happen; nothing on disk is lost",
+        hint="look at the run with task_status.py --latest before anything is created again",
+        exit_code=25,
+    )
+
+
+def fail(category, message, expected=None, hint=None, exit_code=1):
+    """The one final line of a command that could not even begin."""
+    line = {
+        "event": "error",
+        "final": True,
+        "ok": False,
+        "exit_code": exit_code,
+        "error": {"category": category, "message": message, "expected": expected, "hint": hint},
+        "next": None,
+        "next_argv": None,
+    }
+    try:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _silence_stdout()
+    return exit_code
+
+
+def _silence_stdout():
+    """After a broken pipe: keep the interpreter's last flush from printing a traceback."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+def _keep_bytecode_out_of_the_skill():
+    """Nothing is written into an installed skill: its bytecode goes to the user's cache, or nowhere."""
+    if sys.flags.dont_write_bytecode or os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        return
+    if sys.pycache_prefix is None:
+        from videotasks.cachedir import cache_dir
+
+        folder = cache_dir("bytecode")
+        if folder is None:
+            return
+        sys.pycache_prefix = str(folder)
+    sys.dont_write_bytecode = False

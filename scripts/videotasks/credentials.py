@@ -1,0 +1,93 @@
+"""The only reader of keys. Keys come from the environment, go into one header, and are known here for redaction."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Mapping
+
+from videotasks.models import Category, TaskError
+
+if TYPE_CHECKING:
+    from videotasks.profiles import Profile
+
+_known: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key and the variable it came from. It has no repr of its value."""
+
+    variable: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Key({self.variable})"
+
+    __str__ = __repr__
+
+
+def known_secrets() -> frozenset[str]:
+    """Every key value read by this process: whatever is printed or stored is redacted by them."""
+    return frozenset(_known)
+
+
+def find_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key | None:
+    """The first variable of the profile that is set and usable; None when none is.
+
+    Raises TaskError (auth) for a value that cannot be a header: a line break in it would be header injection.
+    """
+    environ = os.environ if environ is None else environ
+    for variable in profile.auth.env:
+        needed = profile.auth.env_requires.get(variable)
+        if needed and not environ.get(needed):
+            continue
+        value = environ.get(variable, "").strip()
+        if not value:
+            continue
+        _known.add(value)
+        if any(ord(c) < 32 or ord(c) == 127 for c in value):
+            raise _bad_key(variable, "has a control character or line break inside")
+        try:
+            value.encode("latin-1")
+        except UnicodeEncodeError:
+            raise _bad_key(variable, "has characters that no API key has") from None
+        return Key(variable, value)
+    return None
+
+
+def require_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key:
+    """The key, or one error that says which variable to set and where to get a key."""
+    key = find_key(profile, environ)
+    if key is not None:
+        return key
+    names = " or ".join(profile.auth.env)
+    raise TaskError(
+        Category.CONFIGURATION,
+        f"no API key for {profile.title}: {names} is not set",
+        expected=f"the key in the environment variable {profile.auth.env[0]}",
+        hint=f"get a key at {profile.auth.key_url}" if profile.auth.key_url else None,
+        code="missing_api_key",
+        details={"provider": profile.name, "env_var": profile.auth.env[0]},
+    )
+
+
+def authorisation(profile: Profile, key: Key) -> dict[str, str]:
+    """The one header that carries the key."""
+    return {profile.auth.header: profile.auth.prefix + key.secret}
+
+
+def remember(secret: str) -> None:
+    """A secret that came another way (a sandbox key is none, but is treated as one)."""
+    if secret:
+        _known.add(secret)
+
+
+def _bad_key(variable: str, what: str) -> TaskError:
+    return TaskError(
+        Category.CONFIGURATION,
+        f"the key in {variable} {what}",
+        expected="the key exactly as the provider shows it, on one line",
+        hint=f"set {variable} again",
+        code="invalid_api_key",
+    )

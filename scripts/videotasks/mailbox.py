@@ -1,0 +1,184 @@
+"""Blocking calls in worker threads, their outcomes and the user's interrupts in one queue.
+
+The main thread only ever waits on the mailbox: so a hung request, a mute stream or a trickling header can never hold
+it past a deadline, and a signal is noticed at once. SimpleQueue.put is re-entrant, so a signal handler may use it.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Callable, Iterator
+
+
+@dataclass(frozen=True)
+class Message:
+    """`kind` is result, error, event or interrupt; `source` is whatever the sender was started with."""
+
+    kind: str
+    source: Any = None
+    value: Any = None
+
+
+SLICE_S = 0.2
+
+
+class Interrupted(Exception):
+    """The user or the system asked the command to stop; `signum` says how."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"signal {signum}")
+        self.signum = signum
+
+
+class CallTimedOut(Exception):
+    """A call did not come back in time; its thread is left to end by itself."""
+
+
+class Mailbox:
+    """What the main thread waits on. `monotonic` is injected in tests."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.monotonic = monotonic
+        self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self.interrupts: list[int] = []
+        self._kept: list[Message] = []
+
+    def put(self, message: Message) -> None:
+        self._queue.put(message)
+
+    def get(self, timeout: float | None) -> Message | None:
+        """The next message, or None after `timeout` seconds. Interrupts come as messages of their own kind."""
+        if self._kept:
+            return self._kept.pop(0)
+        return self._from_queue(timeout)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises Interrupted at once when a signal comes. Other messages are kept for later."""
+        end = self.monotonic() + seconds
+        while True:
+            left = end - self.monotonic()
+            if left <= 0:
+                return
+            message = self._from_queue(left)
+            if message is None:
+                return
+            if message.kind == "interrupt":
+                raise Interrupted(message.value)
+            self._kept.append(message)
+
+    def _from_queue(self, timeout: float | None) -> Message | None:
+        """One message, or None after `timeout`. Waits in slices where a wait holds signals back (Windows)."""
+        end = None if timeout is None else self.monotonic() + max(timeout, 0.0)
+        while True:
+            left = None if end is None else max(end - self.monotonic(), 0.0)
+            slice_s = left if os.name != "nt" else min(left if left is not None else SLICE_S, SLICE_S)
+            try:
+                return self._queue.get(timeout=slice_s)
+            except queue.Empty:
+                if end is not None and self.monotonic() >= end:
+                    return None
+
+    def start(self, source: Any, work: Callable[[], Any]) -> None:
+        """Run `work` in a daemon thread; its result or exception arrives as a message from `source`."""
+
+        def body() -> None:
+            try:
+                value = work()
+            except BaseException as error:  # noqa: BLE001 - carried to the main thread, which decides
+                self.put(Message("error", source, error))
+            else:
+                self.put(Message("result", source, value))
+
+        threading.Thread(target=body, daemon=True).start()
+
+    def call(
+        self,
+        work: Callable[[], Any],
+        *,
+        timeout: float | None = None,
+        on_interrupt: Callable[[int], float | None] | None = None,
+        on_event: Callable[[Any], None] | None = None,
+        token: object | None = None,
+    ) -> Any:
+        """Run `work` and wait for it. Raises what it raised, CallTimedOut, or Interrupted.
+
+        `on_interrupt(signum)` may grant the call more seconds (it is then waited for), or return None to give up.
+        `on_event` takes messages of kind `event` that the work posts with `token` as their source.
+        """
+        token = token if token is not None else object()
+        deadline = None if timeout is None else self.monotonic() + timeout
+        self.start(token, work)
+        pending_signal: int | None = None
+        while True:
+            left = None if deadline is None else deadline - self.monotonic()
+            message = None if left is not None and left <= 0 else self._from_queue(left)
+            if message is None:
+                if pending_signal is not None:
+                    raise Interrupted(pending_signal)
+                raise CallTimedOut
+            if message.kind == "interrupt":
+                granted = on_interrupt(message.value) if on_interrupt and pending_signal is None else None
+                if granted is None:
+                    raise Interrupted(message.value)
+                pending_signal = message.value
+                limit = self.monotonic() + granted
+                deadline = limit if deadline is None else min(deadline, limit)
+            elif message.source is token:
+                if message.kind == "event":
+                    if on_event:
+                        on_event(message.value)
+                elif message.kind == "error":
+                    raise message.value
+                else:
+                    if pending_signal is not None:
+                        self._kept.insert(0, Message("interrupt", None, pending_signal))
+                    return message.value
+            else:
+                self._kept.append(message)
+
+    def take_interrupt(self) -> int | None:
+        """An interrupt that came during a granted call, if any."""
+        for index, message in enumerate(self._kept):
+            if message.kind == "interrupt":
+                del self._kept[index]
+                return int(message.value)
+        return None
+
+
+SIGNAL_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+
+
+@contextmanager
+def signals_to(mailbox: Mailbox) -> Iterator[None]:
+    """Signals become messages while the block runs. Systems that lack one (Windows: SIGHUP) simply lack it."""
+
+    def handler(signum: int, _frame: object) -> None:
+        mailbox.interrupts.append(signum)
+        mailbox.put(Message("interrupt", None, signum))
+
+    installed: list[tuple[int, Any]] = []
+    for name in SIGNAL_NAMES:
+        number = getattr(signal, name, None)
+        if number is None:
+            continue
+        try:
+            # nohup and job runners ignore SIGHUP on purpose: stay ignored.
+            if signal.getsignal(number) == signal.SIG_IGN and name == "SIGHUP":
+                continue
+            installed.append((number, signal.signal(number, handler)))
+        except (ValueError, OSError):
+            continue
+    try:
+        yield
+    finally:
+        for number, previous in installed:
+            try:
+                signal.signal(number, previous)
+            except (ValueError, OSError, TypeError):
+                pass

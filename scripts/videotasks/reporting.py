@@ -1,0 +1,225 @@
+"""What a command says: one JSON object a line on stdout for machines, short text on stderr for people.
+
+Every command ends with exactly one line that has `final: true, ok, exit_code, next, next_argv` (design section 4).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import IO, Any, Callable, Mapping, Sequence
+
+from videotasks import credentials
+from videotasks.models import ApiError, Category, TaskError
+from videotasks.nextstep import quoted
+from videotasks.text import inert, one_line, redact
+
+SERVER_TEXT_LIMIT = 500  # in an event; the whole is in result.json
+LINE_LIMIT = 7_500
+VERBOSE_ONLY = frozenset(
+    {
+        "sse_open",
+        "sse_event",
+        "sse_stream_ended",
+        "sse_http_error",
+        "sse_timeout",
+        "sse_connect_error",
+        "poll",
+        "poll_error",
+        "fallback_polling_start",
+        "fallback_polling_end",
+        "upload",
+        "download_progress",
+    }
+)
+
+
+class Reporter:
+    """Prints events. `verbose` restores the full stream; without it only what changes is printed."""
+
+    def __init__(
+        self,
+        *,
+        verbose: bool = False,
+        sandbox: bool = False,
+        stdout: IO[bytes] | None = None,
+        stderr: IO[str] | None = None,
+        on_closed: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        self.verbose = verbose
+        self.sandbox = sandbox
+        self._stdout = stdout
+        self._stderr = stderr
+        self._on_closed = on_closed
+        self.finished = False
+        self.closed = False
+        self._live: Any = None
+
+    # -- machines ---------------------------------------------------------------------------------------------
+
+    def event(self, name: str, **fields: Any) -> None:
+        """One line. Fields that are None are left out; server text must come as `server_message`."""
+        if name in VERBOSE_ONLY and not self.verbose:
+            return
+        line = {"event": name, **{k: v for k, v in fields.items() if v is not None}}
+        self._write(line)
+
+    def final(
+        self,
+        name: str,
+        exit_code: int,
+        *,
+        next_argv: Sequence[str] | None = None,
+        hint: str | None = None,
+        **fields: Any,
+    ) -> int:
+        """The last line; returns the exit code. `ok` is true exactly when that is 0."""
+        if self.finished:
+            return exit_code
+        self.finished = True
+        self.live_end()
+        line: dict[str, Any] = {"event": name, "final": True, "ok": exit_code == 0, "exit_code": int(exit_code)}
+        if self.sandbox:
+            line["sandbox"] = True
+        line.update(fields)
+        line["next"] = quoted(next_argv) if next_argv else None
+        line["next_argv"] = list(next_argv) if next_argv else None
+        if hint:
+            line["hint"] = hint
+        self._write(line)
+        return int(exit_code)
+
+    def error(self, error: TaskError, *, next_argv: Sequence[str] | None = None, **fields: Any) -> int:
+        """The final line of a command that ends with an expected error, and a sentence for people."""
+        self.people(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+        return self.final("error", error.exit_code, next_argv=next_argv, error=error_fields(error), **fields)
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        text = _dumps(line)
+        data = redact(text, credentials.known_secrets()).encode("utf-8", "backslashreplace") + b"\n"
+        try:
+            if self.closed:
+                raise BrokenPipeError
+            stream = self._stdout if self._stdout is not None else sys.stdout.buffer
+            stream.write(data)
+            stream.flush()
+        except (OSError, ValueError):
+            # Nobody reads stdout any more: the last line must not be lost with it.
+            if not self.closed:
+                self.closed = True
+                if self._stdout is None:
+                    _drop_stdout()
+            if line.get("final"):
+                self._plain(text)
+                if self._on_closed is not None:
+                    self._on_closed(line)
+
+    # -- people -----------------------------------------------------------------------------------------------
+
+    def people(self, text: str) -> None:
+        """A short line on stderr. `text` may hold server text: it is made inert here."""
+        self._plain(one_line(text, 600))
+
+    def _plain(self, text: str) -> None:
+        stream = self._stderr if self._stderr is not None else sys.stderr
+        try:
+            if self._live is not None:
+                self._live.above(redact(text, credentials.known_secrets()))
+                return
+            stream.write(redact(text, credentials.known_secrets()) + "\n")
+            stream.flush()
+        except UnicodeEncodeError:
+            stream.write(text.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+        except (OSError, ValueError):
+            pass
+
+    def live_begin(self) -> None:
+        """A live line on a terminal; plain lines elsewhere."""
+        stream = self._stderr if self._stderr is not None else sys.stderr
+        if self._live is None and stream.isatty() and os.environ.get("TERM") != "dumb":
+            try:
+                from videotasks.livescreen import LiveScreen
+
+                self._live = LiveScreen(stream)
+            except ImportError:
+                self._live = None
+
+    def live_status(self, text: str, percent: float | None = None) -> None:
+        if self._live is not None:
+            self._live.status(one_line(text, 200), percent)
+
+    def live_download(self, done: int, total: int | None) -> None:
+        if self._live is not None:
+            self._live.download(done, total)
+
+    def live_end(self) -> None:
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+
+
+def error_fields(error: TaskError) -> dict[str, Any]:
+    """A TaskError as the `error` object of a line or of result.json."""
+    fields: dict[str, Any] = {"category": error.category.value, "message": error.message}
+    for name in ("expected", "hint", "code", "http_status"):
+        value = getattr(error, name)
+        if value is not None:
+            fields[name] = inert(value, 200) if name == "code" else value
+    if error.server_message:
+        fields["server_message"] = inert(error.server_message, SERVER_TEXT_LIMIT)
+    fields.update(error.details)
+    return fields
+
+
+def api_error_fields(error: ApiError | None, limit: int = SERVER_TEXT_LIMIT) -> dict[str, Any] | None:
+    """An ApiError as an `error` object: the server's words only in `server_message`, escaped and cut."""
+    if error is None:
+        return None
+    fields: dict[str, Any] = {"category": error.category.value}
+    if error.code is not None:
+        fields["code"] = inert(error.code, 200)
+    if error.http_status is not None:
+        fields["http_status"] = error.http_status
+    if error.message:
+        fields["server_message"] = inert(error.message, limit)
+    return fields
+
+
+def _dumps(line: Mapping[str, Any]) -> str:
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
+    if len(text) <= LINE_LIMIT or not line.get("final"):
+        return text
+    # A bounded last line is still a whole one: the bulky extras go, what decides stays.
+    bulky = ("response", "usage", "files", "request", "candidates")
+    shorter = {key: value for key, value in line.items() if key not in bulky}
+    shorter["shortened"] = True
+    return json.dumps(shorter, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _drop_stdout() -> None:
+    try:
+        handle = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(handle, sys.stdout.fileno())
+        os.close(handle)
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+def category_message(category: Category) -> str:
+    """Our own plain words for a category: what people are told when the server's words may not lead them."""
+    return {
+        Category.INSUFFICIENT_CREDITS: "the account has not enough credits",
+        Category.AUTH: "the API did not accept the key",
+        Category.PERMISSION: "the key is not allowed to do this",
+        Category.VALIDATION: "the API did not accept the request as it is",
+        Category.MODERATION: "the provider's content rules refused the request or its result",
+        Category.NOT_FOUND: "the API does not know this task or endpoint",
+        Category.RATE_LIMITED: "the API asks to slow down",
+        Category.TRANSIENT: "the API had a passing fault",
+        Category.GENERATION_FAILED: "the generation failed at the provider",
+        Category.CANCELLED: "the task was cancelled",
+        Category.EXPIRED: "the task expired at the provider before it was done",
+        Category.NO_RESULT: "the task succeeded, but the API names no result",
+        Category.DOWNLOAD_FAILED: "the video was made, but could not be downloaded",
+    }.get(category, "the API reported an error")
