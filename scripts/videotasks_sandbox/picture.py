@@ -97,9 +97,11 @@ class Picture:
         wide = max(font.text_width(line) for line in lines) * scale + 2 * pad
         high = len(lines) * pitch - 5 * scale + 2 * pad
         left, top = (self.width - wide) // 2, max(0, (bottom - high) // 2)
-        # The panel ends with its macroblock where it can: fewer of them to store.
+        # The panel ends with a macroblock where it can: each one on its edge is stored raw. The text stays centred in it.
         right, under = (-(-edge // MB) * MB for edge in (left + wide, top + high))
-        self._fill((left // MB * MB, top // MB * MB, min(self.width, right), min(under, bottom)), PANEL)
+        panel = (left // MB * MB, top // MB * MB, min(self.width, right), min(under, bottom))
+        self._fill(panel, PANEL)
+        left, top = (panel[0] + panel[2] - wide) // 2, (panel[1] + panel[3] - high) // 2
         for number, line in enumerate(lines):
             self._write(line, left + pad, top + pad + number * pitch, scale)
 
