@@ -97,7 +97,7 @@ class Picture:
         wide = max(font.text_width(line) for line in lines) * scale + 2 * pad
         high = len(lines) * pitch - 5 * scale + 2 * pad
         left, top = (self.width - wide) // 2, max(0, (bottom - high) // 2)
-        # The panel ends with a macroblock where it can: each one on its edge is stored raw. The text stays centred in it.
+        # The panel ends with a macroblock where it can: each one on its edge is stored raw. The text stays centred.
         right, under = (-(-edge // MB) * MB for edge in (left + wide, top + high))
         panel = (left // MB * MB, top // MB * MB, min(self.width, right), min(under, bottom))
         self._fill(panel, PANEL)
