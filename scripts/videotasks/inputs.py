@@ -1,0 +1,281 @@
+"""Common inputs x Profile -> RequestDraft: the request that a create will send, before anything is sent.
+
+`--payload` wins over what the inputs' templates make, member by member; `--set` wins over both, because it is the
+narrowest thing that a person can say. Pure, apart from local files, which inputs_files reads.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Union
+
+from . import endpoints, limits, placing
+from .inputs_files import FileRef
+from .models import TaskError, configuration_error
+
+if TYPE_CHECKING:
+    from .profile_parts import Model
+    from .profiles import Profile
+
+Number = Union[int, float, str]
+SCALARS = ("duration", "ratio", "resolution", "seed")
+MEDIA = ("image", "video", "audio")
+
+
+@dataclass
+class CommonInputs:
+    """What the flags say. Media are (role or None, path or URL); `payload` is a parsed JSON object or None."""
+
+    prompt: str | None = None
+    model: str | None = None
+    duration: Number | None = None
+    ratio: str | None = None
+    resolution: str | None = None
+    images: list[tuple[str | None, str]] = field(default_factory=list)
+    video: list[tuple[str | None, str]] = field(default_factory=list)
+    audio: list[tuple[str | None, str]] = field(default_factory=list)
+    seed: Number | None = None
+    set_values: list[tuple[str, Any]] = field(default_factory=list)
+    payload: Any = None
+
+    def media(self, kind: str) -> list[tuple[str | None, str]]:
+        return {"image": self.images, "video": self.video, "audio": self.audio}[kind]
+
+
+@dataclass
+class RequestDraft:
+    """A create request in full. In `body` a local file stands as a FileRef; `materialise` fills it."""
+
+    method: str
+    path: str
+    stream_path: str | None
+    encoding: str  # json | multipart
+    body: dict[str, Any]
+    files: tuple[FileRef, ...] = ()
+    model: str | None = None
+    endpoint_label: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def build_request(
+    profile: Profile,
+    inputs: CommonInputs,
+    *,
+    endpoint: str | None = None,
+    field_names: set[str] | None = None,
+    sandbox: bool = False,
+) -> RequestDraft:
+    """The request that these inputs make. Raises TaskError(CONFIGURATION) that names what the provider has.
+
+    `endpoint` overrides the profile's create path (relative, or a URL on the profile's own origin); `field_names` are
+    the members of the body by a specification, which decide where a profile has only candidates.
+    """
+    payload = _payload(inputs.payload)
+    target = endpoints.resolve(profile, endpoint) if endpoint else None
+    to_model = str((profile.inputs.get("model") or {}).get("to") or "")
+    model = _model(profile, inputs, payload.get(to_model) if to_model else None, target, payload, sandbox)
+    info = profile.model_info(model)
+    specs = placing.specs(profile, info)
+    body: dict[str, Any] = json.loads(json.dumps(dict(profile.create.body)))
+    if to_model and model:
+        body[to_model] = model
+    found = placing.Found(profile, model, info, specs, field_names, body)
+    _place_prompt(found, inputs, bool(payload))
+    _place_scalars(found, inputs)
+    for kind in MEDIA:
+        placing.place_media(found, kind, inputs.media(kind))
+    limits.check(profile, info, found.asked, found.roles)
+    warnings = _overlay(body, payload)
+    for dotted, value in inputs.set_values:
+        placing.set_path(body, dotted, value, flag=f"--set {dotted}")
+    files = tuple(_files(body))
+    limits.check_total(profile, files)
+    if target is None:
+        target = endpoints.of_model(profile, model)
+    return RequestDraft(
+        method=profile.create.method,
+        path=target.path,
+        stream_path=target.stream_path,
+        encoding=_encoding(profile, info, files),
+        body=body,
+        files=files,
+        model=model,
+        endpoint_label=f"{profile.create.method} {target.path}",
+        warnings=warnings,
+    )
+
+
+def canonical_body(draft: RequestDraft) -> bytes:
+    """The body for an identity: sorted JSON, each local file replaced by its content hash and role."""
+    text = json.dumps(
+        draft.body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_identity, allow_nan=False
+    )
+    return text.encode("ascii")
+
+
+def materialise(draft: RequestDraft, uploads: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The body as sent: data URIs and upload keys (by the file's sha256) filled in, form files left out."""
+    filled = _filled(draft.body, uploads or {})
+    assert isinstance(filled, dict)
+    return filled
+
+
+@dataclass(frozen=True)
+class FormPart:
+    """One part of a multipart body: a text or a file."""
+
+    field: str
+    text: str | None = None
+    file: FileRef | None = None
+
+
+def form_parts(draft: RequestDraft, uploads: Mapping[str, str] | None = None) -> list[FormPart]:
+    """The parts of a multipart body: lists repeat their field, objects are JSON texts (contracts B.2, C.2)."""
+    parts: list[FormPart] = []
+    for name, value in draft.body.items():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, FileRef) and item.how == "multipart":
+                parts.append(FormPart(name, file=item))
+            elif (filled := _filled(item, uploads or {})) is not None:
+                text = filled if isinstance(filled, str) else json.dumps(filled, ensure_ascii=False)
+                parts.append(FormPart(name, text=text))
+    return parts
+
+
+def summary(draft: RequestDraft) -> dict[str, Any]:
+    """The body for people and dry runs: a local file by name, type, size and hash instead of its content."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, FileRef):
+            return {"file": value.path, "mime": value.mime, "bytes": value.bytes, "sha256": value.sha256, "as": value.how}
+        if isinstance(value, dict):
+            return {k: shown(v) for k, v in value.items()}
+        return [shown(v) for v in value] if isinstance(value, list) else value
+
+    made = shown(draft.body)
+    assert isinstance(made, dict)
+    return made
+
+
+def _payload(payload: Any) -> dict[str, Any]:
+    if payload is None:
+        return {}
+    if not isinstance(payload, dict):
+        raise configuration_error(
+            f"the payload is a JSON {_json_type(payload)}", expected='a JSON object, such as {"prompt": "..."}'
+        )
+    return payload
+
+
+def _model(
+    profile: Profile,
+    inputs: CommonInputs,
+    in_payload: Any,
+    target: endpoints.Target | None,
+    payload: Mapping[str, Any],
+    sandbox: bool,
+) -> str | None:
+    in_body = in_payload if isinstance(in_payload, str) and in_payload else None
+    in_path = target.model if target else None
+    if in_path and inputs.model and in_path != inputs.model:
+        raise configuration_error(
+            f"--model {inputs.model} and the endpoint's model {in_path} differ", expected="one of them"
+        )
+    model = in_path or in_body or inputs.model or profile.default_model
+    set_there = any(dotted == (profile.inputs.get("model") or {}).get("to") for dotted, _ in inputs.set_values)
+    if model is None and sandbox and target is None and not set_there:
+        model = profile.rehearsal_model
+    needed = "{model}" in profile.create.path or bool((profile.inputs.get("model") or {}).get("required"))
+    if model is None and target is None and not set_there and (needed or not payload):
+        raise _no_model(profile)
+    return model
+
+
+def _no_model(profile: Profile) -> TaskError:
+    documented = [m.id + (f" ({m.note})" if m.note else "") for m in profile.models]
+    where = profile.links.docs or profile.links.dashboard
+    return configuration_error(
+        f"{profile.name} has no default model: say which one",
+        expected="--model ID" + (f", for example: {', '.join(documented)}" if documented else ""),
+        hint=f"other models: {where}" if where else None,
+        details={"models": [m.id for m in profile.models]},
+    )
+
+
+def _place_prompt(found: placing.Found, inputs: CommonInputs, has_payload: bool) -> None:
+    spec = found.specs.get("prompt") or {}
+    if inputs.prompt is not None and inputs.prompt.strip():
+        placing.place_scalar(found, "prompt", inputs.prompt)
+        return
+    required = spec.get("required")
+    instead = required if isinstance(required, list) else []
+    if required and not has_payload and not inputs.set_values and not any(inputs.media(kind) for kind in instead):
+        raise configuration_error("no prompt", expected="--prompt TEXT, --prompt-file FILE or --payload JSON")
+
+
+def _place_scalars(found: placing.Found, inputs: CommonInputs) -> None:
+    for name in SCALARS:
+        value = getattr(inputs, name)
+        if value is not None:
+            placing.place_scalar(found, name, value)
+    placing.place_combined(found)
+
+
+def _overlay(body: dict[str, Any], payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """The payload's members over the templates', and a word on each that the payload replaced."""
+    replaced = [key for key, value in payload.items() if key in body and body[key] != value]
+    body.update(payload)
+    return tuple(f"the payload's {key!r} is used; what the flags would have put there is not" for key in replaced)
+
+
+def _encoding(profile: Profile, info: Model | None, files: tuple[FileRef, ...]) -> str:
+    encoding = (info.encoding if info else None) or profile.create.encoding
+    if encoding == "multipart_if_files":
+        return "multipart" if any(f.how == "multipart" for f in files) else "json"
+    return encoding
+
+
+def _files(value: Any) -> Iterator[FileRef]:
+    if isinstance(value, FileRef):
+        yield value
+    elif isinstance(value, dict):
+        for member in value.values():
+            yield from _files(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _files(member)
+
+
+def _identity(value: Any) -> dict[str, str]:
+    if isinstance(value, FileRef):
+        return value.identity()
+    raise configuration_error(f"the payload holds a value that JSON has not: {type(value).__name__}")
+
+
+def _filled(value: Any, uploads: Mapping[str, str]) -> Any:
+    """`value` with files in place; None where a form file stood."""
+    if isinstance(value, FileRef):
+        if value.how == "multipart":
+            return None
+        if value.how == "upload":
+            key = uploads.get(value.sha256)
+            if key is None:
+                raise configuration_error(f"{value.path} has not been uploaded")
+            return key
+        return value.data_uri() if value.how == "data_uri" else value.base64()
+    if isinstance(value, dict):
+        return {k: _filled(v, uploads) for k, v in value.items() if not _is_form_file(v)}
+    if isinstance(value, list):
+        return [_filled(v, uploads) for v in value if not _is_form_file(v)]
+    return value
+
+
+def _is_form_file(value: Any) -> bool:
+    return isinstance(value, FileRef) and value.how == "multipart"
+
+
+def _json_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    return {list: "array", str: "string", int: "number", float: "number"}.get(type(value), "value")

@@ -1,0 +1,116 @@
+"""What can be known to be wrong before paying: the documented limits of a model, the API's rules on mixing inputs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
+
+from .inputs_files import FileRef
+from .models import configuration_error
+
+if TYPE_CHECKING:
+    from .profile_parts import Model
+    from .profiles import Profile
+
+
+def check(profile: Profile, info: Model | None, asked: Mapping[str, Any], roles: Sequence[str]) -> None:
+    """Raise TaskError(CONFIGURATION) with every problem. An unknown model is unchecked: lists of ids date quickly."""
+    problems = constraint_problems(profile, roles)
+    if info:
+        problems += model_problems(info.id, info.limits, asked, roles)
+    if problems:
+        raise configuration_error(
+            "; ".join(problems),
+            hint="the profile's limits are those documented; a newer one can be sent by --set" if info else None,
+            details={"problems": problems},
+        )
+
+
+def model_problems(model: str, limits: Mapping[str, Any], asked: Mapping[str, Any], roles: Sequence[str]) -> list[str]:
+    """What of `asked` (duration in seconds, ratio, resolution) and of the media is outside a model's limits."""
+    problems: list[str] = []
+    duration = limits.get("duration")
+    if isinstance(duration, Mapping) and asked.get("duration") is not None:
+        problems += duration_problems(model, duration, float(asked["duration"]))
+    for name in ("ratio", "resolution"):
+        allowed = limits.get(name)
+        if isinstance(allowed, (list, tuple)) and allowed and asked.get(name) is not None:
+            if str(asked[name]).casefold() not in {str(one).casefold() for one in allowed}:
+                problems.append(f"{model} has no {name} {asked[name]}; it has {', '.join(map(str, allowed))}")
+    for kind in ("image", "video", "audio"):
+        most = limits.get(kind + "s")
+        count = sum(1 for role in roles if role.partition(".")[0] == kind)
+        if isinstance(most, int) and not isinstance(most, bool) and count > most:
+            problems.append(f"{model} takes at most {most} {kind} inputs; {count} were given")
+    return problems
+
+
+def duration_problems(model: str, limits: Mapping[str, Any], seconds: float) -> list[str]:
+    """A length outside {min, max, enum, also}. One that is too long comes with the maximum and a way to split it."""
+    if seconds in (limits.get("also") or ()):
+        return []
+    allowed = sorted(float(one) for one in limits.get("enum") or ())
+    least = float(limits.get("min") or (allowed[0] if allowed else 0))
+    most = limits.get("max") or (allowed[-1] if allowed else None)
+    if most is not None and seconds > float(most):
+        return [f"{model} makes at most {_s(float(most))} in one video; {_s(seconds)} were asked for. {split(seconds, float(most), least, allowed)}"]
+    if allowed and seconds not in allowed:
+        return [f"{model} makes videos of {', '.join(_s(one) for one in allowed)}; {_s(seconds)} were asked for"]
+    if seconds < least:
+        return [f"{model} makes at least {_s(least)}; {_s(seconds)} were asked for"]
+    return []
+
+
+def split(seconds: float, most: float, least: float = 0, allowed: Sequence[float] = ()) -> str:
+    """A suggestion of parts, each within the limits: 30 s at most 12 s -> 3 videos of 10 s."""
+    count = math.ceil(seconds / most)
+    if allowed:
+        parts = [most] * (count - 1)
+        rest = seconds - most * (count - 1)
+        parts.append(next((one for one in allowed if one >= rest), most))
+    else:
+        whole, more = divmod(math.ceil(seconds), count)
+        parts = [float(max(whole + (1 if i < more else 0), math.ceil(least))) for i in range(count)]
+    if len(set(parts)) == 1:
+        return f"Split it: {count} videos of {_s(parts[0])}"
+    return f"Split it: {count} videos of " + " + ".join(f"{one:g}" for one in parts) + " s"
+
+
+def constraint_problems(profile: Profile, roles: Sequence[str]) -> list[str]:
+    """The API's rules on mixing: exclusive groups, companions that must be there, counts."""
+    rules = profile.constraints
+    problems: list[str] = []
+    used = [[key for key in group if _has(key, roles)] for group in rules.exclusive]
+    mixed = [keys for keys in used if keys]
+    if len(mixed) > 1:
+        problems.append(
+            f"{profile.name} does not mix {' and '.join(mixed[0])} with {' and '.join(mixed[1])}"
+            + (f" ({rules.note})" if rules.note else "")
+        )
+    for key, companions in rules.requires.items():
+        if _has(key, roles) and not any(_has(other, roles) for other in companions):
+            problems.append(f"{key} needs {' or '.join(companions)} beside it")
+    for key, most in rules.max.items():
+        count = sum(1 for role in roles if role == key or role.startswith(key + "."))
+        if count > most:
+            problems.append(f"{profile.name} takes at most {most} of {key}; {count} were given")
+    return problems
+
+
+def check_total(profile: Profile, files: Sequence[FileRef]) -> None:
+    """Files inside the JSON grow by a third; the API's limit counts them grown."""
+    most = profile.constraints.total_max_bytes
+    total = sum(4 * math.ceil(f.bytes / 3) for f in files if f.how in ("data_uri", "base64"))
+    if most and total > most:
+        raise configuration_error(
+            f"the files make a request of {total / 1e6:.0f} MB; {profile.name} takes at most {most / 1e6:.0f} MB",
+            expected="smaller files, or URLs",
+        )
+
+
+def _has(key: str, roles: Sequence[str]) -> bool:
+    return any(role == key or role.startswith(key + ".") for role in roles)
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:g} s"

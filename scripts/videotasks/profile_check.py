@@ -1,0 +1,109 @@
+"""The full check of a foreign profile: the JSON Schema, and names and keys that it may not take."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+from . import profiles
+from .models import Status, configuration_error
+
+
+def schema_path() -> Path:
+    return Path(__file__).resolve().parents[2] / "shared" / "schemas" / "provider-profile.schema.json"
+
+
+def reserved_key_variables() -> dict[str, str]:
+    """Key variables of the shipped profiles -> the profile."""
+    reserved: dict[str, str] = {}
+    for name in profiles.shipped_names():
+        for variable in profiles.load_profile(name).auth.env:
+            reserved.setdefault(variable.upper(), name)
+    return reserved
+
+
+def check_foreign(document: Mapping[str, Any], path: Path) -> None:
+    """Raise TaskError(CONFIGURATION) with file, field and expectation for everything that is wrong."""
+    problems = list(problems_of(document))
+    name = str(document.get("name") or "").casefold().replace("_", "-")
+    if name in profiles.shipped_names():
+        problems.insert(0, f"name: {name!r} is the name of a shipped profile; choose another")
+    auth = document.get("auth")
+    variables = auth.get("env") if isinstance(auth, Mapping) else None
+    reserved = reserved_key_variables()
+    for variable in [variables] if isinstance(variables, str) else variables or ():
+        if str(variable).upper() in reserved:
+            problems.append(
+                f"auth.env: {variable} is the key of {reserved[str(variable).upper()]}; a profile of your own reads "
+                f"{profiles.foreign_key_variable(name or 'NAME')}"
+            )
+    if problems:
+        raise configuration_error(
+            f"{path}: {'; '.join(problems[:5])}" + (f"; and {len(problems) - 5} more" if len(problems) > 5 else ""),
+            expected="a provider profile by shared/schemas/provider-profile.schema.json",
+            details={"problems": problems[:50]},
+        )
+
+
+def problems_of(document: Mapping[str, Any]) -> Iterator[str]:
+    """`field: what was expected` for each breach of the schema, and for each path that is no JMESPath."""
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads(schema_path().read_text(encoding="utf-8"))
+    found = False
+    for error in sorted(Draft202012Validator(schema).iter_errors(document), key=lambda e: [str(p) for p in e.path]):
+        found = True
+        where = ".".join(str(part) for part in error.absolute_path) or "the profile"
+        hint = error.schema.get("description") if isinstance(error.schema, Mapping) else None
+        yield f"{where}: {error.message[:200]}" + (f" ({hint})" if hint else "")
+    if not found:
+        yield from _bad_paths(document, "")
+        for section in _with_kinds(document):
+            for rule in (section.get("status") or {}).get("rules") or ():
+                if rule["is"] not in {s.value for s in Status}:
+                    yield f"status.rules: {rule['is']!r} is no status"
+
+
+def _with_kinds(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield document
+    yield from (kind for kind in (document.get("kinds") or {}).values() if isinstance(kind, Mapping))
+
+
+_PATH_KNOBS = frozenset(
+    "id value created_at video image audio last_frame thumbnail usage expires_at finished_at message code "
+    "task_message task_code body_retry_after put_url key balance unlimited when".split()
+)
+_PATH_SECTIONS = ("create", "status", "result", "error", "progress", "upload", "credits")
+
+
+def _bad_paths(document: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    from . import paths
+
+    for section in _PATH_SECTIONS:
+        for knob, expression in _expressions(document.get(section), section):
+            try:
+                paths.evaluate(expression, {})
+            except paths.PathError as error:
+                yield f"{prefix}{knob}: {error}"
+    for name, kind in (document.get("kinds") or {}).items():
+        if isinstance(kind, Mapping):
+            yield from _bad_paths(kind, f"kinds.{name}.")
+
+
+def _expressions(value: Any, where: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, Mapping):
+        return
+    for knob, given in value.items():
+        if knob in _PATH_KNOBS and (isinstance(given, str) or isinstance(given, list)):
+            for one in [given] if isinstance(given, str) else given:
+                if isinstance(one, str):
+                    yield f"{where}.{knob}", one
+        elif knob == "rules" and isinstance(given, list):
+            for rule in given:
+                yield from _expressions(rule, f"{where}.rules")
+        elif knob in ("cost", "in_band"):
+            for one in given if isinstance(given, list) else [given]:
+                if isinstance(one, Mapping):
+                    for path in [one.get("path")] if isinstance(one.get("path"), str) else one.get("path") or ():
+                        yield f"{where}.{knob}.path", str(path)
