@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -24,24 +25,26 @@ def test_a_public_address_is_refused_and_recorded(no_outside_network: list[str])
 
 def test_a_public_name_is_refused_before_it_is_looked_up(no_outside_network: list[str]) -> None:
     with pytest.raises(RuntimeError, match="loopback only"):
-        socket.create_connection(("api.example.com", 443), timeout=1)
+        HTTPConnection("api.example.com", timeout=1).connect()
     assert no_outside_network == ["api.example.com"]
     no_outside_network.clear()
 
 
 def test_an_invalid_name_fails_like_dns() -> None:
     with pytest.raises(socket.gaierror):
-        socket.create_connection(("nowhere.invalid", 443), timeout=1)
+        HTTPConnection("nowhere.invalid", timeout=1).connect()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_loopback_is_open(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        socket.create_connection((host, server.getsockname()[1]), timeout=5).close()
+        connection = HTTPConnection(host, server.getsockname()[1], timeout=5)
+        connection.connect()
+        connection.close()
 
 
 def test_a_started_script_is_guarded_too() -> None:
-    code = f"import socket; socket.create_connection(('{PUBLIC}', 80), timeout=1)"
+    code = f"from http.client import HTTPConnection; HTTPConnection('{PUBLIC}', timeout=1).connect()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode != 0
     assert "loopback only" in done.stderr

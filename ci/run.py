@@ -1,0 +1,227 @@
+"""Run every check on this checkout: `bash .ci/run`, or `bash .ci/run lint types` for some steps only.
+
+Needs bash, git, Node and one Python from 3.10; whatever else it needs it installs itself, outside the checkout.
+Every step runs even when an earlier one failed; the summary at the end names each.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from glob import glob
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+SUPPORTED = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
+FOREIGN = re.compile(r"(_API_KEY|_API_TOKEN|_BASE_URL)$|^(FAL_KEY$|CLAUDE|VIDEO_TASKS_(?!DATA$))")
+CLOSING = re.compile(
+    r"^(=+ )?(no tests ran|(\d+ [a-z]+, )*\d+ (passed|failed|errors?|skipped|warnings?)\b.*) in [\d.]+s"
+)
+
+
+class StepError(Exception):
+    """A check that does not hold; the text is the reason, `output` what the command printed."""
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        super().__init__(reason)
+        self.output = output
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def run(command: list[str], *, env: dict[str, str] | None = None, cwd: Path = REPO) -> str:
+    """Run a command with its output shown as it comes; return that output. Raises StepError when it fails."""
+    say("$ " + shlex.join(command))
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        lines.append(line)
+    output = "".join(lines)
+    if code := process.wait():
+        raise StepError(f"exit {code}", output)
+    return output
+
+
+def quiet(command: list[str]) -> str:
+    """The output of a look-up, or the empty string when it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+# ---------------------------------------------------------------- what the steps stand on
+
+
+def ensure_uv(place: Path) -> None:
+    if quiet(["uv", "--version"]):
+        return
+    say("uv is not here: installing it into a throwaway environment")
+    run([sys.executable, "-m", "venv", str(place)])
+    scripts = place / ("Scripts" if os.name == "nt" else "bin")
+    run([str(scripts / "python"), "-m", "pip", "install", "--quiet", "uv>=0.9"])
+    os.environ["PATH"] = f"{scripts}{os.pathsep}{os.environ['PATH']}"
+
+
+def minor_version(interpreter: str) -> str:
+    """'3.12', or the empty string: a name on PATH proves nothing, a version manager's shim may refuse to run."""
+    return quiet([interpreter, "-c", "import sys, venv; print('%d.%d' % sys.version_info[:2])"])
+
+
+def find_pythons() -> dict[str, str]:
+    """The supported interpreters of this machine, oldest first: version -> executable."""
+    pyenv = os.environ.get("PYENV_ROOT") or quiet(["pyenv", "root"]) or str(Path.home() / ".pyenv")
+    found = {}
+    for version in SUPPORTED:
+        candidates = [shutil.which(f"python{version}"), *sorted(glob(f"{pyenv}/versions/{version}.*/bin/python"))]
+        candidates.append(quiet(["uv", "python", "find", "--no-project", version]))
+        for candidate in candidates:
+            if candidate and minor_version(candidate) == version:
+                found[version] = candidate
+                break
+    return found
+
+
+def readme_command(start: str) -> list[str]:
+    """The command in README.md that begins with `start`, as a newcomer would paste it."""
+    fenced = re.findall(r"^```[^\n]*\n(.*?)^```", (REPO / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    for line in "\n".join(fenced).splitlines():
+        line = line.strip().removeprefix("$ ")
+        if line.startswith(start):
+            return shlex.split(line, comments=True)
+    raise StepError(f"README.md shows no command that starts with: {start}")
+
+
+# ---------------------------------------------------------------- steps
+
+
+class Checks:
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        self.pythons = find_pythons()
+        if not self.pythons:
+            raise StepError(f"no Python of {', '.join(SUPPORTED)} runs here")
+
+    def lint(self) -> None:
+        run(["uv", "run", "--quiet", "ruff", "check", "."])
+        run(["uv", "run", "--quiet", "ruff", "format", "--check", "."])
+
+    def types(self) -> None:
+        run(["uv", "run", "--quiet", "mypy"])
+
+    def job(self) -> None:
+        """README's first command, where a newcomer would not expect it to work: in an empty folder."""
+        from check_job import check_job
+
+        command = readme_command("uv run scripts/create_and_wait.py")
+        command = [str(REPO / word) if word.startswith("scripts/") else word for word in command]
+        empty = self.work / "empty"
+        empty.mkdir()
+        say("$ " + shlex.join(command))
+        done = subprocess.run(
+            command, cwd=empty, stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", timeout=300
+        )
+        say(done.stdout + done.stderr[-2000:])
+        if done.returncode:
+            raise StepError(f"exit {done.returncode}")
+        try:
+            video = check_job(done.stdout, empty)
+        except (ValueError, KeyError, TypeError, OSError) as fault:
+            raise StepError(str(fault)) from fault
+        say(f"{video.name}: {video.stat().st_size} bytes, stdout: {len(done.stdout)} characters")
+
+    def install(self) -> None:
+        run([sys.executable, "ci/install_check.py", "--python", next(iter(self.pythons.values()))])
+
+    def audits(self) -> None:
+        run([sys.executable, "ci/audits.py"])
+
+    def tests(self) -> str:
+        return run(readme_command("uv run pytest"))
+
+    def tests_on(self, version: str) -> str:
+        env = {"UV_PROJECT_ENVIRONMENT": str(self.work / f"venv-{version}")}
+        groups = ["--no-default-groups", "--group", "test", "--group", "probe"]
+        return run(["uv", "run", "--quiet", "--python", self.pythons[version], *groups, "pytest", "-q"], env=env)
+
+    def steps(self) -> dict[str, Callable[[], str | None]]:
+        named: dict[str, Callable[[], str | None]] = {
+            "lint": self.lint,
+            "types": self.types,
+            "job": self.job,
+            "install": self.install,
+            "audits": self.audits,
+            "tests": self.tests,
+        }
+        # README's command runs on the Python that uv prefers; the ends of the supported range get a run of their own.
+        preferred = minor_version(quiet(["uv", "python", "find"]) or sys.executable)
+        for version in dict.fromkeys([min(self.pythons, key=SUPPORTED.index), max(self.pythons, key=SUPPORTED.index)]):
+            if version != preferred:
+                named[f"tests-{version}"] = lambda version=version: self.tests_on(version)  # type: ignore[misc]
+        return named
+
+
+def main(wanted: list[str]) -> int:
+    for name in [name for name in os.environ if FOREIGN.search(name)]:
+        del os.environ[name]
+    os.environ.pop("VIRTUAL_ENV", None)
+    os.environ.update(UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", npm_config_update_notifier="false")
+    data = REPO.parent / "shared" / "data"
+    if not os.environ.get("VIDEO_TASKS_DATA") and data.is_dir():
+        os.environ["VIDEO_TASKS_DATA"] = str(data)
+
+    begin = time.monotonic()
+    summary: list[str] = []
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="ci-", ignore_cleanup_errors=True) as folder:
+        work = Path(folder)
+        os.environ["UV_PROJECT_ENVIRONMENT"] = str(work / "venv")
+        ensure_uv(work / "uv")
+        checks = Checks(work)
+        node = quiet(["node", "--version"]) or "missing"
+        say(f"{quiet(['uv', '--version'])}, Node {node}, Python {', '.join(checks.pythons)}")
+        steps = checks.steps()
+        unknown = [name for name in wanted if name not in steps]
+        if unknown:
+            say(f"unknown step: {', '.join(unknown)}; there are: {', '.join(steps)}")
+            return 2
+        for name in wanted or steps:
+            say(f"\n=== {name}")
+            started = time.monotonic()
+            try:
+                output = steps[name]() or ""
+                verdict = "ok"
+            except StepError as fault:
+                say(f"FAILED: {fault}")
+                verdict, failed, output = "FAILED", True, fault.output
+            summary.append(f"{verdict:<7}{name} ({time.monotonic() - started:.0f} s)")
+            # pytest's closing line once more, as it stands, so that the counts are among the last lines.
+            summary.extend([line for line in output.splitlines() if CLOSING.match(line)][-1:])
+    say(f"\n=== summary ({time.monotonic() - begin:.0f} s)\n" + "\n".join(summary))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
