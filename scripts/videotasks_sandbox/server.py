@@ -1,0 +1,199 @@
+"""The sandbox: one loopback server that speaks the wire format of every provider, each below its own prefix.
+
+    sandbox = start_sandbox(provider="skills-video", state_file=Path(".sandbox.json"))
+    sandbox.base_url   # what takes the place of the provider's base URL
+    sandbox.close()
+
+It imports nothing of the client, so that the two cannot share a misreading of a contract.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from videotasks_sandbox import media, scenarios
+from videotasks_sandbox.faults import flaky, lost
+from videotasks_sandbox.httpd import HttpServer, Reply, Request, json_reply
+from videotasks_sandbox.scenarios import PROVIDERS, SCENARIOS, SandboxError, Scenario
+from videotasks_sandbox.state import State, Store
+from videotasks_sandbox.wires.base import Call, Refused, Wire
+from videotasks_sandbox.wires.registry import load_wire
+
+__all__ = ["API_KEY", "SCENARIOS", "Sandbox", "SandboxError", "start_sandbox"]
+
+API_KEY = "sandbox-key-not-secret"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Sandbox:
+    """A running sandbox. `base_url` belongs to the provider that it was started for; it serves all of them."""
+
+    api_key = API_KEY
+
+    def __init__(
+        self,
+        provider: str,
+        state_file: Path,
+        scenario: Scenario,
+        host: str,
+        port: int,
+        speed: float,
+        clock: Callable[[], float],
+        pause: Callable[[float], bool] | None,
+    ) -> None:
+        self.provider = provider
+        self.scenario = scenario
+        self.store = Store(state_file)
+        self._wires = {provider: load_wire(provider)}
+        self._renderer = media.Renderer()
+        self._speed = speed
+        self._clock = clock
+        self._http = HttpServer(host, port, self._answer)
+        self._pause = pause or self._http.closing.wait
+
+    @property
+    def port(self) -> int:
+        return self._http.port
+
+    @property
+    def base_url(self) -> str:
+        return self._base_url(self.provider)
+
+    def base_urls(self) -> dict[str, str]:
+        """Provider name -> base URL."""
+        return {name: self._base_url(name) for name in PROVIDERS}
+
+    def _base_url(self, name: str) -> str:
+        return f"{self._http.origin}/{name}{self._wire(name).prefix}"
+
+    def _wire(self, name: str) -> Wire:
+        if name not in self._wires:
+            self._wires[name] = load_wire(name)
+        return self._wires[name]
+
+    def close(self) -> None:
+        """Stops listening and ends open streams. Tasks go on: they follow the clock."""
+        self._http.close()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _answer(self, request: Request) -> Reply:
+        name, _, rest = request.path[1:].partition("/")
+        if name not in PROVIDERS:
+            known = ", ".join(self.base_urls().values())
+            return json_reply({"message": f"sandbox: no provider below /{name}; there are {known}"}, 404)
+        wire = self._wire(name)
+        # A provider whose API cannot get into this trouble is served as usual.
+        scenario = self.scenario if scenarios.plays(self.scenario.name, name) else Scenario("ok")
+        call = Call(
+            wire=wire,
+            request=request,
+            state={},
+            store=self.store,
+            scenario=scenario,
+            now=self._clock(),
+            speed=self._speed,
+            pause=self._pause,
+            clock=self._clock,
+        )
+        authorised = self._authorised(wire, request, scenario)
+        with self.store.transaction() as call.state:
+            if rest.startswith("cdn/"):
+                result = self._object_store(request, call.state, wire, call)
+            else:
+                result = self._api(call, "/" + rest, authorised)
+            self._log(call, authorised, result)
+        if isinstance(result, Reply):
+            return result
+        data = self._renderer.file(result.task, result.file)
+        return media.serve(request, data, result.file, result.task["ends"], cut=result.cut)
+
+    def _authorised(self, wire: Wire, request: Request, scenario: Scenario) -> bool:
+        scheme, _, key = request.header("authorization").partition(" ")
+        right = hmac.compare_digest(key.strip().encode("utf-8"), API_KEY.encode())
+        return right and scheme.lower() == wire.auth_scheme.lower() and scenario.name != "wrong-key"
+
+    def _api(self, call: Call, path: str, authorised: bool) -> Reply | media.Download:
+        wire, method = call.wire, call.request.method
+        if not authorised:
+            return wire.unauthorised()
+        behind = path.removeprefix(wire.prefix) if path.startswith(wire.prefix) else None
+        found = None if behind is None else wire.find("GET" if method == "HEAD" else method, behind)
+        if found is None:
+            return wire.no_route(method, path)
+        route, call.match = found
+        try:
+            reply = route.handler(wire, call)
+        except Refused as refused:
+            reply = refused.reply
+        if call.paid and call.scenario.name.startswith("lost-answer"):
+            return lost(call.scenario.name)
+        if route.kind == "status" and isinstance(reply, Reply):
+            return flaky(wire, call.state["tasks"].get(call.task_id), reply)
+        return reply
+
+    def _object_store(self, request: Request, state: State, wire: Wire, call: Call) -> Reply | media.Download:
+        kind = request.path.split("/")[3]
+        if kind == "uploads" and request.method == "PUT":
+            return media.receive(request, state, call.now)
+        if kind == "outputs" and request.method in ("GET", "HEAD"):
+            return media.fetch(request, state, wire.name, call.now)
+        return media.xml_error(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
+
+    def _log(self, call: Call, authorised: bool, result: Reply | media.Download) -> None:
+        """One line of the request log: what a test or a grader needs to count creates and to see where a key went."""
+        request = call.request
+        status = result.status if isinstance(result, Reply) else 200
+        call.state["requests"].append(
+            {
+                "time": round(call.now, 3),
+                "method": request.method,
+                "path": request.path,
+                "query": request.query[:200],
+                "key_sent": bool(request.header("authorization")),
+                "authorised": authorised,
+                "task_id": call.task_id,
+                "paid": call.paid,
+                # 0: the connection was broken instead of answered.
+                "status": 0 if isinstance(result, Reply) and result.fault in ("silent", "reset") else status,
+            }
+        )
+
+
+def start_sandbox(
+    *,
+    provider: str,
+    state_file: Path,
+    scenario: str = "ok",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    speed: float = 1.0,
+    clock: Callable[[], float] = time.time,
+    pause: Callable[[float], bool] | None = None,
+) -> Sandbox:
+    """Starts a sandbox in daemon threads of this process.
+
+    `speed` divides the length of new tasks. `clock` (seconds since the epoch) and `pause` (waits so many seconds; True:
+    stop) are for tests.
+
+    Raises:
+        SandboxError: for an unknown provider or scenario, a scenario that the provider cannot get into, or a host
+            that is not loopback.
+        OSError: when the port is taken.
+    """
+    if provider not in PROVIDERS:
+        raise SandboxError(f"the sandbox does not speak {provider!r}; it speaks: {', '.join(PROVIDERS)}")
+    if host not in LOOPBACK:
+        raise SandboxError(f"the sandbox listens on loopback only ({', '.join(LOOPBACK)}), not on {host!r}")
+    if speed <= 0:
+        raise SandboxError("speed must be above 0")
+    wanted = scenarios.parse(scenario)
+    scenarios.check(wanted, provider)
+    return Sandbox(provider, Path(state_file), wanted, host, port, speed, clock, pause)

@@ -1,0 +1,140 @@
+"""A bare HTTP caller for the tests of the sandbox: http.client and nothing of the client under development."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from videotasks_sandbox.server import Sandbox, start_sandbox
+
+START = 1_800_000_000.0
+
+
+class Clock:
+    """A clock that only moves when told, or when the server waits on it."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> bool:
+        self.now += max(seconds, 0.001)
+        return False
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Caller:
+    """Calls one sandbox. `path` is relative to its base URL, or a whole URL, which gets no key of its own accord."""
+
+    def __init__(self, sandbox: Sandbox, clock: Clock, state_file: Path, scheme: str = "Bearer") -> None:
+        self.sandbox, self.clock, self.state_file, self.scheme = sandbox, clock, state_file, scheme
+
+    def __call__(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, key: str | None = None
+    ) -> Answer:
+        url = path if path.startswith("http") else self.sandbox.base_url + path
+        parts = urlsplit(url)
+        sent = dict(headers or {})
+        if key is None and not path.startswith("http"):
+            key = f"{self.scheme} {self.sandbox.api_key}"
+        if key:
+            sent["Authorization"] = key
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+        try:
+            connection.request(method, parts.path + (f"?{parts.query}" if parts.query else ""), body, sent)
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **options: Any) -> Answer:
+        return self("GET", path, **options)
+
+    def post(self, path: str, body: Any, **options: Any) -> Answer:
+        return self("POST", path, body, **options)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return json.loads(self.state_file.read_text(encoding="utf-8"))
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        return self.state["requests"]
+
+
+Start = Callable[..., Caller]
+
+
+@contextmanager
+def sandboxes(tmp_path: Path) -> Iterator[Start]:
+    """A function that starts sandboxes on one state file and one clock; all are closed at the end."""
+    clock, started = Clock(), []
+
+    def start(provider: str, scenario: str = "ok", *, speed: float = 1.0) -> Caller:
+        state_file = tmp_path / "sandbox" / "state.json"
+        sandbox = start_sandbox(
+            provider=provider, state_file=state_file, scenario=scenario, speed=speed, clock=clock, pause=clock.pause
+        )
+        started.append(sandbox)
+        return Caller(sandbox, clock, state_file, "Key" if provider == "fal" else "Bearer")
+
+    try:
+        yield start
+    finally:
+        for sandbox in started:
+            sandbox.close()
+
+
+def fake_renderer(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Replaces the video writer by one that takes no time; the yielded list holds the calls."""
+    calls: list[dict[str, Any]] = []
+
+    def render_video(prompt: str, **options: Any) -> Any:
+        calls.append({"prompt": prompt, **options})
+        mp4 = f"mp4 of {prompt!r} {sorted(options.items())} ".encode() * 50
+        return types.SimpleNamespace(mp4=mp4, last_frame_png=b"png last", thumbnail_png=b"png thumb")
+
+    module = types.ModuleType("videotasks_sandbox.mp4writer")
+    module.render_video = render_video  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "videotasks_sandbox.mp4writer", module)
+    return calls
+
+
+def multipart_body(fields: list[tuple[str, str | tuple[str, str, bytes]]]) -> tuple[bytes, str]:
+    """(body, content type) of fields and of files given as (filename, type, data)."""
+    boundary = "----a-boundary-of-the-test"
+    body = b""
+    for name, value in fields:
+        body += f"--{boundary}\r\n".encode()
+        if isinstance(value, str):
+            body += f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        else:
+            filename, content_type, data = value
+            body += f'Content-Disposition: form-data; name="{name}"; filename="{filename}"\r\n'.encode()
+            body += f"Content-Type: {content_type}\r\n\r\n".encode() + data + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
