@@ -26,11 +26,23 @@ class AbortedBeforeSending(Exception):
     """The flight was aborted before its first byte was written: nothing was sent, nothing will be."""
 
 
-class Flight:
-    """One request on its way. `sent` turns true just before the first byte is written, and never turns back."""
+class WriteAheadFailed(Exception):
+    """What must be on disk before the first byte could not be written, so no byte was sent. `error` is the disk's."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Flight:
+    """One request on its way. `sent` turns true just before the first byte is written, and never turns back.
+
+    `write_ahead` runs at that very moment, in the sending thread: whatever it raises, nothing is sent.
+    """
+
+    def __init__(self, write_ahead: Callable[[], None] | None = None) -> None:
         self._lock = threading.Lock()
+        self._write_ahead = write_ahead
         self._sent = False
         self._aborted = False
         self._sock: Any = None
@@ -47,6 +59,11 @@ class Flight:
         with self._lock:
             if self._aborted:
                 raise AbortedBeforeSending
+            if self._write_ahead is not None and not self._sent:
+                try:
+                    self._write_ahead()
+                except OSError as error:
+                    raise WriteAheadFailed(error) from None
             self._sent = True
 
     def connected(self, sock: socket.socket | None) -> None:
@@ -316,7 +333,7 @@ def _no_answer(error: Exception, flight: Flight, url: str, *, status: int | None
     host = urlsplit(url).hostname or ""
     chain = list(_causes(error))
     for cause in chain:
-        if isinstance(cause, Blocked):
+        if isinstance(cause, (Blocked, WriteAheadFailed)):
             return cause
     names = {type(cause).__name__ for cause in chain}
     text = " ".join(str(cause) for cause in chain).lower()

@@ -109,12 +109,12 @@ class RunStore:
             ignore = self.root / ".gitignore"
             if not ignore.exists() and not ignore.is_symlink():
                 files.write_atomic(ignore, b"*\n")
-            files.make_private_dir(self.root / "locks")
+            files.make_private_dir(self.root / ".locks")
         except OSError as error:
             raise files.disk_error(error, f"cannot write to {self.root}") from None
 
     def identity_lock(self, identity_hex: str) -> FileLock:
-        return FileLock(self.root / "locks" / f"{identity_hex[:32]}.lock")
+        return FileLock(self.root / ".locks" / f"{identity_hex[:32]}.lock")
 
     # -- making ---------------------------------------------------------------------------------------------
 
@@ -190,8 +190,6 @@ class RunStore:
     def runs(self) -> Iterator[Run]:
         """Every readable run, generated ids newest first."""
         for name in self.names():
-            if name == "locks":
-                continue
             run = self._load(self.root / name)
             if run is not None:
                 yield run

@@ -1,4 +1,4 @@
-"""When to ask again: pure. Elapsed time picks the interval, the server may ask for more, the deadline has a last look."""
+"""When to ask again: pure. Elapsed time picks the interval, the server may ask for more."""
 
 from __future__ import annotations
 
@@ -37,11 +37,3 @@ class PollSchedule:
             base = min(max(GROWTH * elapsed_s, self.floor_s), ceiling)
         return max(base * (1.0 - JITTER * random), wanted)
 
-
-def until_deadline(delay_s: float, now: float, deadline: float | None) -> float | None:
-    """`delay_s`, shortened so that a last look happens at the deadline; None when the deadline has passed."""
-    if deadline is None:
-        return delay_s
-    if now >= deadline:
-        return None
-    return min(delay_s, deadline - now)

@@ -1,0 +1,382 @@
+"""Waiting for tasks: streams read as they come, polls beside them, every fault survived until the deadline.
+
+One loop serves one task or hundreds: it owns the schedule; requests run in worker threads and report to the mailbox.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from videotasks import normalize
+from videotasks.context import Context
+from videotasks.http import Client, Flight, NoAnswer
+from videotasks.mailbox import Interrupted
+from videotasks.models import ApiError, Category, Snapshot, Status, TaskError
+from videotasks.provider import Look, Provider, TaskRef
+from videotasks.runs import Run
+from videotasks.schedule import PollSchedule
+from videotasks.sse import SseEvent
+from videotasks.submit import Stream, report_event
+from videotasks.text import inert
+
+MAX_WORKERS = 8  # requests at once, however many tasks are waited for
+NOT_FOUND_LOOKS = 3  # a fresh id may not be on every replica yet (facts, peers 5.1: "404 on the first poll")
+NOT_FOUND_GRACE_S = 15.0
+RESULT_LOOKS_S = (1.0, 3.0, 6.0, 8.0, 12.0)  # success without a result: five more looks over 30 s
+ABORT_SLACK_S = 2.0  # a request is given up this long after its own time-out should have fired
+
+
+@dataclass
+class Ending:
+    """How the wait for one task ended. `outcome`: succeeded, failed, cancelled, expired, no_result, refused, timeout."""
+
+    outcome: str
+    source: str
+    snapshot: Snapshot | None = None
+    error: ApiError | None = None
+
+
+@dataclass
+class Watched:
+    """One task being waited for, and what is known of it."""
+
+    run: Run
+    provider: Provider
+    ref: TaskRef
+    age_s: float | None = None  # of the task when the wait began; None when nobody knows
+    stream: Stream | None = None
+    interval_s: float | None = None
+    snapshot: Snapshot | None = None
+    ending: Ending | None = None
+    # the loop's own bookkeeping
+    due: float = 0.0
+    started: float = 0.0
+    looks: int = 0
+    faults: int = 0
+    not_found: int = 0
+    result_looks: int = 0
+    looking: object | None = None
+    look_flight: Flight | None = None
+    look_limit: float = 0.0
+    last_look: bool = False  # the look at the deadline has begun
+    last_news: float = 0.0
+    told: tuple[Any, ...] | None = None
+    told_unknown: set[str] = field(default_factory=set)
+
+
+class Waiter:
+    """Waits for all of `tasks` until they end, the deadline passes, or a signal comes (Interrupted)."""
+
+    def __init__(self, ctx: Context, tasks: list[Watched]) -> None:
+        self.ctx = ctx
+        self.tasks = tasks
+        self._clients: list[Client] = []
+        self._idle: dict[int, list[Client]] = {}
+        self._by_token: dict[object, Watched] = {}
+        self._busy = 0
+
+    def run(self, deadline: float | None) -> None:
+        """Fill in the `ending` of every task. Raises Interrupted at the first signal."""
+        ctx, now = self.ctx, self.ctx.monotonic()
+        for task in self.tasks:
+            task.started = task.last_news = now
+            if task.stream is not None:
+                self._by_token[task.stream.token] = task
+                task.due = now + ctx.limits.stream_doubt_s
+            elif task.looks == 0 and task.snapshot is not None:
+                task.due = now + self._delay(task)
+            else:
+                task.due = now
+            if task.snapshot is not None:
+                self._observe(task, task.snapshot, "sse" if task.stream else "create")
+        try:
+            self._loop(deadline)
+        finally:
+            self._close()
+
+    def _loop(self, deadline: float | None) -> None:
+        ctx = self.ctx
+        while True:
+            waiting = [task for task in self.tasks if task.ending is None]
+            if not waiting:
+                return
+            now = ctx.monotonic()
+            hard_end = None if deadline is None else deadline + ctx.limits.last_look_s
+            for task in waiting:
+                if task.looking is not None and now >= task.look_limit:
+                    self._give_up_look(task)
+                if task.looking is None and not task.last_look and now >= _due(task, deadline) and self._busy < MAX_WORKERS:
+                    task.last_look = deadline is not None and now >= deadline
+                    self._start_look(task)
+            if deadline is not None and now >= deadline:
+                looking = any(task.looking is not None or not task.last_look for task in waiting)
+                if not looking or now >= (hard_end or deadline):
+                    self._time_out(waiting)
+                    return
+            message = ctx.mailbox.get(self._pause(waiting, now, deadline, hard_end))
+            if message is None:
+                continue
+            if message.kind == "interrupt":
+                raise Interrupted(int(message.value))
+            owner = self._by_token.get(message.source)
+            if owner is not None:
+                self._handle(owner, message.source, message.kind, message.value)
+
+    def _pause(self, waiting: list[Watched], now: float, deadline: float | None, hard_end: float | None) -> float | None:
+        moments = []
+        free = self._busy < MAX_WORKERS
+        for task in waiting:
+            if task.looking is not None:
+                moments.append(task.look_limit)
+            elif free and not task.last_look:
+                moments.append(_due(task, deadline))
+        if deadline is not None:
+            moments.append(deadline if now < deadline else (hard_end or deadline))
+        return max(min(moments) - now, 0.0) if moments else None
+
+    # -- looking ----------------------------------------------------------------------------------------------
+
+    def _start_look(self, task: Watched) -> None:
+        ctx, token, flight = self.ctx, object(), Flight()
+        timeout = ctx.limits.poll_request_s
+        idle = self._idle.setdefault(id(task.provider), [])
+        client = idle.pop() if idle else task.provider.client()
+        if client not in self._clients:
+            self._clients.append(client)
+        task.looking, task.look_flight = token, flight
+        task.look_limit = ctx.monotonic() + timeout + ABORT_SLACK_S
+        task.looks += 1
+        self._by_token[token] = task
+        self._busy += 1
+
+        def work() -> tuple[Client, Look]:
+            return client, task.provider.look(task.ref, client=client, flight=flight, timeout=timeout)
+
+        ctx.mailbox.start(token, work)
+
+    def _give_up_look(self, task: Watched) -> None:
+        """A request that its own time-outs did not end: headers that trickle, a resolver that hangs."""
+        if task.look_flight is not None:
+            task.look_flight.abort()
+        self._by_token.pop(task.looking, None)
+        self._busy -= 1
+        task.looking = None
+        self._fault(task, "no complete answer in time", None)
+
+    def _handle(self, task: Watched, source: object, kind: str, value: Any) -> None:
+        if task.stream is not None and source is task.stream.token:
+            self._of_stream(task, kind, value)
+        elif source is task.looking:
+            self._by_token.pop(source, None)
+            task.looking = None
+            self._busy -= 1
+            if kind == "error":
+                if isinstance(value, NoAnswer):
+                    self._fault(task, value.message, value.status)
+                elif isinstance(value, TaskError):
+                    task.ending = Ending("refused", "poll", task.snapshot, ApiError(value.category, value.message))
+                else:
+                    raise value
+            else:
+                client, look = value
+                self._idle[id(task.provider)].append(client)
+                self._of_look(task, look)
+        if task.ending is not None:
+            self._drop_stream(task)
+
+    def _of_look(self, task: Watched, look: Look) -> None:
+        if look.snapshot is not None:
+            task.faults = task.not_found = 0
+            self._report_poll(task, look)
+            self._observe(task, look.snapshot, "poll")
+            if task.ending is None:
+                task.due = self.ctx.monotonic() + self._delay(task, look.hint_s)
+            return
+        error = look.error
+        if error is not None and look.final_refusal and not self._excused(task, error):
+            task.ending = Ending("refused", "poll", task.snapshot, error)
+            return
+        reason = look.reason or (f"HTTP {look.http_status}" if look.http_status else "no usable answer")
+        self._fault(task, reason, look.http_status, look.hint_s, error)
+
+    def _excused(self, task: Watched, error: ApiError) -> bool:
+        """404 for a task that may be too fresh: three looks and 15 seconds of grace (design section 4)."""
+        if error.category is not Category.NOT_FOUND:
+            return False
+        task.not_found += 1
+        age = None if task.age_s is None else task.age_s + self.ctx.monotonic() - task.started
+        if age is not None and age > NOT_FOUND_GRACE_S and task.not_found >= NOT_FOUND_LOOKS:
+            return False
+        waited = self.ctx.monotonic() - task.started
+        return task.not_found < NOT_FOUND_LOOKS or waited < NOT_FOUND_GRACE_S
+
+    def _fault(
+        self,
+        task: Watched,
+        reason: str,
+        http_status: int | None,
+        hint_s: float | None = None,
+        error: ApiError | None = None,
+    ) -> None:
+        task.faults += 1
+        self.ctx.reporter.event(
+            "poll_error",
+            generation_id=task.ref.task_id,
+            attempt=task.looks,
+            http_status=http_status,
+            transient=True,
+            message=reason,
+            server_message=inert(error.message, 300) if error else None,
+        )
+        if task.faults in (3, 20):
+            self.ctx.reporter.people(f"no usable answer {task.faults} times in a row ({reason}); still waiting")
+        task.due = self.ctx.monotonic() + self._delay(task, hint_s)
+
+    def _delay(self, task: Watched, hint_s: float | None = None) -> float:
+        poll = task.provider.profile.poll
+        interval = task.interval_s if task.interval_s is not None else self.ctx.limits.poll_interval_s
+        schedule = PollSchedule(poll.floor_s, poll.ceiling_s, interval)
+        if task.result_looks and task.faults == 0 and interval is None:
+            return RESULT_LOOKS_S[min(task.result_looks - 1, len(RESULT_LOOKS_S) - 1)]
+        elapsed = (task.age_s or 0.0) + self.ctx.monotonic() - task.started
+        return schedule.delay(elapsed, random=self.ctx.random(), hint_s=hint_s, faults=task.faults)
+
+    # -- streams ----------------------------------------------------------------------------------------------
+
+    def _of_stream(self, task: Watched, kind: str, value: Any) -> None:
+        ctx, now = self.ctx, self.ctx.monotonic()
+        if kind == "event" and isinstance(value, SseEvent):
+            task_id, snapshot = normalize.stream_event(task.provider.profile, value.data)
+            report_event(ctx, value, task_id or task.ref.task_id, snapshot)
+            if snapshot is None:
+                # An event that proves nothing (done, failed by name, [DONE]): ask. No news, so doubt stays.
+                task.due = min(task.due, now)
+                return
+            if task_id is not None and task_id != task.ref.task_id:
+                return
+            task.last_news = now
+            task.due = now + ctx.limits.stream_doubt_s
+            if snapshot.status.terminal and not _conclusive(snapshot):
+                task.due = now
+                return
+            if snapshot.error is None or snapshot.error.in_task:
+                self._observe(task, snapshot, "sse")
+            else:
+                task.due = now
+        elif kind in ("result", "error"):
+            message = value.message if isinstance(value, NoAnswer) else "the stream ended"
+            name = "sse_timeout" if isinstance(value, NoAnswer) and value.kind == "timeout" else "sse_stream_ended"
+            ctx.reporter.event(name, generation_id=task.ref.task_id, message=message)
+            ctx.reporter.event("fallback_polling_start", generation_id=task.ref.task_id)
+            self._drop_stream(task)
+            task.due = now
+
+    def _drop_stream(self, task: Watched) -> None:
+        if task.stream is not None:
+            stream, task.stream = task.stream, None
+            self._by_token.pop(stream.token, None)
+            stream.flight.abort()
+            stream.client.close()
+
+    # -- deciding ---------------------------------------------------------------------------------------------
+
+    def _observe(self, task: Watched, snapshot: Snapshot, source: str) -> None:
+        """Take a snapshot in: journal what changed, print it, and decide whether the wait is over."""
+        task.snapshot = snapshot
+        status = snapshot.status
+        if status is Status.SUCCEEDED and not snapshot.has_result:
+            if task.result_looks >= len(RESULT_LOOKS_S):
+                task.ending = Ending("no_result", source, snapshot, snapshot.error)
+            else:
+                task.result_looks += 1
+                task.due = self.ctx.monotonic() + (0.0 if source == "sse" else self._delay(task))
+            if task.told is None or task.told[0] is not status:
+                self._tell(task, snapshot)
+            return
+        if status.terminal:
+            task.ending = Ending(status.value, source, snapshot, snapshot.error)
+            if status is Status.SUCCEEDED:
+                return  # printed with its link by whoever fetches it
+        self._tell(task, snapshot)
+        for warning in snapshot.warnings:
+            if warning not in task.told_unknown and status is Status.UNKNOWN:
+                task.told_unknown.add(warning)
+                self.ctx.reporter.event("warning", task_id=task.ref.task_id, server_message=inert(warning, 200))
+
+    def _tell(self, task: Watched, snapshot: Snapshot) -> None:
+        ctx = self.ctx
+        word = snapshot.provider_status
+        if len(self.tasks) == 1:
+            percent = snapshot.progress
+            live = snapshot.status.value + (f" {percent:.0f} %" if percent is not None else "")
+            ctx.reporter.live_status(live, percent)
+        told = (snapshot.status, word)
+        if told == task.told:
+            return
+        task.told = told
+        if not snapshot.status.terminal or snapshot.status is Status.SUCCEEDED:
+            record_status(task.run, ctx, snapshot)
+        if len(self.tasks) > 1 and not snapshot.status.terminal:
+            return  # many tasks are waited for in one quiet call
+        ctx.reporter.event(
+            "status",
+            status=snapshot.status.value,
+            provider_status=inert(word, 60) if word and word.lower() != snapshot.status.value else None,
+            progress=snapshot.progress,
+            task_id=task.ref.task_id if len(self.tasks) > 1 else None,
+        )
+        if ctx.reporter._live is None:
+            ctx.reporter.people(f"{snapshot.status.value}")
+
+    def _report_poll(self, task: Watched, look: Look) -> None:
+        snapshot = look.snapshot
+        assert snapshot is not None
+        word = snapshot.provider_status
+        self.ctx.reporter.event(
+            "poll",
+            generation_id=task.ref.task_id,
+            attempt=task.looks,
+            http_status=look.http_status,
+            status=snapshot.status.value,
+            provider_status=inert(word, 60) if word else None,
+            status_key=inert(word, 60).lower() if word else None,
+            terminal=snapshot.status.terminal,
+        )
+
+    def _time_out(self, waiting: list[Watched]) -> None:
+        for task in waiting:
+            task.ending = Ending("timeout", "poll", task.snapshot)
+
+    def _close(self) -> None:
+        for task in self.tasks:
+            self._drop_stream(task)
+            if task.look_flight is not None and task.looking is not None:
+                task.look_flight.abort()
+        for client in self._clients:
+            client.close()
+
+
+def _due(task: Watched, deadline: float | None) -> float:
+    """When the next look is due; whatever the schedule says, there is one at the deadline."""
+    return task.due if deadline is None else min(task.due, deadline)
+
+
+def _conclusive(snapshot: Snapshot) -> bool:
+    """A terminal status in a stream's own data ends the wait; a success only with its result."""
+    return snapshot.status is not Status.SUCCEEDED or snapshot.has_result
+
+
+def record_status(run: Run, ctx: Context, snapshot: Snapshot) -> None:
+    """Journal a status; a disk that refuses must not end the wait for a paid task."""
+    try:
+        run.record(
+            "status",
+            ctx.clock(),
+            status=snapshot.status.value,
+            provider_status=snapshot.provider_status,
+            progress=snapshot.progress,
+            follow=dict(snapshot.follow) or None,
+        )
+    except OSError as error:
+        ctx.reporter.event("warning", message=f"a status could not be written to disk: {error.strerror}")
