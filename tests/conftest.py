@@ -67,6 +67,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     monkeypatch.setenv("PYTHONUSERBASE", USER_BASE)
     monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR") or str(CACHE_HOME / "uv"))
     monkeypatch.setenv("PYTHONPATH", str(OFFLINE))
+    # Scripts keep their bytecode in the user's cache: an empty home a test would compile every library anew.
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.getbasetemp() / "bytecode"))
     return home
 
 

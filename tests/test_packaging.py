@@ -1,0 +1,406 @@
+"""What the repository may hold, and how it hangs together: every commit of it is what an installer copies."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+REPO = Path(__file__).resolve().parent.parent
+SCRIPTS = REPO / "scripts"
+ENTRY_SCRIPTS = sorted(SCRIPTS.glob("*.py"))
+LIBRARY = sorted((SCRIPTS / "videotasks").rglob("*.py"))
+SANDBOX = sorted((SCRIPTS / "videotasks_sandbox").rglob("*.py"))
+PYPROJECT = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))
+
+MAX_LINES = 420  # a file has one reason to exist; what grows past this has found a second
+
+# ---------------------------------------------------------------- tables to edit when the house changes
+
+# Touch no network, no clock and no disk: their tests need no machine.
+PURE = {
+    "addresses", "classify", "costs", "endpoints", "identity", "inputs", "limits", "media", "models", "normalize",
+    "origins", "paths", "profile_parts", "schedule", "sse", "text", "values", "verdict",
+}  # fmt: skip
+IMPURE_IMPORTS = {
+    "asyncio", "fcntl", "glob", "http", "io", "msvcrt", "os", "pathlib", "requests", "rich", "select", "shutil",
+    "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "urllib.request", "urllib3",
+}  # fmt: skip
+
+# The only openers of connections, and what each of them needs for it.
+NETWORK_IMPORTS = {
+    "http": {"socket", "ssl", "requests", "urllib3"},
+    "wire": {"requests", "urllib3"},
+    "result_link": {"requests"},  # proxy settings of a link; it opens nothing
+    "openapi.source": {"requests"},  # public documents, never with a key
+}
+NETWORK = {"asyncio", "ftplib", "http", "requests", "socket", "socketserver", "ssl", "urllib.request", "urllib3"}
+
+# Third-party libraries are imported inside functions: --help loads only the standard library. These modules consist
+# of one library and are themselves imported inside functions.
+LIBRARY_AT_TOP = {"wire": {"requests", "urllib3"}, "livescreen": {"rich"}}
+THIRD_PARTY = {"requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich"}
+
+# Keys are read in credentials.py. Elsewhere a variable is read by its literal name, and only these:
+PLAIN_VARIABLES = re.compile(
+    r"VIDEO_TASKS_(ARTIFACTS|PROVIDERS|SANDBOX\w*)|UV(_\w+)?|XDG_CACHE_HOME|LOCALAPPDATA|HOME|TERM|COLUMNS|NO_COLOR"
+    r"|PYTHON\w+|CI"
+)
+WHOLE_ENVIRONMENT = {"credentials", "workspace"}  # workspace takes it as a parameter for its tests
+
+# Arrows point one way. These deferred imports go back up, each for the reason given.
+BACK_EDGES = {
+    ("profiles", "profile_check"),  # a foreign profile is checked while it is loaded; a shipped one never pays for it
+}
+
+# What runs on a Python too old for the rest, to say so in one sentence.
+PARSES_ON_OLD_PYTHON = [*ENTRY_SCRIPTS, SCRIPTS / "videotasks" / "bootstrap.py"]
+
+
+# ---------------------------------------------------------------- reading the repository
+
+
+def tracked() -> list[Path]:
+    """What is committed; in a copy without git, every file but caches."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPO, capture_output=True, text=True, check=False)
+    if listed.returncode == 0 and listed.stdout:
+        return [REPO / name for name in listed.stdout.split("\0") if name and (REPO / name).exists()]
+    skipped = {".git", ".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "node_modules"}
+    return [path for path in REPO.rglob("*") if path.is_file() and not skipped & set(path.parts)]
+
+
+TRACKED = tracked()
+
+
+def short(path: Path) -> str:
+    return path.relative_to(REPO).as_posix()
+
+
+def by_name(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", [pytest.param(path, id=short(path)) for path in paths])
+
+
+class Import:
+    """One imported module: its dotted name, its line, and whether it is imported when the file is."""
+
+    def __init__(self, name: str, line: int, at_top: bool) -> None:
+        self.name, self.line, self.at_top = name, line, at_top
+
+    def within(self, modules: set[str]) -> bool:
+        return any(self.name == module or self.name.startswith(module + ".") for module in modules)
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+@cache
+def imports_of(path: Path) -> list[Import]:
+    """Every import that happens at run time; relative ones by their full name."""
+    package = list(path.relative_to(SCRIPTS).parent.parts)
+
+    def walk(node: ast.AST, at_top: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if is_type_checking(child):
+                for other in child.orelse:  # type: ignore[attr-defined]
+                    yield from walk(other, at_top)
+            elif isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(alias.name, child.lineno, at_top)
+            elif isinstance(child, ast.ImportFrom):
+                base = package[: len(package) - child.level + 1] if child.level else []
+                module = ".".join([*base, *([child.module] if child.module else [])])
+                yield Import(module, child.lineno, at_top)
+                for alias in child.names:
+                    yield Import(f"{module}.{alias.name}", child.lineno, at_top)
+            else:
+                inner = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+                yield from walk(child, at_top and not inner)
+
+    return list(walk(ast.parse(path.read_text(encoding="utf-8")), True))
+
+
+def module_name(path: Path) -> str:
+    """'http' for scripts/videotasks/http.py, 'openapi.refs' in a folder of its own."""
+    parts = path.relative_to(SCRIPTS / "videotasks").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+# ---------------------------------------------------------------- packaging
+
+BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")  # PEP 723's own
+
+
+def script_block(path: Path) -> dict[str, object] | None:
+    blocks = [m for m in BLOCK.finditer(path.read_text(encoding="utf-8")) if m.group("type") == "script"]
+    if not blocks:
+        return None
+    (block,) = blocks
+    lines = block.group("content").splitlines()
+    return tomllib.loads("\n".join(line[2:] if line.startswith("# ") else line[1:] for line in lines))
+
+
+def test_there_are_scripts_to_check() -> None:
+    assert len(ENTRY_SCRIPTS) >= 7
+    assert len(LIBRARY) >= 20
+    assert len(SANDBOX) >= 5
+    assert len(TRACKED) >= 60
+
+
+@by_name(ENTRY_SCRIPTS)
+def test_script_block_equals_pyproject(path: Path) -> None:
+    # Without a block `uv run` takes the installed skill for a project and writes .venv and a lock file into it.
+    block = script_block(path)
+    assert block is not None, "no PEP 723 block"
+    assert block["requires-python"] == PYPROJECT["project"]["requires-python"]
+    if path.name == "sandbox.py" and not block["dependencies"]:
+        return
+    assert block["dependencies"] == PYPROJECT["project"]["dependencies"]
+
+
+@by_name(PARSES_ON_OLD_PYTHON)
+def test_parses_on_an_old_python(path: Path) -> None:
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+def test_no_file_that_an_installer_drops() -> None:
+    # skills 1.4.x drops names that begin with an underscore, every version drops metadata.json.
+    dropped = [
+        short(path)
+        for path in TRACKED
+        if path.name == "metadata.json"
+        or (path.name.startswith("_") and not (path.name == "__init__.py" and not path.read_bytes().strip()))
+        or any(part.startswith("_") for part in path.relative_to(REPO).parts[:-1])
+    ]
+    assert dropped == []
+
+
+def test_no_hidden_file_in_the_folders_that_run() -> None:
+    hidden = [
+        short(path)
+        for path in TRACKED
+        if path.relative_to(REPO).parts[0] in {"scripts", "shared", "references"}
+        and any(part.startswith(".") for part in path.relative_to(REPO).parts)
+    ]
+    assert hidden == []
+
+
+def test_no_symlink_and_no_lock_file() -> None:
+    assert [short(path) for path in TRACKED if path.is_symlink()] == []
+    lock_names = re.compile(r"\.lock$|-lock\.(json|yaml)$|^lock\.json$")
+    assert [short(path) for path in TRACKED if lock_names.search(path.name)] == []
+
+
+# Built from pieces, so that this file is no finding of its own.
+FORBIDDEN = {
+    "package index": re.compile(
+        "|".join(["pypi\\.org/" + "simple", "files\\.python" + "hosted", "registry\\.npm" + "js"])
+    ),
+    "path of a development machine": re.compile(r"(?<![\w.*}\])])/(" + "work|root" + r")/"),
+}
+
+
+@pytest.mark.parametrize("kind", FORBIDDEN)
+def test_no_trace_of_a_machine(kind: str) -> None:
+    found = []
+    for path in TRACKED:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # a picture
+        found += [f"{short(path)}: {match.group()}" for match in FORBIDDEN[kind].finditer(text)]
+    assert found == []
+
+
+def test_the_patterns_find_what_they_forbid() -> None:
+    assert FORBIDDEN["package index"].search("--index-url https://pypi.org/" + "simple")
+    assert FORBIDDEN["path of a development machine"].search('open("' + "/work" + '/x")')
+    assert not FORBIDDEN["path of a development machine"].search("https://example.com" + "/work" + "/x")
+
+
+@by_name([*ENTRY_SCRIPTS, *LIBRARY, *SANDBOX])
+def test_file_is_short_enough_to_read(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+# ---------------------------------------------------------------- layers
+
+
+@cache
+def library_graph() -> dict[str, set[str]]:
+    modules = {module_name(path): path for path in LIBRARY}
+    graph: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        seen = {found.name.removeprefix("videotasks.") for found in imports_of(path) if found.within({"videotasks"})}
+        graph[name] = {other for other in seen & set(modules) if other != name and (name, other) not in BACK_EDGES}
+    return graph
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str]:
+    done: set[str] = set()
+
+    def visit(name: str, trail: list[str]) -> list[str]:
+        if name in trail:
+            return [*trail[trail.index(name) :], name]
+        if name not in done:
+            for other in sorted(graph[name]):
+                if cycle := visit(other, [*trail, name]):
+                    return cycle
+            done.add(name)
+        return []
+
+    for name in sorted(graph):
+        if cycle := visit(name, []):
+            return cycle
+    return []
+
+
+def test_arrows_point_one_way() -> None:
+    assert " -> ".join(find_cycle(library_graph())) == ""
+
+
+def test_a_cycle_would_be_found() -> None:
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
+def test_the_ground_imports_nothing_of_ours() -> None:
+    assert library_graph()["models"] == set()
+
+
+def test_nothing_below_imports_what_runs_it() -> None:
+    """Provider and everything under it know nothing of runs, waiting or output formats."""
+    below = {name for name in library_graph() if name in PURE | {"http", "wire", "profiles", "yaml12"}}
+    above = {"provider", "runs", "submit", "waiting", "finishing", "lifecycle", "reporting"}
+    wrong = {(name, other) for name in below for other in library_graph()[name] & above}
+    assert wrong == set()
+
+
+@by_name([path for path in LIBRARY if module_name(path) in PURE])
+def test_pure_module_touches_no_machine(path: Path) -> None:
+    assert [f"{found.name}:{found.line}" for found in imports_of(path) if found.within(IMPURE_IMPORTS)] == []
+    calls = [
+        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
+    ]
+    assert [call for call in calls if call == "open" or call.endswith((".now", ".utcnow", ".today"))] == []
+
+
+@by_name([path for path in LIBRARY if path.name != "__init__.py"])
+def test_only_the_network_modules_open_connections(path: Path) -> None:
+    forbidden = NETWORK - NETWORK_IMPORTS.get(module_name(path), set())
+    assert [f"{found.name}:{found.line}" for found in imports_of(path) if found.within(forbidden)] == []
+
+
+@by_name([*ENTRY_SCRIPTS, *(path for path in LIBRARY if path.name != "__init__.py")])
+def test_libraries_are_imported_where_they_are_used(path: Path) -> None:
+    allowed: set[str] = set()
+    if path in LIBRARY:
+        allowed = LIBRARY_AT_TOP.get(module_name(path), set())
+    at_top = [found for found in imports_of(path) if found.at_top]
+    assert [f"{found.name}:{found.line}" for found in at_top if found.within(THIRD_PARTY - allowed)] == []
+    eager = {f"videotasks.{name}" for name in LIBRARY_AT_TOP}
+    assert [f"{found.name}:{found.line}" for found in at_top if found.within(eager)] == []
+
+
+@by_name(SANDBOX)
+def test_the_sandbox_imports_nothing_of_the_client(path: Path) -> None:
+    # Else client and stand-in share every misreading of a provider.
+    assert [f"{found.name}:{found.line}" for found in imports_of(path) if found.within({"videotasks"})] == []
+
+
+@by_name([*(path for path in ENTRY_SCRIPTS if path.name != "sandbox.py"), *LIBRARY])
+def test_the_client_starts_the_sandbox_only_on_demand(path: Path) -> None:
+    found = [found for found in imports_of(path) if found.at_top and found.within({"videotasks_sandbox"})]
+    assert [f"{each.name}:{each.line}" for each in found] == []
+
+
+@by_name([*ENTRY_SCRIPTS, *LIBRARY, *SANDBOX])
+def test_the_search_path_is_left_alone(path: Path) -> None:
+    assert "sys.path" not in path.read_text(encoding="utf-8")
+
+
+# ---------------------------------------------------------------- keys and names
+
+
+def environment_reads(tree: ast.AST) -> Iterator[tuple[str | None, int]]:
+    """(variable, line) of each literal read; (None, line) where the environment is used in any other way."""
+    literal: set[int] = set()
+    for node in ast.walk(tree):
+        target: ast.AST | None = None
+        name: ast.AST | None = None
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) in {"os.environ.get", "os.getenv"}:
+            target, name = node.func, node.args[0]
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
+            target, name = node.value, node.slice
+        elif isinstance(node, ast.Compare) and ast.unparse(node.comparators[0]) == "os.environ":
+            target, name = node.comparators[0], node.left
+        if target is not None and isinstance(name, ast.Constant) and isinstance(name.value, str):
+            literal.update(id(inner) for inner in ast.walk(target))
+            yield name.value, node.lineno  # type: ignore[attr-defined]
+    for node in ast.walk(tree):
+        whole = isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv", "os.environb"}
+        bare = (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "os"
+            and {a.name for a in node.names} & {"environ", "getenv"}
+        )
+        if (whole and id(node) not in literal) or bare:
+            yield None, node.lineno  # type: ignore[attr-defined]
+
+
+@by_name([*ENTRY_SCRIPTS, *LIBRARY])
+def test_keys_are_read_in_one_module(path: Path) -> None:
+    if path in LIBRARY and module_name(path) == "credentials":
+        return
+    reads = list(environment_reads(ast.parse(path.read_text(encoding="utf-8"))))
+    if path in LIBRARY and module_name(path) in WHOLE_ENVIRONMENT:
+        reads = [(name, line) for name, line in reads if name is not None]
+    assert [(name, line) for name, line in reads if name is None or not PLAIN_VARIABLES.fullmatch(name)] == []
+
+
+def test_environment_reads_are_seen() -> None:
+    lines = ["os.environ.get('A')", "os.environ['B']", "os.getenv('C')", "'D' in os.environ"]
+    code = "\n".join([*lines, "dict(os.environ)", "os.environ.get(x)"])
+    assert [name for name, _ in environment_reads(ast.parse(code))] == ["A", "B", "C", "D", None, None]
+
+
+def provider_names() -> list[str]:
+    return sorted(path.stem for path in (REPO / "shared" / "providers").glob("*.yaml"))
+
+
+def words_of(path: Path) -> Iterator[tuple[str, int]]:
+    """Strings and identifiers of the code, docstrings left out: prose may say where a datum comes from."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    prose = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.value, node.lineno
+        elif isinstance(node, ast.Name):
+            yield node.id, node.lineno
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name, node.lineno
+
+
+@by_name(LIBRARY)
+def test_no_provider_is_named_in_code(path: Path) -> None:
+    # A provider is data: a name in code would be a branch that a new provider cannot have.
+    spelled = [re.escape(name).replace("\\-", "[-_. ]?") for name in provider_names() if name != "openai-compatible"]
+    assert len(spelled) >= 5
+    names = re.compile(rf"(?<![a-z])({'|'.join(spelled)})(?![a-z])", re.IGNORECASE)
+    assert [f"{word[:60]!r}:{line}" for word, line in words_of(path) if names.search(word)] == []
