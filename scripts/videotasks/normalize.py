@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from .profiles import Profile
 
 MAX_ID = 256
+# What a 200 without an id and without a status may still be taken to refuse by its own words; anything vaguer leaves
+# open whether a task was made, and is not paid for twice.
+_DEFINITE = frozenset(
+    {
+        Category.VALIDATION,
+        Category.AUTH,
+        Category.PERMISSION,
+        Category.INSUFFICIENT_CREDITS,
+        Category.MODERATION,
+        Category.NOT_FOUND,
+        Category.RATE_LIMITED,
+    }
+)
 KINDS = ("video", "image", "audio", "last_frame", "thumbnail")
 
 
@@ -43,11 +56,11 @@ def created(profile: Profile, body: object, http_status: int = 200) -> Created:
         return Created(warnings=("the answer is not a JSON object",))
     task_id = _first_id(profile.create.id, body)
     follow, warnings = _follow(profile, body)
-    refusal = in_band_error(profile, body, http_status)
     seen = snapshot(profile, body, task_id=task_id)
-    if refusal is None and task_id is None and seen.provider_status is None:
+    refusal = in_band_error(profile, body, http_status, explicit=True)
+    if refusal is None and seen.provider_status is None and seen.error and seen.error.category in _DEFINITE:
         refusal = seen.error
-    says_status = seen.provider_status is not None or (seen.error is not None and refusal is None)
+    says_status = seen.provider_status is not None
     return Created(
         task_id=task_id,
         snapshot=seen if says_status else None,
@@ -127,12 +140,17 @@ def stream_event(profile: Profile, data: str) -> tuple[str | None, Snapshot | No
     return task_id, seen if seen.provider_status is not None or seen.error is not None else None
 
 
-def in_band_error(profile: Profile, body: object, http_status: int = 200) -> ApiError | None:
-    """The refusal inside a 200, by the profile's `error.in_band`, compared type-strictly: 0 is not false."""
+def in_band_error(
+    profile: Profile, body: object, http_status: int = 200, *, explicit: bool = False
+) -> ApiError | None:
+    """The refusal inside a 200, by the profile's `error.in_band`, compared type-strictly: 0 is not false.
+
+    `explicit`: only a value that is there and says no; a `required` one that is missing proves nothing about a create.
+    """
     for rule in profile.error.in_band:
         value = paths.evaluate(str(rule["path"]), body)
         if value is None:
-            if rule.get("required"):
+            if rule.get("required") and not explicit:
                 break
             continue
         if rule.get("type") and not values.is_type(value, str(rule["type"])):
@@ -175,7 +193,7 @@ def _status(profile: Profile, body: object) -> tuple[str | None, Status, tuple[s
     spec = profile.status
     word = paths.first_string(spec.value, body)
     for rule in spec.rules:
-        if paths.evaluate(rule["when"], body) is True:
+        if paths.evaluate(rule["when"], body) not in (None, False, "", [], {}):  # JMESPath's own truth
             return word or rule["is"], Status(rule["is"]), ()
     if word is None:
         return None, Status.UNKNOWN, ()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 from . import profiles
-from .models import Status, configuration_error
+from .models import configuration_error
 
 
 def schema_path() -> Path:
@@ -51,23 +51,20 @@ def problems_of(document: Mapping[str, Any]) -> Iterator[str]:
     from jsonschema import Draft202012Validator
 
     schema = json.loads(schema_path().read_text(encoding="utf-8"))
-    found = False
-    for error in sorted(Draft202012Validator(schema).iter_errors(document), key=lambda e: [str(p) for p in e.path]):
-        found = True
-        where = ".".join(str(part) for part in error.absolute_path) or "the profile"
-        hint = error.schema.get("description") if isinstance(error.schema, Mapping) else None
-        yield f"{where}: {error.message[:200]}" + (f" ({hint})" if hint else "")
+    validator = Draft202012Validator(schema)
+    document = json.loads(json.dumps(document, default=str))  # keys become texts, as the schema has them
+    found = list(_breaches(validator, document, ""))
     if not found:
-        yield from _bad_paths(document, "")
-        for section in _with_kinds(document):
-            for rule in (section.get("status") or {}).get("rules") or ():
-                if rule["is"] not in {s.value for s in Status}:
-                    yield f"status.rules: {rule['is']!r} is no status"
+        for name, kind in (document.get("kinds") or {}).items():
+            found += _breaches(validator, profiles.merge(document, kind or {}), f"kinds.{name}: ")
+    yield from found or _bad_paths(document, "")
 
 
-def _with_kinds(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield document
-    yield from (kind for kind in (document.get("kinds") or {}).values() if isinstance(kind, Mapping))
+def _breaches(validator: Any, document: Any, prefix: str) -> Iterator[str]:
+    for error in sorted(validator.iter_errors(document), key=lambda e: [str(p) for p in e.absolute_path]):
+        where = ".".join(str(part) for part in error.absolute_path)
+        hint = error.schema.get("description") if where and isinstance(error.schema, Mapping) else None
+        yield f"{prefix}{where or 'the profile'}: {error.message[:200]}" + (f" ({hint})" if hint else "")
 
 
 _PATH_KNOBS = frozenset(

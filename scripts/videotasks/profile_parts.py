@@ -1,4 +1,4 @@
-"""The parts of a provider profile as frozen dataclasses: what the YAML says, typed.
+"""The parts of a provider profile as frozen records: what the YAML says, typed.
 
 `Paths` are ordered JMESPath candidates (videotasks.paths). Every knob has a default, so that a profile states only
 what its API has; what an API lacks is None. The format is described in shared/schemas/provider-profile.schema.json.
@@ -6,15 +6,19 @@ what its API has; what an API lacks is None. The format is described in shared/s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as record
+    from dataclasses import field
+else:
+    from .records import field, record
 
 Paths = tuple[str, ...]
 Table = Mapping[str, Any]
-EMPTY: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Auth:
     """Where the key goes and where it comes from. `env` is ordered: the first variable that is set wins."""
 
@@ -27,7 +31,7 @@ class Auth:
     how_to_get_key: Paths = ()
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Links:
     dashboard: str | None = None
     pricing: str | None = None
@@ -35,7 +39,7 @@ class Links:
     key: str | None = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Model:
     """A documented model. Never a whitelist: ids date quickly, so that an unknown model is only unchecked."""
 
@@ -48,7 +52,7 @@ class Model:
     encoding: str | None = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Create:
     path: str
     method: str = "POST"
@@ -60,7 +64,7 @@ class Create:
     body: Table = field(default_factory=dict)  # fixed members of every request
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class StatusSpec:
     path: str | None = None
     method: str = "GET"
@@ -72,10 +76,11 @@ class StatusSpec:
     map: Table = field(default_factory=dict)  # canonical -> words, matched case-insensitively
     upstream: Table | None = None  # {path: [..], only: [failed, ..]}: a dead task inside a live gateway task
     created_at: Paths = ()
+    raw_id: bool = False  # the id holds slashes that belong to the path
     words: Mapping[str, str] = field(default_factory=dict)  # derived: casefolded word -> canonical
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Result:
     video: Paths = ()
     image: Paths = ()
@@ -91,7 +96,7 @@ class Result:
     content: Table | None = None  # {path}: authenticated binary endpoint, used when no URL is found
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ErrorSpec:
     message: Paths = ("error.message", "message")
     code: Paths = ("error.code", "code")
@@ -103,20 +108,20 @@ class ErrorSpec:
     body_retry_after: Paths = ()
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Progress:
     path: Paths = ()
     scale: str = "auto"  # auto | percent | fraction
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Poll:
     floor_s: float = 2.0
     ceiling_s: float = 10.0
     hint_headers: Paths = ("retry-after",)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Cancel:
     path: str | None = None
     method: str = "POST"
@@ -125,7 +130,7 @@ class Cancel:
     refund_note: str | None = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ListSpec:
     path: str = ""
     query: Mapping[str, Any] = field(default_factory=dict)
@@ -138,7 +143,7 @@ class ListSpec:
     note: str | None = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Upload:
     """Presigned upload: POST init, PUT the bytes without the key, use `key` in the create body."""
 
@@ -148,7 +153,7 @@ class Upload:
     put_headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "{mime}"})
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Credits:
     path: str
     balance: Paths = ()
@@ -158,7 +163,7 @@ class Credits:
     note: str | None = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Capabilities:
     path: str
     models: str
@@ -169,7 +174,7 @@ class Capabilities:
     pricing: Table | None = None  # {unit, estimates, match: {key in an estimate: common input}, amount} or {by, times}
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Constraints:
     """What the API's own rules say of inputs. Keys are `image`, `image.first_frame`, `audio` ..."""
 

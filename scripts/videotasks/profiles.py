@@ -10,13 +10,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping, cast
 
 from . import profile_parts as parts
+from . import records
 from .models import Status, TaskError, configuration_error
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as record
+    from dataclasses import field
+else:
+    from .records import field, record
 
 MAX_PROFILE_BYTES = 256 * 1024  # the largest shipped profile is under 12 KB
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}\Z")
@@ -24,7 +30,7 @@ _STATUSES = frozenset(s.value for s in Status)
 _FOREIGN_KEY_PREFIX = "VIDEO_TASKS_KEY_"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Profile:
     """One provider in one kind. Built by `load_profile`; `for_kind` gives the same provider in another kind."""
 
@@ -38,6 +44,7 @@ class Profile:
     result: parts.Result
     kind: str
     kinds: tuple[str, ...]
+    base_url_required: bool = False  # a dialect that many gateways speak: the user names one
     headers: Mapping[str, str] = field(default_factory=dict)
     links: parts.Links = parts.Links()
     error: parts.ErrorSpec = parts.ErrorSpec()
@@ -55,7 +62,7 @@ class Profile:
     capabilities: parts.Capabilities | None = None
     notes: tuple[str, ...] = ()
     foreign: bool = False
-    document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    document: Mapping[str, Any] = field(default_factory=dict)
 
     def for_kind(self, kind: str | None) -> Profile:
         """The same provider in `kind` (None: the default kind). Raises TaskError listing the kinds."""
@@ -67,11 +74,16 @@ class Profile:
                 f"{self.name} has no kind {wanted!r}", expected="one of: " + ", ".join(self.kinds)
             )
         made = _build(self.document, foreign=self.foreign, kind=wanted)
-        return replace(made, base_url=self.base_url)
+        return made.with_base_url(self.base_url)
 
     def with_base_url(self, base_url: str) -> Profile:
         """The same provider at another origin (flag, environment, sandbox)."""
-        return replace(self, base_url=base_url.rstrip("/"))
+        return cast(Profile, records.changed(self, base_url=base_url.rstrip("/")))
+
+    @property
+    def shipped_base_url(self) -> str:
+        """The origin and path that the profile's own file names."""
+        return str(self.document.get("base_url") or "").rstrip("/")
 
     def model_info(self, model: str | None) -> parts.Model | None:
         """The documented model with this id, else the first whose `match` glob fits, else None."""
@@ -141,10 +153,16 @@ def _unknown_provider(text: str, search: str | None) -> TaskError:
 
 def _shipped_document(name: str) -> dict[str, Any]:
     path = shipped_folder() / f"{name}.yaml"
+    from . import profile_cache
+
     try:
-        document = _parse(path.read_bytes(), path)
+        text = path.read_bytes()
     except OSError as error:
         raise configuration_error(f"cannot read the profile {path}: {error.strerror}") from None
+    document = profile_cache.recall(text)
+    if document is None:
+        document = _parse(text, path)
+        profile_cache.keep(text, document)
     return _extended(document, path)
 
 
@@ -204,7 +222,7 @@ _PARTS: Mapping[str, type] = {
     "capabilities": parts.Capabilities,
     "constraints": parts.Constraints,
 }
-_PLAIN = ("title", "default_model", "rehearsal_model", "headers", "inputs")
+_PLAIN = ("title", "default_model", "rehearsal_model", "headers", "inputs", "base_url_required")
 _DOCUMENT_ONLY = {"name", "base_url", "base_url_env", "default_kind", "kinds", "models", "notes", "extends"}
 
 
@@ -250,9 +268,11 @@ def _build(document: Mapping[str, Any], *, foreign: bool, kind: str | None = Non
 def _part(name: str, key: str, cls: type, value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise _bad(name, key, "a mapping")
-    known = {f.name: str(f.type) for f in fields(cls)}
+    known: Mapping[str, str] = cls.__annotations__
     values: dict[str, Any] = {}
     for knob, given in value.items():
+        if knob == "http" and isinstance(given, Mapping):  # status codes: YAML's integers, a JSON object's texts
+            given = {int(code): category for code, category in given.items() if str(code).isdigit()}
         if knob not in known or knob == "words":
             raise _bad(name, f"{key}.{knob}", "one of: " + ", ".join(k for k in known if k != "words"))
         if known[knob] == "Paths":
