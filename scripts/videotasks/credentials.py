@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Mapping
 
 from videotasks.models import Category, TaskError
+from videotasks.origins import same_origin
 
 if TYPE_CHECKING:
     from videotasks.profiles import Profile
@@ -40,7 +41,8 @@ def find_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key 
     environ = os.environ if environ is None else environ
     for variable in profile.auth.env:
         needed = profile.auth.env_requires.get(variable)
-        if needed and not environ.get(needed):
+        # Such a key is for the origin that stands beside it in the environment, and for no other.
+        if needed and not same_origin(environ.get(needed) or "", profile.base_url):
             continue
         value = environ.get(variable, "").strip()
         if not value:

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#   "requests>=2.32",
+#   "urllib3>=2.6",
+#   "jsonschema>=4.20",
+#   "pyyaml>=6.0.1",
+#   "jmespath>=1.0.1",
+#   "rich>=13",
+# ]
+# ///
+"""Create a video task, wait for it, fetch the result. The same command again attaches instead of paying again."""
+
+import sys
+
+sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
+
+from videotasks.bootstrap import run  # noqa: E402
+
+EXAMPLES = """  create_and_wait.py --sandbox --prompt "a paper boat in the rain" --duration 4
+  create_and_wait.py --provider ark --model MODEL --prompt-file - --dry-run < prompt.txt
+  create_and_wait.py --provider creatok --model MODEL --prompt "..." --image photo.png --poll-timeout 100
+  create_and_wait.py --sse-endpoint /generation/sse/openai/sora-2 --payload '{"prompt": "..."}'
+"""
+
+
+def main(argv):
+    from videotasks.commandline import Parser, add_download_options, add_provider_options, add_run_options
+    from videotasks.commandline import positive_int, seconds
+
+    parser = Parser(description=__doc__, examples=EXAMPLES)
+    request = parser.add_argument_group("request")
+    request.add_argument("--prompt", help="what the video shows")
+    request.add_argument("--prompt-file", metavar="FILE", help="read the prompt from a file, or - for standard input")
+    request.add_argument("--model", help="the provider's model id")
+    request.add_argument("--duration", metavar="S", help="length in seconds")
+    request.add_argument("--ratio", help="such as 16:9 or 9:16")
+    request.add_argument("--resolution", help="such as 720p")
+    request.add_argument("--seed", help="a whole number")
+    request.add_argument(
+        "--image", action="append", default=[], metavar="[ROLE=]FILE|URL", help="ROLE: first_frame, last_frame, reference"
+    )
+    request.add_argument("--video", action="append", default=[], metavar="[ROLE=]FILE|URL", help="a reference video")
+    request.add_argument("--audio", action="append", default=[], metavar="[ROLE=]FILE|URL", help="a reference audio")
+    request.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any other member of the body (dotted, JSON value)"
+    )
+    request.add_argument("--payload", metavar="JSON", help="the request body; wins over the options above")
+    request.add_argument("--payload-file", metavar="FILE", help="the same from a file, or - for standard input")
+    request.add_argument("--sse-endpoint", metavar="PATH", help="create endpoint (path or URL), stream or plain")
+    request.add_argument("--openapi", metavar="SPEC", help="validate the body against this specification first")
+    request.add_argument("--allow-unknown-fields", action="store_true", help="with --openapi: let unknown fields pass")
+
+    paying = parser.add_argument_group("paying")
+    paying.add_argument("--dry-run", action="store_true", help="show the request, its price and balance; send nothing paid")
+    paying.add_argument("--take", type=positive_int, default=1, metavar="N", help="another one of the same request (pays again)")
+    paying.add_argument("--max-cost", metavar="20credits", help="refuse when the price is above this, or unknown")
+    paying.add_argument("--allow-unknown-cost", action="store_true", help="with --max-cost: accept an unknown price")
+
+    waiting = parser.add_argument_group("waiting")
+    waiting.add_argument("--no-wait", action="store_true", help="end when the task id is on disk")
+    waiting.add_argument("--poll-timeout", type=seconds(), default=900.0, metavar="S", help="after the create's answer (900)")
+    waiting.add_argument("--poll-interval", type=seconds(), metavar="S", help="fixed interval (default: adapts)")
+    waiting.add_argument("--poll-request-timeout", type=seconds(), default=20.0, metavar="S", help="per request (20)")
+    waiting.add_argument("--sse-request-timeout", type=seconds(), default=120.0, metavar="S", help="silence allowed (120)")
+    waiting.add_argument("--run-id", help="name of the new run's folder")
+    add_provider_options(parser, default="skills-video")
+    add_download_options(parser)
+    add_run_options(parser)
+    args = parser.parse(argv)
+
+    from videotasks.commands_create import create_and_wait
+
+    return create_and_wait(args)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,301 @@
+"""The create_and_wait command: a plan, then (unless it is a dry run) one paid request, the wait, the result."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from typing import Any
+
+from videotasks import commandline, nextstep
+from videotasks.commandline import Session, open_session, read_text_input, with_limits
+from videotasks.creating import Created, Plan, SubmissionUnknown, create_or_attach
+from videotasks.inputs import CommonInputs, build_request
+from videotasks.mailbox import Interrupted
+from videotasks.models import ExitCode, TaskError, configuration_error
+from videotasks.provider import TaskRef
+from videotasks.runs import Run, epoch_of, require_run_id
+from videotasks.waiting import Waiter, Watched
+
+_ROLE = re.compile(r"^(first_frame|last_frame|reference)=(.+)$", re.DOTALL)
+DEFAULT_PROVIDER = "skills-video"
+
+
+def create_and_wait(args: argparse.Namespace) -> int:
+    """Run the command; returns its exit code. Raises TaskError for what is wrong before a session is open."""
+    given = common_inputs(args)
+    if args.run_id:
+        require_run_id(args.run_id)
+    profile = commandline.load_profile(args, DEFAULT_PROVIDER)
+    endpoint, field_names = args.sse_endpoint, None
+    if args.openapi:
+        from videotasks.preflight import spec_field_names
+
+        field_names = spec_field_names(args.openapi, endpoint, given, profile)
+    if not args.sandbox:
+        # Bad input is told before the key is asked for, and with or without one.
+        build_request(profile, given, endpoint=endpoint, field_names=field_names)
+    with open_session(args, default_provider=DEFAULT_PROVIDER, needs_key=not args.dry_run, profile=profile) as session:
+        with_limits(
+            session.ctx,
+            wait_s=args.poll_timeout,
+            poll_interval_s=args.poll_interval,
+            poll_request_s=args.poll_request_timeout,
+            stream_silence_s=args.sse_request_timeout,
+        )
+        draft = build_request(
+            session.profile, given, endpoint=_local_endpoint(session, endpoint), field_names=field_names, sandbox=args.sandbox
+        )
+        plan = Plan(session, draft, args.take, _prompt_of(given, draft.body), args.run_id)
+        for warning in draft.warnings:
+            session.ctx.reporter.people("note: " + warning)
+        from videotasks import preflight
+
+        findings = preflight.check(plan, args, given)
+        if args.dry_run:
+            return preflight.report_plan(plan, args, findings)
+        preflight.require(findings, args)
+        preflight.guard_cost(plan, args, findings)
+        return _create(plan, args)
+
+
+def _create(plan: Plan, args: argparse.Namespace) -> int:
+    ctx = plan.session.ctx
+    from videotasks import finishing
+
+    run: Run | None = None
+    try:
+        created = create_or_attach(plan)
+        run = created.run
+        return _go_on(plan.session, created, args)
+    except SubmissionUnknown as unknown:
+        return finishing.finish_error(ctx, unknown.run, unknown.error, next_argv=look_up(ctx, unknown.run))
+    except Interrupted as stop:
+        return report_interrupted(ctx, run, stop.signum)
+    except TaskError as error:
+        return _report_refusal(plan, error)
+
+
+def _report_refusal(plan: Plan, error: TaskError) -> int:
+    """A create that was refused, is unknown or never left: its run folder says so, too."""
+    from videotasks import finishing
+
+    ctx = plan.session.ctx
+    run = next(iter(ctx.store.by_identity(plan.identity)), None)
+    if run is None or error.exit_code == ExitCode.CONFIGURATION:
+        return ctx.reporter.error(error, provider=plan.session.profile.name)
+    finishing.write_results(ctx, run)
+    next_argv = look_up(ctx, run) if error.exit_code == ExitCode.SUBMISSION_UNKNOWN else None
+    return finishing.finish_error(ctx, run, error, next_argv=next_argv)
+
+
+def _go_on(session: Session, created: Created, args: argparse.Namespace) -> int:
+    from videotasks import finishing
+
+    ctx, run, submitted = session.ctx, created.run, created.submitted
+    deadline = ctx.monotonic() + args.poll_timeout
+    if submitted is None:
+        return go_on_with_run(session, run, deadline=deadline, attached=True, wait=not args.no_wait)
+    finishing.write_results(ctx, run, submitted.snapshot)
+    ctx.reporter.event("created", task_id=submitted.task_id)
+    ctx.reporter.people(f"created task {submitted.task_id} (run {run.run_id})")
+    if submitted.interrupted is not None:
+        if submitted.stream is not None:
+            submitted.stream.flight.abort()
+        raise Interrupted(submitted.interrupted)
+    if args.no_wait:
+        if submitted.stream is not None:
+            submitted.stream.flight.abort()
+        return report_created(session, run)
+    watched = Watched(
+        run,
+        session.provider,
+        TaskRef(submitted.task_id, submitted.follow),
+        age_s=0.0,
+        stream=submitted.stream,
+        snapshot=submitted.snapshot,
+    )
+    return wait_and_finish(session, watched, deadline=deadline)
+
+
+def go_on_with_run(session: Session, run: Run, *, deadline: float, attached: bool, wait: bool = True) -> int:
+    """Continue with a run that has a task: report it, fetch what is missing, or wait for its end."""
+    from videotasks import finishing
+    from videotasks.waiting import Ending
+
+    ctx, state = session.ctx, run.state()
+    if state.ended and state.outcome is not None:
+        if state.outcome == "succeeded" and ctx.download:
+            from videotasks import fetching
+
+            failure = fetching.fetch_all(ctx, run, session.provider, deadline=deadline)
+            finishing.write_results(ctx, run)
+            return finishing.report(ctx, run, "succeeded", source="record", failure=failure, attached=attached)
+        if state.outcome != "no_result":
+            return finishing.report(ctx, run, state.outcome, source="record", attached=attached)
+    if not wait:
+        return report_created(session, run, attached=attached)
+    assert state.task_id is not None
+    submitted_at = epoch_of(state.submitted_at)
+    age = max(ctx.clock() - submitted_at, 0.0) if submitted_at is not None else None
+    watched = Watched(run, session.provider, TaskRef(state.task_id, state.follow), age_s=age)
+    return wait_and_finish(session, watched, deadline=deadline, attached=attached)
+
+
+def wait_and_finish(session: Session, watched: Watched, *, deadline: float | None, attached: bool = False) -> int:
+    """Wait for one task and say how it ended. Raises Interrupted."""
+    from videotasks import finishing
+
+    ctx = session.ctx
+    ctx.reporter.live_begin()
+    try:
+        Waiter(ctx, [watched]).run(deadline)
+        assert watched.ending is not None
+        return finishing.finish(ctx, watched.run, session.provider, watched.ending, deadline=deadline, attached=attached)
+    finally:
+        ctx.reporter.live_end()
+
+
+def report_created(session: Session, run: Run, attached: bool = False) -> int:
+    """The final line of --no-wait."""
+    from videotasks import finishing, results
+
+    ctx, state = session.ctx, run.state()
+    return ctx.reporter.final(
+        "created",
+        ExitCode.OK,
+        next_argv=finishing.follow_up(ctx, run, "wait_generation.py", "--timeout", "100"),
+        generation_id=state.task_id,
+        task_id=state.task_id,
+        provider=run.provider,
+        status=results.status_of(state),
+        run_id=run.run_id,
+        artifacts_dir=str(run.folder),
+        attached=attached or None,
+    )
+
+
+def report_interrupted(ctx: Any, run: Run | None, signum: int) -> int:
+    """The final line after a signal: nothing is lost, `next` goes on."""
+    import signal
+
+    from videotasks import finishing, results
+
+    code = ExitCode.SIGTERM if signum == getattr(signal, "SIGTERM", 15) else ExitCode.SIGINT
+    if run is None:
+        return ctx.reporter.final(
+            "interrupted",
+            code,
+            error={"category": "interrupted", "message": "interrupted; nothing was sent"},
+        )
+    try:
+        run.record("interrupted", ctx.clock(), signum=int(signum))
+    except OSError:
+        pass
+    finishing.write_results(ctx, run)
+    state = run.state()
+    ctx.reporter.people("interrupted; the task goes on at the provider, nothing is lost")
+    return ctx.reporter.final(
+        "interrupted",
+        code,
+        next_argv=finishing.follow_up(ctx, run, "wait_generation.py", "--timeout", "100"),
+        generation_id=state.task_id,
+        task_id=state.task_id,
+        provider=run.provider,
+        status=results.status_of(state),
+        video_url=state.url_of("video"),
+        run_id=run.run_id,
+        artifacts_dir=str(run.folder),
+        error={"category": "interrupted", "message": "stopped waiting; the task goes on; go on with next"},
+    )
+
+
+def look_up(ctx: Any, run: Run) -> list[str]:
+    """After an unknown submission: a look-up, never a create."""
+    return nextstep.command(
+        "task_status.py", "--run-id", run.run_id, "--artifacts-dir", str(run.folder.parent), *ctx.next_options
+    )
+
+
+# -- inputs -------------------------------------------------------------------------------------------------------
+
+
+def common_inputs(args: argparse.Namespace) -> CommonInputs:
+    """The request options as CommonInputs. Raises TaskError for what does not go together."""
+    if args.prompt is not None and args.prompt_file is not None:
+        raise configuration_error("--prompt and --prompt-file are both given", expected="one of them")
+    if args.payload is not None and args.payload_file is not None:
+        raise configuration_error("--payload and --payload-file are both given", expected="one of them", code="invalid_arguments")
+    if args.prompt_file == "-" and args.payload_file == "-":
+        raise configuration_error("standard input cannot be both prompt and payload", expected="one of them from a file")
+    prompt = args.prompt
+    if args.prompt_file is not None:
+        prompt = read_text_input(args.prompt_file, flag="--prompt-file").rstrip("\r\n")
+    payload = args.payload
+    if args.payload_file is not None:
+        payload = read_text_input(args.payload_file, flag="--payload-file", limit=64_000_000)
+    if prompt is not None and not prompt.strip():
+        raise configuration_error("the prompt is empty", expected="what the video shows")
+    return CommonInputs(
+        prompt=prompt,
+        model=args.model,
+        duration=args.duration,
+        ratio=args.ratio,
+        resolution=args.resolution,
+        images=[_media(value) for value in args.image],
+        video=[_media(value) for value in args.video],
+        audio=[_media(value) for value in args.audio],
+        seed=args.seed,
+        set_values=[_assignment(text) for text in args.set],
+        payload=parse_payload(payload) if payload is not None else None,
+    )
+
+
+def parse_payload(text: str) -> dict[str, Any]:
+    """A JSON object, or a TaskError that says where it stops being one. NaN and Infinity are not JSON."""
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        value = json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise configuration_error("the payload is nested too deeply", expected="a JSON object") from None
+    except ValueError as error:
+        where = f"line {error.lineno}, column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise configuration_error(
+            f"the payload is not JSON ({where})", expected='a JSON object, such as {"prompt": "..."}', code="invalid_arguments"
+        ) from None
+    if not isinstance(value, dict):
+        raise configuration_error("the payload is not a JSON object", expected='{"prompt": "..."}', code="invalid_arguments")
+    return value
+
+
+def _media(value: str) -> tuple[str | None, str]:
+    match = _ROLE.match(value)
+    return (match.group(1), match.group(2)) if match else (None, value)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip():
+        raise configuration_error(f"--set {text[:60]!r} is no assignment", expected="--set name=value, --set a.b=3")
+    try:
+        return name.strip(), json.loads(value)
+    except (ValueError, RecursionError):
+        return name.strip(), value
+
+
+def _prompt_of(given: CommonInputs, body: dict[str, Any]) -> str | None:
+    if given.prompt:
+        return given.prompt
+    prompt = body.get("prompt")
+    return prompt if isinstance(prompt, str) else None
+
+
+def _local_endpoint(session: Session, endpoint: str | None) -> str | None:
+    """In the sandbox an endpoint given as a URL of the real origin is meant for the stand-in."""
+    if not endpoint or not session.ctx.sandbox or "://" not in endpoint:
+        return endpoint
+    base = session.profile.shipped_base_url
+    return endpoint[len(base) :] if endpoint.startswith(base) else endpoint
