@@ -19,9 +19,15 @@ else:
 
 REPO = Path(__file__).resolve().parent.parent
 SCRIPTS = REPO / "scripts"
-ENTRY_SCRIPTS = sorted(SCRIPTS.glob("*.py"))
-LIBRARY = sorted((SCRIPTS / "videotasks").rglob("*.py"))
-SANDBOX = sorted((SCRIPTS / "videotasks_sandbox").rglob("*.py"))
+
+
+def python_files(folder: Path, pattern: str = "**/*.py") -> list[Path]:
+    return sorted(folder.glob(pattern))
+
+
+ENTRY_SCRIPTS = python_files(SCRIPTS, "*.py")
+LIBRARY = python_files(SCRIPTS / "videotasks")
+SANDBOX = python_files(SCRIPTS / "videotasks_sandbox")
 PYPROJECT = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))
 
 MAX_LINES = 420  # a file has one reason to exist; what grows past this has found a second
