@@ -162,7 +162,9 @@ STATUS_BODIES: list[tuple[str, Any, dict[str, Any]]] = [
     ("octopusx", new_api("FAILURE", fail_reason="too dark", result_url=V), {"message": "too dark", "outputs": []}),
     (
         "octopusx",
-        new_api("FAILURE", fail_reason="", data={"error": {"code": "InputTextSensitiveContentDetected", "message": "x"}}),
+        new_api(
+            "FAILURE", fail_reason="", data={"error": {"code": "InputTextSensitiveContentDetected", "message": "x"}}
+        ),
         {"category": "moderation", "message": "x"},
     ),
     # C.4: a dead upstream task inside a gateway task that looks alive.
@@ -174,10 +176,21 @@ STATUS_BODIES: list[tuple[str, Any, dict[str, Any]]] = [
     # (c) and (d) flat
     (
         "octopusx",
-        {"task_id": "abcd", "status": "succeeded", "url": V, "format": "mp4", "metadata": {"duration": 5}, "error": None},
+        {
+            "task_id": "abcd",
+            "status": "succeeded",
+            "url": V,
+            "format": "mp4",
+            "metadata": {"duration": 5},
+            "error": None,
+        },
         {"status": "succeeded", "video_url": V, "task_id": "abcd"},
     ),
-    ("octopusx", {"id": "x", "status": "completed", "progress": 100, "video_url": V}, {"video_url": V, "progress": 100}),
+    (
+        "octopusx",
+        {"id": "x", "status": "completed", "progress": 100, "video_url": V},
+        {"video_url": V, "progress": 100},
+    ),
     (
         "octopusx",
         {"task_id": "abcd", "status": "failed", "error": {"code": 500, "message": "boom"}},
@@ -213,7 +226,11 @@ STATUS_BODIES: list[tuple[str, Any, dict[str, Any]]] = [
         {"id": "v", "status": "failed", "error": {"message": "", "code": ""}},
         {"status": "failed", "message": "the provider gave no reason", "code": None},
     ),
-    ("octopusx", {"id": "v", "status": "pending", "video_url": None, "progress": "0"}, {"status": "queued", "progress": 0}),
+    (
+        "octopusx",
+        {"id": "v", "status": "pending", "video_url": None, "progress": "0"},
+        {"status": "queued", "progress": 0},
+    ),
     # D.3 ARK
     (
         "ark",
@@ -362,8 +379,12 @@ def test_an_answer_that_is_no_object_is_unknown(body: Any) -> None:
     ],
 )
 def test_only_http_links_are_results(url: Any) -> None:
-    snap = normalize.snapshot(profile("ark"), {"id": "c", "status": "succeeded", "content": {"video_url": [url, [url]]}})
-    plain = normalize.snapshot(profile("creatok"), {"code": 0, "data": {"status": "succeeded", "result": {"video_url": url}}})
+    snap = normalize.snapshot(
+        profile("ark"), {"id": "c", "status": "succeeded", "content": {"video_url": [url, [url]]}}
+    )
+    plain = normalize.snapshot(
+        profile("creatok"), {"code": 0, "data": {"status": "succeeded", "result": {"video_url": url}}}
+    )
     good = "https://example.com/v.mp4"
     assert [o.url for o in plain.outputs] == ([good] if url == [good] else [])
     assert not snap.outputs
@@ -396,7 +417,13 @@ def test_a_content_endpoint_stands_in_for_a_missing_link_with_the_id_encoded() -
 
 # (profile, body, task id, canonical status of the snapshot or None, category of the refusal or None)
 CREATE_BODIES: list[tuple[str, Any, str | None, str | None, str | None]] = [
-    ("creatok", {"code": 0, "msg": "ok", "data": {"task_id": "task_demo_123", "status": "queued"}}, "task_demo_123", "queued", None),
+    (
+        "creatok",
+        {"code": 0, "msg": "ok", "data": {"task_id": "task_demo_123", "status": "queued"}},
+        "task_demo_123",
+        "queued",
+        None,
+    ),
     ("creatok", {"code": 0, "data": {"task_id": "t"}}, "t", None, None),
     ("creatok", {"code": 3, "msg": "insufficient credits", "data": None}, None, None, "insufficient_credits"),
     ("creatok", {"code": 3, "msg": "hm"}, None, None, "unknown"),
@@ -406,11 +433,29 @@ CREATE_BODIES: list[tuple[str, Any, str | None, str | None, str | None]] = [
     ("skills-video", {"id": "gen_123", "status": "IN_QUEUE", "usage": {"total": 10}}, "gen_123", "queued", None),
     ("skills-video", {"id": "g", "status": "starting", "usage": {}}, "g", "queued", None),
     ("skills-video", {"id": "g", "status": "FAILED", "code": "X", "message": "no"}, "g", "failed", None),
-    ("skills-video", {"error": "VIDEO_GENERATION_INSUFFICIENT_CREDITS", "message": "pay"}, None, None, "insufficient_credits"),
+    (
+        "skills-video",
+        {"error": "VIDEO_GENERATION_INSUFFICIENT_CREDITS", "message": "pay"},
+        None,
+        None,
+        "insufficient_credits",
+    ),
     ("skills-video", {"error": "VIDEO_GENERATION_TIMEOUT", "message": "slow"}, None, None, None),
     ("skills-video", {"message": "something"}, None, None, None),
-    ("octopusx", {"id": "video_123", "task_id": "abcd1234efgh", "status": "processing"}, "abcd1234efgh", "running", None),
-    ("octopusx", {"id": "task_1", "task_id": "task_1", "object": "video", "status": "queued", "progress": 0}, "task_1", "queued", None),
+    (
+        "octopusx",
+        {"id": "video_123", "task_id": "abcd1234efgh", "status": "processing"},
+        "abcd1234efgh",
+        "running",
+        None,
+    ),
+    (
+        "octopusx",
+        {"id": "task_1", "task_id": "task_1", "object": "video", "status": "queued", "progress": 0},
+        "task_1",
+        "queued",
+        None,
+    ),
     ("octopusx", {"task_id": "cgt-1"}, "cgt-1", None, None),
     ("octopusx", {"code": "invalid_request", "message": "bad", "data": None}, None, None, "validation"),
     ("octopusx/openai", {"id": "video_1", "object": "video", "status": "queued"}, "video_1", "queued", None),
@@ -434,7 +479,26 @@ def test_create_bodies(name: str, body: Any, task_id: str | None, status: str | 
 
 
 @pytest.mark.parametrize(
-    "bad", [True, False, None, "", " ", "a\nb", "a\x00", "\x1b[2J", " a", ".", "..", "a" * 257, [], ["a"], {"id": "a"}, 1.5, -1]
+    "bad",
+    [
+        True,
+        False,
+        None,
+        "",
+        " ",
+        "a\nb",
+        "a\x00",
+        "\x1b[2J",
+        " a",
+        ".",
+        "..",
+        "a" * 257,
+        [],
+        ["a"],
+        {"id": "a"},
+        1.5,
+        -1,
+    ],
 )
 def test_ids_that_are_none(bad: Any) -> None:
     assert normalize.created(profile("ark"), {"id": bad}, 200).task_id is None
@@ -495,7 +559,11 @@ def test_a_refused_second_request() -> None:
     [
         ('{"id":"gen_123","status":"IN_QUEUE"}', "gen_123", "queued"),
         ('{"id":"gen_123","status":"IN_PROGRESS"}', "gen_123", "running"),
-        ('{"id":"gen_123","status":"COMPLETED","data":{"video":{"url":"https://e.example/v"}}}', "gen_123", "succeeded"),
+        (
+            '{"id":"gen_123","status":"COMPLETED","data":{"video":{"url":"https://e.example/v"}}}',
+            "gen_123",
+            "succeeded",
+        ),
         ('{"id":"gen_123"}', "gen_123", None),
         ("[DONE]", None, None),
         ("", None, None),
@@ -513,21 +581,42 @@ def test_stream_events(data: str, task_id: str | None, status: str | None) -> No
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from([V, "succeeded", "COMPLETED"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            "id task_id data status code error message content video_url url result metadata output progress usage".split()
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from([V, "succeeded", "COMPLETED"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "id",
+                    "task_id",
+                    "data",
+                    "status",
+                    "code",
+                    "error",
+                    "message",
+                    "content",
+                    "video_url",
+                    "url",
+                    "result",
+                    "metadata",
+                    "output",
+                    "progress",
+                    "usage",
+                ]
+            )
+            | st.text(max_size=5),
+            inner,
+            max_size=5,
         )
-        | st.text(max_size=5),
-        inner,
-        max_size=5,
     ),
     max_leaves=15,
 )
-EVERY_KIND = [
-    f"{name}/{kind}" for name in profiles.shipped_names() for kind in profiles.load_profile(name).kinds
-]
+EVERY_KIND = [f"{name}/{kind}" for name in profiles.shipped_names() for kind in profiles.load_profile(name).kinds]
 
 
 @settings(max_examples=150, deadline=None)

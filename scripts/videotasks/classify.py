@@ -8,10 +8,11 @@ status. Prose is otherwise never searched: "recharge the coolant" is no balance 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from . import paths
 from .models import ApiError, Category
@@ -28,9 +29,10 @@ _PHRASES: tuple[tuple[Category, re.Pattern[str]], ...] = (
     (
         Category.INSUFFICIENT_CREDITS,
         re.compile(
-            r"\b(?:insufficient|not enough|out of|no remaining)\s+(?:\w+\s+){0,2}?(?:or\s+\w+\s+)?"
+            r"\b(?:insufficient|exhausted|not enough|out of|no remaining)\s+(?:\w+\s+){0,2}?(?:or\s+\w+\s+)?"
             r"(?:credits?|balance|quota|funds)\b"
-            r"|\b(?:credits?|balance|quota|funds)\s+(?:is|are|has been)\s+(?:insufficient|exhausted|not enough|too low)\b"
+            r"|\b(?:credits?|balance|quota|funds)\s+(?:is|are|has been)\s+"
+            r"(?:insufficient|exhausted|not enough|too low)\b"
             r"|\bexceeded your current quota\b|\baccount\s+(?:is\s+)?overdue\b"
             r"|预扣费额度失败|(?:余额|额度|积分|配额)不足|欠费",
             re.IGNORECASE,
@@ -132,7 +134,8 @@ def error_texts(profile: Profile, body: object, *, in_task: bool = False) -> tup
 def category_of(profile: Profile, codes: list[str], messages: list[str], http_status: int) -> Category:
     """Codes first, then phrases, then the HTTP status."""
     for code in codes:
-        if category := _category_of_code(profile, code):
+        category = _category_of_code(profile, code)
+        if category not in (None, Category.UNKNOWN):  # `unknown` in a profile: this code says nothing, look on
             return category
     if http_status < 500:
         for category, phrase in _PHRASES:

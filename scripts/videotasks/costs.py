@@ -5,8 +5,9 @@ A price that is not published is None, never 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any
 
 from . import limits, paths, values
 from .placing import get_path

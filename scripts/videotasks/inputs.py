@@ -7,8 +7,9 @@ narrowest thing that a person can say. Pure, apart from local files, which input
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, Union
+from typing import TYPE_CHECKING, Any
 
 from . import endpoints, limits, placing
 from .inputs_files import FileRef
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .profile_parts import Model
     from .profiles import Profile
 
-Number = Union[int, float, str]
+Number = int | float | str
 SCALARS = ("duration", "ratio", "resolution", "seed")
 MEDIA = ("image", "video", "audio")
 
@@ -148,7 +149,13 @@ def summary(draft: RequestDraft) -> dict[str, Any]:
 
     def shown(value: Any) -> Any:
         if isinstance(value, FileRef):
-            return {"file": value.path, "mime": value.mime, "bytes": value.bytes, "sha256": value.sha256, "as": value.how}
+            return {
+                "file": value.path,
+                "mime": value.mime,
+                "bytes": value.bytes,
+                "sha256": value.sha256,
+                "as": value.how,
+            }
         if isinstance(value, dict):
             return {k: shown(v) for k, v in value.items()}
         return [shown(v) for v in value] if isinstance(value, list) else value

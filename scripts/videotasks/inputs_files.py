@@ -6,11 +6,13 @@ The only part of the inputs that reads the disk. A file is read again when it is
 from __future__ import annotations
 
 import base64
+import builtins
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from .models import configuration_error
 
@@ -42,7 +44,7 @@ class FileRef:
     def identity(self) -> dict[str, str]:
         return {"role": self.role, "sha256": self.sha256}
 
-    def read(self) -> bytes:
+    def read(self) -> builtins.bytes:
         """The content; TaskError when the file changed after it was checked."""
         try:
             data = Path(self.path).read_bytes()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from . import values
 from .inputs_files import FileRef
 from .models import configuration_error
 
@@ -34,9 +36,9 @@ def model_problems(model: str, limits: Mapping[str, Any], asked: Mapping[str, An
         problems += duration_problems(model, duration, float(asked["duration"]))
     for name in ("ratio", "resolution"):
         allowed = limits.get(name)
-        if isinstance(allowed, (list, tuple)) and allowed and asked.get(name) is not None:
-            if str(asked[name]).casefold() not in {str(one).casefold() for one in allowed}:
-                problems.append(f"{model} has no {name} {asked[name]}; it has {', '.join(map(str, allowed))}")
+        known = {str(one).casefold() for one in allowed} if isinstance(allowed, (list, tuple)) else set()
+        if known and asked.get(name) is not None and str(asked[name]).casefold() not in known:
+            problems.append(f"{model} has no {name} {asked[name]}; it has {', '.join(map(str, allowed or ()))}")
     for kind in ("image", "video", "audio"):
         most = limits.get(kind + "s")
         count = sum(1 for role in roles if role.partition(".")[0] == kind)
@@ -47,13 +49,14 @@ def model_problems(model: str, limits: Mapping[str, Any], asked: Mapping[str, An
 
 def duration_problems(model: str, limits: Mapping[str, Any], seconds: float) -> list[str]:
     """A length outside {min, max, enum, also}. One that is too long comes with the maximum and a way to split it."""
-    if seconds in (limits.get("also") or ()):
+    if seconds in _numbers(limits.get("also")):
         return []
-    allowed = sorted(float(one) for one in limits.get("enum") or ())
-    least = float(limits.get("min") or (allowed[0] if allowed else 0))
-    most = limits.get("max") or (allowed[-1] if allowed else None)
-    if most is not None and seconds > float(most):
-        return [f"{model} makes at most {_s(float(most))} in one video; {_s(seconds)} were asked for. {split(seconds, float(most), least, allowed)}"]
+    allowed = sorted(_numbers(limits.get("enum")))
+    least = values.number(limits.get("min")) or (allowed[0] if allowed else 0.0)
+    most = values.number(limits.get("max")) or (allowed[-1] if allowed else None)
+    if most and seconds > most:
+        advice = split(seconds, most, least, allowed)
+        return [f"{model} makes at most {_s(most)} in one video; {_s(seconds)} were asked for. {advice}"]
     if allowed and seconds not in allowed:
         return [f"{model} makes videos of {', '.join(_s(one) for one in allowed)}; {_s(seconds)} were asked for"]
     if seconds < least:
@@ -106,6 +109,12 @@ def check_total(profile: Profile, files: Sequence[FileRef]) -> None:
             f"the files make a request of {total / 1e6:.0f} MB; {profile.name} takes at most {most / 1e6:.0f} MB",
             expected="smaller files, or URLs",
         )
+
+
+def _numbers(given: Any) -> list[float]:
+    """The numbers of a list; limits may come from a server and be anything."""
+    found = [values.number(one) for one in given] if isinstance(given, (list, tuple)) else []
+    return [one for one in found if one is not None]
 
 
 def _has(key: str, roles: Sequence[str]) -> bool:

@@ -8,8 +8,9 @@ healthy tasks carry ones full of empty strings; nothing is ever searched for in 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from . import classify, paths, values
@@ -140,9 +141,7 @@ def stream_event(profile: Profile, data: str) -> tuple[str | None, Snapshot | No
     return task_id, seen if seen.provider_status is not None or seen.error is not None else None
 
 
-def in_band_error(
-    profile: Profile, body: object, http_status: int = 200, *, explicit: bool = False
-) -> ApiError | None:
+def in_band_error(profile: Profile, body: object, http_status: int = 200, *, explicit: bool = False) -> ApiError | None:
     """The refusal inside a 200, by the profile's `error.in_band`, compared type-strictly: 0 is not false.
 
     `explicit`: only a value that is there and says no; a `required` one that is missing proves nothing about a create.

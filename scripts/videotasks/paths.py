@@ -7,8 +7,9 @@ costs 16 ms, more than the rest of a status check's parsing. Anything else goes 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Any, Callable, Iterable, Iterator
+from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[0-9]*\])*(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[[0-9]*\])*)*\Z")
 _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]*)\]")

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any
 
 from . import values
 from .inputs_files import load_file
@@ -94,7 +95,7 @@ def place_combined(found: Found) -> None:
             size = table.get(f"{ratio} {resolution or spec.get('default_resolution')}", "")
         if not size:
             wanted = " ".join(f"--{key} {value}" for key, value in given.items())
-            known = ", ".join(" ".join(f"--{k} {v}" for k, v in zip(("ratio", "resolution"), t.split())) for t in table)
+            known = ", ".join("--ratio {} --resolution {}".format(*key.split()) for key in table)
             raise configuration_error(
                 f"{found.profile.name} takes one {spec['to']} in pixels, and {wanted} does not say which",
                 expected=f"{known}, or --resolution WIDTHxHEIGHT",
@@ -255,9 +256,7 @@ def _fits(size: re.Match[str], ratio: str | None) -> bool:
     return bool(parts) and int(size[1]) * int(parts[2]) == int(size[2]) * int(parts[1]) if parts else False
 
 
-def _media_value(
-    found: Found, kind: str, value: str, role: str | None, spec: Mapping[str, Any], target: str
-) -> Any:
+def _media_value(found: Found, kind: str, value: str, role: str | None, spec: Mapping[str, Any], target: str) -> Any:
     schemes = [str(s).casefold() for s in spec.get("schemes") or ()]
     match = _SCHEME.match(value)
     scheme = match[1].casefold() if match else ""
@@ -280,9 +279,7 @@ def _media_value(
         raise configuration_error(
             f"{found.profile.name} takes no local file for --{kind}", expected="a public https:// URL"
         )
-    return load_file(
-        value, kind=kind, role=role or kind, field=target, spec=spec["file"], provider=found.profile.name
-    )
+    return load_file(value, kind=kind, role=role or kind, field=target, spec=spec["file"], provider=found.profile.name)
 
 
 def _templated(template: Any, value: Any, role: str | None) -> Any:
@@ -313,7 +310,7 @@ def set_path(body: dict[str, Any], dotted: str, value: Any, *, flag: str) -> Non
         steps += ["+" if i == "+" else int(i) for i in re.findall(r"\[(\+|[0-9]+)\]", match[2])]
         steps[-1 - match[2].count("[")] = (steps[-1 - match[2].count("[")],)  # a tuple marks a member's name
     here: Any = body
-    for step, following in zip(steps, [*steps[1:], None]):
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
         empty: Any = None if following is None else ({} if isinstance(following, tuple) else [])
         here = _step(here, step, value if following is None else empty, following is None, f"{flag}: {dotted!r}")
 

@@ -7,8 +7,9 @@ text itself, so that a planted cache folder cannot send a key elsewhere.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from . import cachedir
 

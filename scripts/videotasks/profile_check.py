@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any
 
 from . import profiles
 from .models import configuration_error
@@ -68,8 +69,29 @@ def _breaches(validator: Any, document: Any, prefix: str) -> Iterator[str]:
 
 
 _PATH_KNOBS = frozenset(
-    "id value created_at video image audio last_frame thumbnail usage expires_at finished_at message code "
-    "task_message task_code body_retry_after put_url key balance unlimited when".split()
+    [
+        "id",
+        "value",
+        "created_at",
+        "video",
+        "image",
+        "audio",
+        "last_frame",
+        "thumbnail",
+        "usage",
+        "expires_at",
+        "finished_at",
+        "message",
+        "code",
+        "task_message",
+        "task_code",
+        "body_retry_after",
+        "put_url",
+        "key",
+        "balance",
+        "unlimited",
+        "when",
+    ]
 )
 _PATH_SECTIONS = ("create", "status", "result", "error", "progress", "upload", "credits")
 
@@ -92,7 +114,7 @@ def _expressions(value: Any, where: str) -> Iterator[tuple[str, str]]:
     if not isinstance(value, Mapping):
         return
     for knob, given in value.items():
-        if knob in _PATH_KNOBS and (isinstance(given, str) or isinstance(given, list)):
+        if knob in _PATH_KNOBS and isinstance(given, (str, list)):
             for one in [given] if isinstance(given, str) else given:
                 if isinstance(one, str):
                     yield f"{where}.{knob}", one

@@ -6,7 +6,8 @@ Type checkers see dataclasses (profile_parts imports the real names for them), s
 
 from __future__ import annotations
 
-from typing import Any, Callable, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 C = TypeVar("C", bound=type)
 
@@ -49,7 +50,8 @@ def record(*, frozen: bool = True) -> Callable[[C], C]:
             return all(getattr(self, name) == getattr(other, name) for name in names)
 
         def shown(self: Any) -> str:
-            return f"{cls.__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names if name != 'document')})"
+            members = (f"{name}={getattr(self, name)!r}" for name in names if name != "document")
+            return f"{cls.__name__}({', '.join(members)})"
 
         made: Any = cls
         made.record_fields = names

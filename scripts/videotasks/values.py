@@ -1,10 +1,11 @@
-"""Single values of provider bodies in our units: progress, time, URLs, numbers, strict comparison. Pure; never raises."""
+"""Single values of provider bodies in our units: progress, time, links, numbers, strict equality. Never raises."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 from urllib.parse import urlsplit
 
 from . import paths
