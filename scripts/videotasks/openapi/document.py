@@ -1,0 +1,254 @@
+"""A loaded specification and its references, followed one at a time and only inside its own folder."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from videotasks.openapi import parsing, recognise, source
+from videotasks.openapi.errors import SpecError
+
+MISSING: Any = object()
+MAX_HOPS = 50
+MAX_FILES = 1000  # files of one multi-file specification; the largest that we met has 134
+MAX_WARNINGS = 200
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+
+
+class Document:
+    """The parsed root with what is needed to follow its references. Nothing in it is copied or changed.
+
+    `family` is "2.0", "3.0" or "3.1". References of other files are rewritten when such a file is loaded, so that each
+    `$ref` in hand reads the same everywhere: `#/pointer` in the root, `folder/file.yaml#/pointer` from its folder.
+    """
+
+    def __init__(self, root: dict[str, Any], family: str, origin: str, folder: str | None) -> None:
+        self.root = root
+        self.family = family
+        self.origin = origin
+        self.warnings: list[str] = []
+        self._folder = os.path.realpath(folder) if folder else None
+        self._files: dict[str, Any] = {posixpath.basename(origin.replace(os.sep, "/")): root} if folder else {}
+        self._resolved: dict[str, Any] = {}
+        self._anchors: dict[str, Any] | None = None
+        self._definitions: dict[str, Any] | None = None
+
+    def warn(self, text: str) -> None:
+        if len(self.warnings) < MAX_WARNINGS and text not in self.warnings:
+            self.warnings.append(text)
+
+    def resolve(self, ref: str) -> Any:
+        """What `ref` names, or MISSING (then a warning says why). Nothing outside the folder is opened or fetched."""
+        if ref in self._resolved:
+            return self._resolved[ref]
+        self._resolved[ref] = MISSING  # an external file that refers to itself while it loads
+        target = self._look_up(ref)
+        self._resolved[ref] = target
+        return target
+
+    def deref(self, node: Any) -> Any:
+        """`node`, or what its chain of references ends at; an empty object where that is nothing."""
+        seen: set[str] = set()
+        while isinstance(node, dict) and isinstance(node.get("$ref"), str):
+            ref = node["$ref"]
+            if ref in seen or len(seen) > MAX_HOPS:
+                self.warn(f"$ref {ref[:120]} refers to itself")
+                return {}
+            seen.add(ref)
+            node = self.resolve(ref)
+            if node is MISSING:
+                return {}
+        return node
+
+    def paths(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Path and path item, references followed and siblings of the reference kept."""
+        paths = self.root.get("paths")
+        if not isinstance(paths, dict):
+            return
+        for path, item in paths.items():
+            if not isinstance(item, dict):
+                continue
+            if isinstance(item.get("$ref"), str):
+                target = self.deref(item)
+                if not isinstance(target, dict):
+                    continue
+                item = {**target, **{key: value for key, value in item.items() if key != "$ref"}}
+            yield str(path), item
+
+    def _look_up(self, ref: str) -> Any:
+        name, _, fragment = ref.partition("#")
+        shown = ref[:120]
+        if name:
+            if _BARE.match(name) and "." not in name and not fragment:
+                schemas = self.root.get("definitions") or (self.root.get("components") or {}).get("schemas") or {}
+                if isinstance(schemas, dict) and name in schemas:
+                    self.warn(f"$ref {shown!r} is a bare name; taken as that schema")
+                    return schemas[name]
+            root = self._file(name, shown)
+            if root is MISSING:
+                return MISSING
+        else:
+            root = self.root
+        if not fragment:
+            return root
+        if not fragment.startswith("/"):
+            target = self._anchor(unquote(fragment))
+        else:
+            target = _walk(self, root, fragment)
+            if target is MISSING and root is self.root:
+                target = self._definition(fragment)
+        if target is MISSING:
+            self.warn(f"$ref {shown} leads nowhere")
+        return target
+
+    def _file(self, name: str, shown: str) -> Any:
+        """The parsed neighbour file, loaded once. MISSING with a warning for everything that is not one."""
+        name = unquote(name)
+        if _SCHEME.match(name) or name.startswith(("/", "\\")) or "\\" in name or "\0" in name:
+            self.warn(f"$ref {shown} points outside the specification's folder: not followed")
+            return MISSING
+        key = posixpath.normpath(name)
+        if key in self._files:
+            return self._files[key]
+        self._files[key] = MISSING
+        if self._folder is None:
+            self.warn(f"$ref {shown} names another file; only a specification on disk can have those")
+            return MISSING
+        path = os.path.realpath(os.path.join(self._folder, *key.split("/")))
+        if key.startswith("..") or os.path.commonpath([path, self._folder]) != self._folder:
+            self.warn(f"$ref {shown} points outside the specification's folder: not followed")
+            return MISSING
+        if len(self._files) > MAX_FILES:
+            self.warn(f"more than {MAX_FILES} files; $ref {shown} is not followed")
+            return MISSING
+        try:
+            value, warnings = parsing.parse(source.read_file(path, key), key)
+        except SpecError as exc:
+            self.warn(f"$ref {shown}: {exc.message}")
+            return MISSING
+        for warning in warnings:
+            self.warn(f"{key}: {warning}")
+        _rebase(value, key)
+        self._files[key] = value
+        return value
+
+    def _anchor(self, name: str) -> Any:
+        if self._anchors is None:
+            self._index()
+        assert self._anchors is not None
+        return self._anchors.get(name, MISSING)
+
+    def _definition(self, fragment: str) -> Any:
+        """`#/$defs/X` that was true inside one schema before it was pasted into the document: any `$defs` named X."""
+        match = re.match(r"/(?:\$defs|definitions|components/schemas)/([^/]+)(/.*)?\Z", fragment)
+        if not match:
+            return MISSING
+        if self._definitions is None:
+            self._index()
+        assert self._definitions is not None
+        target = self._definitions.get(_token(match.group(1)), MISSING)
+        if target is not MISSING:
+            self.warn(f"$ref #{fragment[:120]} is not at the document's root; taken from the schema that defines it")
+            if match.group(2):
+                target = _walk(self, target, match.group(2))
+        return target
+
+    def _index(self) -> None:
+        """One pass over the root for `$anchor` and nested `$defs`; only documents that need it pay for it."""
+        self._anchors, self._definitions = {}, {}
+        stack: list[Any] = [self.root]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, dict):
+                for field in ("$anchor", "$dynamicAnchor"):
+                    if isinstance(node.get(field), str):
+                        self._anchors.setdefault(node[field], node)
+                for field in ("$defs", "definitions"):
+                    if isinstance(node.get(field), dict):
+                        for name, value in node[field].items():
+                            self._definitions.setdefault(name, value)
+                stack.extend(node.values())
+            elif isinstance(node, list):
+                stack.extend(node)
+
+
+def load(spec: str) -> Document:
+    """Read, parse and recognise a specification. An invalid one is a warning, not a refusal. Raises SpecError."""
+    got = source.read(spec)
+    return from_bytes(got.data, got.origin, got.folder, got.warnings)
+
+
+def from_bytes(data: bytes, origin: str, folder: str | None, warnings: tuple[str, ...] = ()) -> Document:
+    """As `load`, of bytes in hand."""
+    value, found = parsing.parse(data, origin)
+    family, more = recognise.version_of(value)
+    assert isinstance(value, dict)
+    document = Document(value, family, origin, folder)
+    for warning in (*warnings, *found, *more):
+        document.warn(warning)
+    return document
+
+
+def _token(text: str) -> str:
+    return unquote(text).replace("~1", "/").replace("~0", "~")
+
+
+def _walk(document: Document, node: Any, pointer: str) -> Any:
+    for raw in pointer.split("/")[1:]:
+        if isinstance(node, dict):
+            token = raw.replace("~1", "/").replace("~0", "~")
+            if token not in node:
+                token = _token(raw)
+            if token not in node and "$ref" in node:
+                node = document.deref(node)
+            if not isinstance(node, dict) or token not in node:
+                return MISSING
+            node = node[token]
+        elif isinstance(node, list):
+            if not (raw.isascii() and raw.isdigit() and len(raw) < 10 and int(raw) < len(node)):
+                return MISSING
+            node = node[int(raw)]
+        else:
+            return MISSING
+    return node
+
+
+def _rebase(value: Any, key: str) -> None:
+    """Write the references of a neighbour file as seen from the root's folder (that file's own tree, changed once)."""
+    folder = posixpath.dirname(key)
+    seen: set[int] = set()
+    stack = [value]
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:  # YAML aliases share objects; a second visit would move the reference twice
+            continue
+        if isinstance(node, dict):
+            seen.add(id(node))
+            ref = node.get("$ref")
+            if isinstance(ref, str):
+                node["$ref"] = _rebased(ref, key, folder)
+            mapping = node.get("mapping")
+            if isinstance(mapping, dict) and "propertyName" in node:
+                for name, target in mapping.items():
+                    if isinstance(target, str) and (
+                        "#" in target or "/" in target or target.endswith((".yaml", ".json"))
+                    ):
+                        mapping[name] = _rebased(target, key, folder)
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            seen.add(id(node))
+            stack.extend(node)
+
+
+def _rebased(ref: str, key: str, folder: str) -> str:
+    if ref.startswith("#"):
+        return key + ref
+    if _SCHEME.match(ref) or ref.startswith(("/", "\\")):
+        return ref
+    name, hash_sign, fragment = ref.partition("#")
+    return posixpath.normpath(posixpath.join(folder, name)) + hash_sign + fragment

@@ -1,0 +1,118 @@
+"""What a text or a parsed document is: an OpenAPI document, or something else that people pass by mistake."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from videotasks.openapi.errors import SpecError
+
+_EXPECTED = "an OpenAPI 3.0/3.1 or Swagger 2.0 document (JSON or YAML)"
+_FENCE = re.compile(r"^([`~]{3,})[ \t]*(?:json|ya?ml)?[^\n]*\n", re.IGNORECASE | re.MULTILINE)
+_SPEC_START = re.compile(
+    r"\s*(?:---\s+)?(?:#[^\n]*\n\s*)*(?:\{\s*[\"']?(?:openapi|swagger)\b|[\"']?(?:openapi|swagger)[\"']?\s*:)"
+)
+
+
+def refuse_binary(data: bytes) -> None:
+    """Raise for archives, PDFs and images, whose text would only give a puzzling parse error."""
+    for magic, name in ((b"\x1f\x8b", "gzip-compressed"), (b"PK\x03\x04", "a zip archive"), (b"%PDF", "a PDF")):
+        if data.startswith(magic):
+            raise SpecError(f"The file is {name}, not text", expected=_EXPECTED, next_step="unpack or export it first")
+    if not data.strip():
+        raise SpecError("The file is empty", expected=_EXPECTED)
+
+
+def refuse_text(text: str) -> None:
+    """Raise for texts that are known not to be JSON or YAML specifications."""
+    head = text[:2000].lstrip("\ufeff \t\r\n")
+    low = head.lower()
+    if low.startswith("<"):
+        kind = "an XML document" if low.startswith("<?xml") and "<html" not in low else "an HTML page"
+        step = "open it in a browser and look for a link to openapi.json, openapi.yaml or swagger.json"
+        raise SpecError(f"This is {kind}, not a specification", expected=_EXPECTED, next_step=step)
+    if low.startswith("format: 1a"):
+        raise SpecError("This is an API Blueprint", expected=_EXPECTED)
+    if low.startswith("#%raml"):
+        raise SpecError("This is a RAML document", expected=_EXPECTED)
+
+
+def starts_as_spec(text: str) -> bool:
+    return _SPEC_START.match(text) is not None
+
+
+def embedded(text: str) -> str | None:
+    """The first fenced block of a Markdown page that holds a specification (documentation pages carry them)."""
+    for match in _FENCE.finditer(text):
+        if _SPEC_START.match(text, match.end()):
+            end = text.find("\n" + match.group(1), match.end())
+            return text[match.end() : end if end >= 0 else len(text)]
+    return None
+
+
+def version_of(root: object) -> tuple[str, list[str]]:
+    """The family (`"2.0"`, `"3.0"`, `"3.1"`) and warnings. Raises SpecError naming what the document is instead."""
+    if not isinstance(root, dict):
+        kind = "a list" if isinstance(root, list) else "a plain text or value"
+        raise SpecError(f"The document is {kind}, not an object", expected=_EXPECTED)
+    other = _other_kind(root)
+    if other and not ("paths" in root and ("openapi" in root or "swagger" in root)):
+        raise SpecError(f"This is {other[0]}, not an OpenAPI document", expected=_EXPECTED, next_step=other[1])
+    warnings: list[str] = []
+    swagger, openapi = root.get("swagger"), root.get("openapi")
+    if openapi is not None:
+        text = str(openapi)
+        if text.startswith("3.0"):
+            family = "3.0"
+        else:
+            family = "3.1"
+            if not text.startswith("3.1"):
+                warnings.append(f"openapi: {text[:20]} is not a version that we know; read as 3.1")
+    elif swagger is not None:
+        family = "2.0"
+        if not str(swagger).startswith("2"):
+            raise SpecError(f"Swagger {str(swagger)[:20]} is not supported", expected=_EXPECTED)
+    elif isinstance(root.get("paths"), dict):
+        family = "3.0"
+        warnings.append("no openapi or swagger version; read as OpenAPI 3.0")
+    else:
+        keys = ", ".join(str(key)[:30] for key in list(root)[:6]) or "none"
+        raise SpecError(f"No openapi version and no paths (top-level keys: {keys})", expected=_EXPECTED)
+    paths = root.get("paths")
+    if not isinstance(paths, dict):
+        warnings.append("no paths" if paths is None else "paths is not an object")
+    return family, warnings
+
+
+def _other_kind(root: dict[str, Any]) -> tuple[str, str] | None:
+    """Name and advice for documents of other kinds, by the keys that only they have."""
+    info = root.get("info")
+    info = info if isinstance(info, dict) else {}
+    export = "export it as OpenAPI from the tool that made it"
+    if "discoveryVersion" in root or str(root.get("kind", "")).startswith("discovery#"):
+        return "a Google discovery document", "look for the service's OpenAPI document, or pass --payload by hand"
+    if (
+        "_postman_id" in info
+        or "getpostman.com" in str(info.get("schema", ""))
+        or "postman.com" in str(info.get("schema", ""))
+    ):
+        return "a Postman collection", export
+    if root.get("_type") == "export" and "resources" in root:
+        return "an Insomnia export", export
+    if "asyncapi" in root:
+        return "an AsyncAPI document", export
+    if "swaggerVersion" in root:
+        return f"a Swagger {str(root['swaggerVersion'])[:10]} document", "convert it to OpenAPI 3 first"
+    if isinstance(root.get("log"), dict) and "entries" in root["log"]:
+        return "a HAR recording", ""
+    data = root.get("data")
+    if "__schema" in root or (isinstance(data, dict) and "__schema" in data):
+        return "a GraphQL introspection result", ""
+    if "navigation" in root and ("$schema" in root or "name" in root):
+        return (
+            "a documentation navigation (docs.json or mint.json)",
+            "pass it as --docs, and the specification as --openapi",
+        )
+    if "paths" not in root and ("$schema" in root or "properties" in root or "$defs" in root):
+        return "a JSON Schema", "validate against the OpenAPI document that uses it"
+    return None

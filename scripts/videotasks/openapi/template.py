@@ -1,0 +1,394 @@
+"""A request body that the schema accepts: candidates from the specification, each kept only if it validates.
+
+100 of the defaults in 149 real video specifications violate their own schema (`"default": "4"` for the integers 4, 8
+and 12), and "required fields with their defaults" is valid for only half of the real request bodies. So every value is
+asked of the validator before it is used, and the whole once more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from videotasks.openapi import placeholders
+from videotasks.openapi.convert import Schemas
+from videotasks.openapi.document import MISSING
+from videotasks.openapi.patterns import Patterns
+from videotasks.openapi.shape import Shape, shape_of, variants
+from videotasks.openapi.validator import LENIENT, TooComplex, Validator
+
+MAX_CHECKS = 4_000  # validations of one template; the largest real body takes some hundred
+MAX_CANDIDATES = 40  # values looked at for one place
+MAX_DEPTH = 12
+DEFAULTS_TO_DEPTH = 2  # deeper, only what is required is filled in
+
+
+class Template(NamedTuple):
+    """`problems` is empty when `value` validates; `note` says when that holds only by the lenient reading."""
+
+    value: Any
+    problems: list[str]
+    note: str = ""
+
+
+def make_template(schemas: Schemas, schema: Any, examples: tuple[Any, ...] = ()) -> Template:
+    """The body for a converted schema: required fields, the prompt, and fields with valid defaults.
+
+    `examples` are bodies that the specification shows; their values serve where a field has none of its own, and a
+    whole one only when nothing else validates.
+    """
+    patterns = Patterns()
+    strict, lenient = Validator(schemas, patterns), Validator(schemas, patterns, lenient=True)
+    maker = _Maker(schemas, strict, examples)
+    for validator, note in ((strict, ""), (lenient, "by the letter the schema accepts nothing: " + LENIENT)):
+        attempt = maker if validator is strict else _Maker(schemas, lenient, examples)
+        for value in attempt.values(schema, "", (), 0):
+            return Template(value, [], note)
+        for example in examples:
+            if validator.is_valid(schema, example):
+                return Template(example, [], note)
+    validator = lenient
+    best: Any = MISSING
+    problems: list[str] = []
+    for value in [*maker.rejected[:20], *examples, {}]:
+        try:
+            errors = validator.errors(schema, value)
+        except TooComplex as exc:
+            return Template(value, [str(exc)])
+        if best is MISSING or len(errors) < len(problems):
+            best, problems = value, [_told(error) for error in errors]
+    return Template(best, problems[:5] or ["no value was found within bounds"])
+
+
+def _told(error: Any) -> str:
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    return f"{place.lstrip('.') or '(body)'}: {error.validator}: {str(error.message)[:160]}"
+
+
+class _Maker:
+    def __init__(self, schemas: Schemas, validator: Validator, examples: tuple[Any, ...]) -> None:
+        self.schemas = schemas
+        self.validator = validator
+        self.examples = [example for example in examples if isinstance(example, dict)]
+        self.checks = MAX_CHECKS
+        self.rejected: list[Any] = []  # whole bodies that did not validate, for the diagnosis
+        self._ranks: dict[tuple[int, int], tuple[Any, int]] = {}  # the schema is held so that its id stays its own
+
+    def valid(self, schema: Any, value: Any) -> bool:
+        if self.checks <= 0:
+            return False
+        self.checks -= 1
+        return self.validator.is_valid(schema, value)
+
+    def values(self, schema: Any, name: str, trail: tuple[str, ...], depth: int, hints: Any = ()) -> Iterator[Any]:
+        """Valid values for one place, best first."""
+        seen: list[Any] = []
+        for count, candidate in enumerate(self._candidates(schema, name, trail, depth, hints)):
+            if count >= MAX_CANDIDATES or self.checks <= 0:
+                return
+            if any(_same(candidate, other) for other in seen):
+                continue
+            seen.append(candidate)
+            if self.valid(schema, candidate):
+                yield candidate
+            elif depth == 0:
+                self.rejected.append(candidate)
+
+    def _candidates(self, schema: Any, name: str, trail: tuple[str, ...], depth: int, hints: Any) -> Iterator[Any]:
+        shape = shape_of(self.schemas, schema)
+        again = [uri for uri in shape.uris if trail.count(uri) > 1]
+        if depth > MAX_DEPTH or again:
+            yield from ([], {}, None)
+            return
+        trail = (*trail, *shape.uris)
+        yield from hints
+        prompt = placeholders.prompt_rank(name) < placeholders.NO_PROMPT
+        if prompt and shape.enum is None and shape.const is MISSING:
+            yield from placeholders.prompt_texts(name, shape)
+        if depth > 0:
+            yield from self._stated(shape, name, depth)
+        for variant in variants(self.schemas, shape, self._without_prompt):
+            yield from self._stated(variant, name, depth) if depth > 0 else ()
+            for kind in _kinds(variant):
+                if kind == "object":
+                    yield from self._objects(schema, variant, (*trail, *variant.uris), depth)
+                elif kind == "array":
+                    yield from self._arrays(variant, name, (*trail, *variant.uris), depth)
+                else:
+                    yield from placeholders.scalars(kind, name, variant)
+        if depth == 0:
+            yield from self._stated(shape, name, depth)
+
+    def _stated(self, shape: Shape, name: str, depth: int) -> Iterator[Any]:
+        """Values that the specification itself names for this place."""
+        if shape.const is not MISSING:
+            yield shape.const
+        stated = [shape.limits["default"]] if "default" in shape.limits else []
+        stated += shape.examples[:10]
+        if depth == 1:
+            stated += [example[name] for example in self.examples if name in example]
+        for value in stated:
+            if value is not None:
+                yield value
+                yield from _coerced(value)
+        yield from (shape.enum or [])[:20]
+
+    def _objects(self, schema: Any, shape: Shape, trail: tuple[str, ...], depth: int) -> Iterator[Any]:
+        """Objects of one variant: full, then with less, then with what an error asked for, then with more."""
+        minimal: dict[str, Any] = {}
+        for name in shape.required:
+            value = self._first(shape, name, trail, depth)
+            if value is not MISSING:
+                minimal[name] = value
+        with_prompt = {**self._prompt(shape, minimal, trail, depth), **minimal}
+        full = dict(with_prompt)
+        if depth <= DEFAULTS_TO_DEPTH:
+            full.update((n, v) for n, v in self._defaults(shape, trail, depth).items() if n not in full)
+        full = _in_order(full, shape)
+        yield full
+        if self.valid(schema, full):
+            return
+        yield from self._repaired(schema, shape, full, trail, depth)
+        if with_prompt != full:
+            yield _in_order(with_prompt, shape)
+            yield from self._repaired(schema, shape, with_prompt, trail, depth)
+        yield minimal
+        optional = [n for n in shape.properties if n not in minimal and not _hidden(shape, n, self.schemas)]
+        more = dict(with_prompt)
+        for name in optional[:25]:
+            value = self._first(shape, name, trail, depth)
+            if value is not MISSING:
+                yield {**with_prompt, name: value}
+                more[name] = value
+        yield _in_order(more, shape)
+        yield from self._extra(shape, with_prompt, trail, depth)
+
+    def _first(self, shape: Shape, name: str, trail: tuple[str, ...], depth: int, skip: int = 0) -> Any:
+        schema = shape.property(name)
+        if schema is True and shape.additional is not MISSING and not isinstance(shape.additional, bool):
+            schema = shape.additional
+        for index, value in enumerate(self.values(schema, name, trail, depth + 1, shape.hints.get(name, ()))):
+            if index >= skip:
+                return value
+        return MISSING
+
+    def _prompt(self, shape: Shape, minimal: dict[str, Any], trail: tuple[str, ...], depth: int) -> dict[str, Any]:
+        """The prompt-like field of this object, or the one that holds it further inside, unless it is required."""
+        ranked = sorted((placeholders.prompt_rank(name), index, name) for index, name in enumerate(shape.properties))
+        for rank, _, name in ranked:
+            if rank >= placeholders.NO_PROMPT or (rank > placeholders.IS_PROMPT and any(self.holds_prompt(v) for v in minimal.values())):
+                break
+            if name in minimal:
+                return {}
+            if depth > 1 and rank > placeholders.IS_PROMPT:
+                break
+            value = self._first(shape, name, trail, depth)
+            if value is not MISSING and isinstance(value, (str, list)) and value:
+                return {name: value}
+        if depth < 2 and not any(self.holds_prompt(value) for value in minimal.values()):
+            for name in shape.properties:
+                if name not in minimal and not _hidden(shape, name, self.schemas):
+                    rank = self._prompt_inside(shape.property(name), 2)
+                    value = self._first(shape, name, trail, depth) if rank <= placeholders.IS_PROMPT else MISSING
+                    if self.holds_prompt(value):
+                        return {name: value}
+        return {}
+
+    def holds_prompt(self, value: Any) -> bool:
+        """Whether a made value has one of our hints in it."""
+        if isinstance(value, dict):
+            return any(self.holds_prompt(entry) for entry in value.values())
+        if isinstance(value, list):
+            return any(self.holds_prompt(entry) for entry in value)
+        return isinstance(value, str) and value.startswith(placeholders.PROMPT[:10])
+
+    def _without_prompt(self, branch: Any) -> int:
+        """Orders variants: those with a prompt first, the better named the earlier."""
+        return self._prompt_inside(branch, 3)
+
+    def _prompt_inside(self, schema: Any, levels: int) -> int:
+        """The best rank of a prompt-like name in `schema`, at most `levels` down."""
+        if levels <= 0 or not isinstance(schema, dict):
+            return placeholders.NO_PROMPT
+        key = (id(schema), levels)
+        if key not in self._ranks:
+            self._ranks[key] = (schema, placeholders.NO_PROMPT)
+            shape = shape_of(self.schemas, schema)
+            ranks = [placeholders.prompt_rank(name) for name in shape.properties]
+            inner = [value for values in shape.properties.values() for value in values] + shape.items
+            if not ranks or min(ranks) > 0:
+                ranks += [self._prompt_inside(value, levels - 1) for value in inner[:80]]
+                ranks += [self._prompt_inside(b, levels - 1) for g in shape.groups for b in g.branches[:20]]
+            self._ranks[key] = (schema, min(ranks, default=placeholders.NO_PROMPT))
+        return self._ranks[key][1]
+
+    def _defaults(self, shape: Shape, trail: tuple[str, ...], depth: int) -> dict[str, Any]:
+        """Optional fields whose default (or a spelling of it) is valid. A default of null says nothing."""
+        found = {}
+        for name in shape.properties:
+            schema = shape.property(name)
+            part = shape_of(self.schemas, schema)
+            default = part.limits.get("default")
+            if (
+                default is None
+                or name in shape.required
+                or part.limits.get("readOnly")
+                or part.limits.get("deprecated")
+            ):
+                continue
+            for value in (default, *_coerced(default)):
+                if self.valid(schema, value):
+                    found[name] = value
+                    break
+        return found
+
+    def _repaired(
+        self, schema: Any, shape: Shape, start: dict[str, Any], trail: tuple[str, ...], depth: int
+    ) -> Iterator[Any]:
+        """`start` with what the validator's errors ask for: a field added, removed, or given another value."""
+        value = dict(start)
+        tried: dict[str, int] = {}
+        for _ in range(10):
+            if self.checks <= 0:
+                return
+            self.checks -= 1
+            try:
+                errors = self.validator.errors(schema, value)
+            except TooComplex:
+                return
+            if not errors or not any(self._mend(error, value, shape, trail, depth, tried) for error in errors):
+                return
+            yield dict(value)
+
+    def _mend(
+        self, error: Any, value: dict[str, Any], shape: Shape, trail: tuple[str, ...], depth: int, tried: dict[str, int]
+    ) -> bool:
+        path = list(error.path)
+        if error.validator == "required" and not path:
+            for name in error.validator_value:
+                if name not in value:
+                    made = self._first(shape, name, trail, depth)
+                    if made is not MISSING:
+                        value[name] = made
+                        return True
+            return False
+        if error.validator == "dependentRequired" and not path:
+            for name, names in error.validator_value.items():
+                for other in names if name in value else ():
+                    if other not in value:
+                        made = self._first(shape, other, trail, depth)
+                        if made is not MISSING:
+                            value[other] = made
+                            return True
+        if path and isinstance(path[0], str) and path[0] in value:
+            name = path[0]
+            if name not in shape.required and placeholders.prompt_rank(name) > placeholders.IS_PROMPT:
+                del value[name]
+                return True
+            tried[name] = tried.get(name, 0) + 1
+            made = self._first(shape, name, trail, depth, tried[name]) if tried[name] < 6 else MISSING
+            if made is not MISSING:
+                value[name] = made
+                return True
+        if error.validator in ("additionalProperties", "unevaluatedProperties", "not", "maxProperties") and not path:
+            for name in reversed(list(value)):
+                if name not in shape.required and placeholders.prompt_rank(name) > placeholders.IS_PROMPT:
+                    del value[name]
+                    return True
+        return any(
+            self._mend(inner, value, shape, trail, depth, tried) for inner in error.context or () if not inner.path
+        )
+
+    def _extra(self, shape: Shape, base: dict[str, Any], trail: tuple[str, ...], depth: int) -> Iterator[Any]:
+        """Properties of free names, where at least some number of them is asked for."""
+        missing = shape.limits.get("minProperties", 0) - len(base)
+        if missing <= 0 or missing > 20 or (shape.closed and shape.additional is MISSING):
+            return
+        schema = True if isinstance(shape.additional, bool) or shape.additional is MISSING else shape.additional
+        made = dict(base)
+        for index in range(missing):
+            for value in self.values(schema, "value", trail, depth + 1):
+                made[f"key{index + 1}"] = value
+                break
+        yield made
+
+    def _arrays(self, shape: Shape, name: str, trail: tuple[str, ...], depth: int) -> Iterator[Any]:
+        least = min(shape.limits.get("minItems", 0), 50)
+        most = shape.limits.get("maxItems", 50)
+        item: Any = True
+        if shape.items:
+            item = shape.items[0] if len(shape.items) == 1 else {"allOf": shape.items}
+        if "contains" in shape.limits:
+            item = {"allOf": [item, shape.limits["contains"]]} if item is not True else shape.limits["contains"]
+        start = [next(self.values(part, name, trail, depth + 1), None) for part in shape.prefix[:20]]
+        wanted = max(least, 1, shape.limits.get("minContains", 1))
+        values: list[Any] = []
+        for value in self.values(item, placeholders.singular(name), trail, depth + 1):
+            values.append(value)
+            if len(values) >= wanted or not shape.limits.get("uniqueItems"):
+                break
+        if values:
+            count = max(0, wanted - len(start)) if start else wanted
+            if count <= most:
+                yield start + ([values[index % len(values)] for index in range(count)])
+            if shape.limits.get("uniqueItems") and len(values) < wanted:
+                yield start + list(placeholders.distinct(values[0], wanted))
+        yield start
+        if least == 0:
+            yield []
+
+
+def _kinds(shape: Shape) -> list[str]:
+    """The types to try, the likeliest first."""
+    order = ["object", "array", "string", "integer", "number", "boolean", "null"]
+    if shape.types is not None:
+        kinds = [kind for kind in order if kind in shape.types]
+        if "number" in kinds and "integer" in kinds and shape.limits.get("multipleOf", 1) != 1:
+            kinds.remove("integer")
+        if shape.properties or "object" not in kinds:
+            return kinds
+        return sorted(kinds, key=lambda kind: kind == "object")
+    if shape.properties or shape.required or shape.additional is not MISSING:
+        return ["object"]
+    if shape.items or shape.prefix or "minItems" in shape.limits:
+        return ["array"]
+    if any(key in shape.limits for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")):
+        return ["integer", "number"]
+    return ["string", "object", "integer", "array", "boolean", "null"]
+
+
+def _hidden(shape: Shape, name: str, schemas: Schemas) -> bool:
+    part = shape_of(schemas, shape.property(name))
+    return bool(part.limits.get("readOnly") or part.limits.get("deprecated"))
+
+
+def _coerced(value: Any) -> Iterator[Any]:
+    """The same value in the type that was meant: `"4"` as 4, `"true"` as true, 5 as `"5"`."""
+    if isinstance(value, str):
+        try:
+            yield json.loads(value)
+        except (ValueError, RecursionError):
+            low = value.strip().lower()
+            if low in ("true", "false"):
+                yield low == "true"
+    elif isinstance(value, bool):
+        yield "true" if value else "false"
+    elif isinstance(value, (int, float)):
+        yield str(value)
+        if isinstance(value, float) and value == value and abs(value) < 2**53 and value == int(value):
+            yield int(value)
+            yield str(int(value))
+    elif isinstance(value, list) and len(value) == 1:
+        yield value[0]
+
+
+def _same(left: Any, right: Any) -> bool:
+    return type(left) is type(right) and left == right
+
+
+def _in_order(value: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """Prompt first, then the specification's order: a reader finds what to change at once."""
+    names = [name for name in shape.properties if name in value]
+    names.sort(key=lambda name: placeholders.prompt_rank(name) > placeholders.IS_PROMPT)
+    return {name: value[name] for name in [*names, *(name for name in value if name not in shape.properties)]}
