@@ -161,7 +161,11 @@ class HttpServer:
             return False
         if request is None:
             return False
-        reply = self._answer(request)
+        try:
+            reply = self._answer(request)
+        except Exception as problem:
+            # A fault of the sandbox itself: said in the answer, for no traceback of it may reach the client's user.
+            reply = json_reply({"message": f"the sandbox failed: {type(problem).__name__}: {problem}"}, 500)
         keep = not request.http10 and "close" not in request.header("connection").lower()
         if reply.fault == "silent":
             return False
@@ -188,6 +192,9 @@ class HttpServer:
             if self.closing.is_set():
                 raise DropConnection
             connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        if self.closing.is_set():
+            # Not a proper end: the task has not come to one.
+            raise DropConnection
         if chunked:
             connection.sendall(b"0\r\n\r\n")
         return keep and chunked

@@ -26,9 +26,8 @@ VIDEO_NAMES = ("video.mp4", "video-2.mp4", "video-3.mp4", "video-4.mp4")
 _TYPES = {"mp4": "video/mp4", "png": "image/png"}
 
 
-def _signature(*parts: object) -> str:
-    message = "\n".join(str(part) for part in parts).encode("utf-8")
-    return hmac.new(_SIGNING_KEY, message, hashlib.sha256).hexdigest()
+def _hmac(message: str) -> str:
+    return hmac.new(_SIGNING_KEY, message.encode("utf-8"), hashlib.sha256).hexdigest()
 
 
 def stamp(moment: float, form: str = _DATE) -> str:
@@ -38,31 +37,32 @@ def stamp(moment: float, form: str = _DATE) -> str:
 def link(origin: str, task: Task, file: str, signed_at: float, ttl_s: float) -> str:
     """A link to one output. Host and port are not signed: it stays good in a later process, on another port."""
     path = f"/{task['provider']}/cdn/outputs/{quote(task['id'], safe='')}/{file}"
-    query = _signed_query(path, signed_at, ttl_s, str(task["link_epoch"]))
-    missing = LINK_CHARS - len(origin) - len(path) - 1 - len(query) - len("X-Tos-Security-Token=&")
-    token = (_signature("token", task["id"]) * 10)[: max(missing, 32)]
-    return f"{origin}{path}?X-Tos-Security-Token={token}&{query}"
+    scope = str(task["link_epoch"])
+    bare = _signed_query(path, signed_at, ttl_s, scope, token="")
+    token = (_hmac(f"token {task['id']}") * 10)[: max(LINK_CHARS - len(origin) - len(path) - 1 - len(bare), 32)]
+    return f"{origin}{path}?{_signed_query(path, signed_at, ttl_s, scope, token)}"
 
 
 def upload_link(origin: str, provider: str, key: str, content_type: str, signed_at: float) -> str:
     """A link that takes one PUT of `content_type` (contracts A.6 step 2)."""
     path = f"/{provider}/cdn/uploads/{quote(key)}"
-    return f"{origin}{path}?{_signed_query(path, signed_at, 900, content_type)}"
+    return f"{origin}{path}?{_signed_query(path, signed_at, 900, content_type, _hmac(key))}"
 
 
-def _signed_query(path: str, signed_at: float, ttl_s: float, scope: str) -> str:
-    date, expires = stamp(signed_at), str(int(ttl_s))
-    return urlencode(
+def _signed_query(path: str, signed_at: float, ttl_s: float, scope: str, token: str) -> str:
+    date = stamp(signed_at)
+    query = urlencode(
         [
+            ("X-Tos-Security-Token", token),
             ("X-Tos-Algorithm", "TOS4-HMAC-SHA256"),
             ("X-Tos-Credential", f"SANDBOX/{date[:8]}/local/tos/request"),
             ("X-Tos-Date", date),
-            ("X-Tos-Expires", expires),
+            ("X-Tos-Expires", int(ttl_s)),
             ("X-Tos-Scope", scope),
             ("X-Tos-SignedHeaders", "host"),
-            ("X-Tos-Signature", _signature(path, date, expires, scope)),
         ]
     )
+    return f"{query}&X-Tos-Signature={_hmac(path + '?' + query)}"
 
 
 def xml_error(status: int, code: str, message: str) -> Reply:
@@ -71,25 +71,26 @@ def xml_error(status: int, code: str, message: str) -> Reply:
     return Reply(status=status, body=body.encode(), content_type="application/xml")
 
 
-def _check_signature(request: Request, scope: str, now: float) -> Reply | None:
-    """The refusal for a link without its own query, or after its time; None: it is good."""
+def _check_signature(request: Request, scope: str | None, now: float) -> Reply | None:
+    """The refusal for a link without its own query, or after its time; None: it is good. `scope` None: any will do."""
     # Here, because it drags in half of locale and datetime.
     import calendar
 
-    query = dict(parse_qsl(request.query))
     if request.header("authorization"):
         # What S3 answers when a client drags its API key along to a signed link.
         return xml_error(
             400, "InvalidArgument", "Only one auth mechanism allowed; found a signed query and Authorization"
         )
-    if "X-Tos-Signature" not in query:
+    signed, found, signature = request.query.rpartition("&X-Tos-Signature=")
+    if not found:
         return xml_error(403, "AccessDenied", "Access Denied")
-    date, expires = query.get("X-Tos-Date", ""), query.get("X-Tos-Expires", "")
-    good = _signature(request.path, date, expires, query.get("X-Tos-Scope", ""))
-    if not hmac.compare_digest(good.encode(), query["X-Tos-Signature"].encode()):
+    # Over the whole query, to the letter: a link has to be used as it was given.
+    if not hmac.compare_digest(_hmac(f"{request.path}?{signed}").encode(), signature.encode()):
         return xml_error(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
-    # Signed, so both were written by this module and parse.
-    if now >= calendar.timegm(time.strptime(date, _DATE)) + int(expires) or query["X-Tos-Scope"] != scope:
+    # Signed, so it was written by this module and parses.
+    query = dict(parse_qsl(signed, keep_blank_values=True))
+    signed_at = calendar.timegm(time.strptime(query["X-Tos-Date"], _DATE))
+    if now >= signed_at + int(query["X-Tos-Expires"]) or scope not in (None, query["X-Tos-Scope"]):
         return xml_error(403, "AccessDenied", "Request has expired")
     return None
 
@@ -141,7 +142,7 @@ def fetch(request: Request, state: State, provider: str, now: float) -> Reply | 
     parts = request.path.split("/")
     task = state["tasks"].get(unquote(parts[4])) if len(parts) == 6 else None
     if task is None or task["provider"] != provider or not has_file(task, parts[5]):
-        refusal = _check_signature(request, "", now)
+        refusal = _check_signature(request, None, now)
         return refusal or xml_error(404, "NoSuchKey", "The specified key does not exist.")
     refusal = _check_signature(request, str(task["link_epoch"]), now)
     if refusal is not None:

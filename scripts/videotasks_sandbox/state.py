@@ -21,7 +21,7 @@ VERSION = 1
 # The file is rewritten for each request: these caps keep it under about a megabyte.
 MAX_TASKS = 1000
 MAX_UPLOADS = 500
-MAX_REQUESTS = 1000
+MAX_REQUESTS = 600
 
 State = dict[str, Any]
 

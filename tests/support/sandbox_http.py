@@ -89,6 +89,55 @@ class Caller:
 
 Start = Callable[..., Caller]
 
+ARK_TASKS = "/contents/generations/tasks"
+
+# provider -> (create path, body, where the id is, status path)
+CREATES: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "skills-video": ("/generation/openai/sora-2", {"prompt": "a boat"}, "id", "/generation/{}"),
+    "creatok": (
+        "/api/open/skills/tasks",
+        {"prompt": "a boat"},
+        "data.task_id",
+        "/api/open/skills/tasks/status?task_id={}",
+    ),
+    "octopusx": (
+        "/v1/video/generations",
+        {"prompt": "a boat", "model": "wan-2"},
+        "task_id",
+        "/v1/video/generations/{}",
+    ),
+    "ark": (
+        ARK_TASKS,
+        {"model": "doubao-seedance-1-0-pro-250528", "content": [{"type": "text", "text": "a boat"}]},
+        "id",
+        ARK_TASKS + "/{}",
+    ),
+    "modelark": (ARK_TASKS, {"model": "ep-1", "content": [{"type": "text", "text": "x"}]}, "id", ARK_TASKS + "/{}"),
+    "openai-compatible": ("/videos", {"prompt": "a boat", "seconds": "4"}, "id", "/videos/{}"),
+    "fal": ("/fal-ai/veo3", {"prompt": "a boat"}, "request_id", "/fal-ai/veo3/requests/{}/status"),
+    "replicate": ("/predictions", {"version": "v", "input": {"prompt": "a boat"}}, "id", "/predictions/{}"),
+}
+
+
+def create(call: Caller) -> str:
+    """The id of a new task of the sandbox's provider."""
+    path, body, where, _ = CREATES[call.sandbox.provider]
+    answer: Any = call.post(path, body).json
+    for key in where.split("."):
+        answer = answer[key]
+    return str(answer)
+
+
+def status(call: Caller, task_id: str) -> Answer:
+    return call.get(CREATES[call.sandbox.provider][3].format(task_id))
+
+
+def finished_link(call: Caller, task_id: str | None = None) -> str:
+    """A link of a finished skills.video task."""
+    task_id = task_id or create(call)
+    call.clock.now += 3
+    return str(call.get(f"/generation/{task_id}").json["data"]["video"]["url"])
+
 
 @contextmanager
 def sandboxes(tmp_path: Path) -> Iterator[Start]:
