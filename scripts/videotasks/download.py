@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from videotasks.download_failure import DownloadFailed
 from videotasks.http import Client, Flight
 from videotasks.output_copy import copy_output, output_path
 from videotasks.part_file import PartFile
 from videotasks.result_link import ResultLinks
-from videotasks.transfer import DownloadFailed, Limits, Transfer, alarm
+from videotasks.transfer import Limits, Transfer, alarm
 
 __all__ = ["DownloadFailed", "Fetched", "Limits", "copy_output", "download", "output_path"]
 

@@ -150,6 +150,14 @@ class PartFile:
         if self.size == 0:
             self._remove_both()
 
+    def disown(self) -> None:
+        """Close; the bytes stay for a person to look at, but nothing goes on from them. Never raises."""
+        self._close()
+        try:
+            _remove(self._sidecar)
+        except OSError:
+            pass
+
     def discard(self) -> None:
         """Close and remove: the bytes are no use to anybody. Never raises."""
         self._close()

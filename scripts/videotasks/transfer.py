@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from videotasks.download_failure import DownloadFailed, TryAgain, network
 from videotasks.http import Flight, NoAnswer, OpenAnswer
 from videotasks.media import MediaError, MediaType, check_mp4, sniff
 from videotasks.part_file import PartFile
@@ -25,8 +26,9 @@ from videotasks.representation import (
     retry_after_s,
 )
 from videotasks.result_link import LinkRefused, ResultLinks
+from videotasks.text import one_line
 
-HEAD_BYTES = 64  # enough to tell every type; what is shorter is no video either
+HEAD_BYTES = 512  # a transport stream is told by its third packet, at byte 376; everything else by 64 bytes
 EXCERPT_CHARS = 300
 BACKOFF_S, MAX_BACKOFF_S = 0.5, 8.0
 TLS_TRIES = 2  # a certificate that is wrong now is still wrong in eight seconds
@@ -35,6 +37,7 @@ TLS_TRIES = 2  # a certificate that is wrong now is still wrong in eight seconds
 _EXPIRED = frozenset({400, 401, 403, 404, 410})
 _EXPIRED_FOR_KEY = frozenset({403, 404, 410})
 _TRY_AGAIN = frozenset({202, 408, 425, 429})
+_WITH_BOXES = frozenset({"video/mp4", "video/quicktime", "video/3gpp"})
 _KIND_OF_EXPECT = {"video": "video", "audio": "audio", "image": "image", "last_frame": "image", "thumbnail": "image"}
 
 
@@ -49,32 +52,6 @@ class Limits:
     max_resumes: int = 10
 
 
-class DownloadFailed(Exception):
-    """No file. `resumable` tells whether the same call (after link_expired: with a fresh link) can still succeed.
-
-    `kind`: link_expired, blocked, not_media, truncated, too_large, disk_full, disk, stalled, http, network, deadline,
-    cancelled. `message` and `expected` are ours; `server_excerpt` is server text, to be redacted and escaped.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        message: str,
-        *,
-        expected: str | None = None,
-        resumable: bool = False,
-        http_status: int | None = None,
-        server_excerpt: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.expected = expected
-        self.resumable = resumable
-        self.http_status = http_status
-        self.server_excerpt = server_excerpt
-
-
 @dataclass(frozen=True)
 class Checked:
     """The finished bytes: their type, and for MP4 what the boxes tell."""
@@ -83,16 +60,6 @@ class Checked:
     duration_s: float | None = None
     width: int | None = None
     height: int | None = None
-
-
-class _TryAgain(Exception):
-    """A fault that the next try may not meet. `failure` is what it becomes when there is no next try."""
-
-    def __init__(self, failure: DownloadFailed, *, after_s: float = 0.0, max_tries: int | None = None) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-        self.after_s = after_s
-        self.max_tries = max_tries
 
 
 @dataclass
@@ -152,11 +119,20 @@ class Transfer:
         if self._expired or (self.deadline is not None and self.monotonic() >= self.deadline):
             raise DownloadFailed("deadline", "the download was not finished within the time given", resumable=True)
 
+    def _check_flight(self) -> None:
+        """Raise when the flight was aborted.
+
+        What arrives after that is not to be trusted: a TLS socket hands over its records undeciphered, and a head, or a
+        body without a length, seems to end.
+        """
+        if self._flight.aborted:
+            raise self._aborted()
+
     def _aborted(self) -> Exception:
         """What the abort of the flight was for."""
         self._check_end()
         if self._head_late:
-            return _network("the server did not answer in time")
+            return network("the server did not answer in time")
         return DownloadFailed("cancelled", "the download was stopped", resumable=True)
 
     def _time_out(self) -> float:
@@ -174,7 +150,7 @@ class Transfer:
             self._check_end()
             try:
                 return self._check(part, whole=part.complete or self._try(part))
-            except _TryAgain as again:
+            except TryAgain as again:
                 if part.size >= reached + self.limits.stall_bytes_per_s and again.failure.kind != "stalled":
                     reached, fruitless = part.size, 0
                 fruitless += 1
@@ -207,11 +183,12 @@ class Transfer:
                 raise self._aborted() from None
             if fault.kind == "invalid":
                 raise DownloadFailed("network", "the result link cannot be requested") from None
-            raise _network(fault.message, max_tries=TLS_TRIES if fault.kind == "tls" else None) from None
+            raise network(fault.message, max_tries=TLS_TRIES if fault.kind == "tls" else None) from None
         finally:
             self._quiet_head_alarm()
 
     def _take(self, part: PartFile, answer: OpenAnswer) -> bool:
+        self._check_flight()
         stream, marked = self._pieces(answer), end_is_marked(answer.headers)
         if answer.status == 200:
             facts = facts_of(answer.headers)
@@ -230,7 +207,7 @@ class Transfer:
         for piece in stream:
             self._append(part, piece)
         if part.facts.length is not None and part.size < part.facts.length:
-            raise _network("the server ended the file early")
+            raise network("the server ended the file early")
         if part.facts.length is None and marked:
             part.learn_length(part.size)
         return marked
@@ -240,18 +217,17 @@ class Transfer:
         floor, window = self.limits.stall_bytes_per_s, self.limits.stall_window_s
         since, received = self.monotonic(), 0
         for piece in answer.chunks():
-            # After an abort, what a TLS socket hands over is no longer the file's bytes.
-            if self._flight.aborted:
-                raise self._aborted()
+            self._check_flight()
             self._check_end()
             received += len(piece)
             elapsed = self.monotonic() - since
             if elapsed >= window:
                 if received < floor * elapsed:
                     message = f"the server sent less than {floor:.0f} bytes a second"
-                    raise _TryAgain(DownloadFailed("stalled", message, resumable=True))
+                    raise TryAgain(DownloadFailed("stalled", message, resumable=True))
                 since, received = self.monotonic(), 0
             yield piece
+        self._check_flight()
 
     def _append(self, part: PartFile, piece: bytes) -> None:
         length = part.facts.length
@@ -260,7 +236,7 @@ class Transfer:
             raise self._too_large()
         if length is not None and part.size + len(piece) > length:
             part.reset()
-            raise _network("the server sent more than it announced")
+            raise network("the server sent more than it announced")
         part.append(piece)
         self.on_progress(part.size, length)
 
@@ -323,13 +299,13 @@ class Transfer:
             http_status=status,
             server_excerpt=excerpt,
         )
-        return _TryAgain(failure, after_s=retry_after_s(answer.headers)) if again else failure
+        return TryAgain(failure, after_s=retry_after_s(answer.headers)) if again else failure
 
     def _excerpt(self, stream: Iterator[bytes], head: bytes) -> str | None:
         """The start of what a server said instead of sending a file."""
         try:
             head += _at_least(stream, 4 * EXCERPT_CHARS - len(head))
-        except (NoAnswer, _TryAgain):
+        except (NoAnswer, TryAgain):
             pass
         return None if b"\0" in head else head.decode("utf-8", "replace").strip()[:EXCERPT_CHARS] or None
 
@@ -356,21 +332,23 @@ class Transfer:
         if media is None:  # a part of an earlier process that something else wrote to
             part.discard()
             raise self._not_media("data of no known type", None)
-        checked, problem = Checked(media), None if whole else "the server did not mark its end"
-        if media.extension == ".mp4":
+        checked, kind, problem = Checked(media), "truncated", "" if whole else "the server did not mark its end"
+        if media.mime in _WITH_BOXES:
             try:
                 info = check_mp4(part.path, part.facts.length)
-                checked, problem = Checked(media, info.duration_s, info.width, info.height), None
+                checked = Checked(media, info.duration_s, info.width, info.height)
+                problem = problem if not info.end_certain else ""
             except MediaError as error:
-                problem = str(error)
-        if problem is None:
+                kind = "truncated" if error.kind in ("truncated", "broken") else "not_media"
+                problem = one_line(str(error), EXCERPT_CHARS)
+        if not problem:
             return checked
-        message = f"the file is not whole: {problem}"
-        failure = DownloadFailed("truncated", message, expected="a whole file", resumable=not whole)
         if not whole:
-            raise _TryAgain(failure)
-        part.discard()  # as long as announced, and broken all the same: there is nothing to go on from
-        raise failure
+            message = f"the file is not whole: {problem}"
+            raise TryAgain(DownloadFailed("truncated", message, expected="a whole file", resumable=True))
+        part.disown()  # as long as announced, and broken all the same: nothing to go on from, but it was paid for
+        expected = f"a whole file; what came is kept as {part.path.name}"
+        raise DownloadFailed(kind, f"the file is broken: {problem}", expected=expected)
 
     def _not_media(self, what: str, excerpt: str | None) -> DownloadFailed:
         wanted = f"a {self.expect.replace('_', ' ')} file"
@@ -386,9 +364,9 @@ class Transfer:
         most = f"at most {self.limits.max_bytes} bytes"
         return DownloadFailed("too_large", f"the file is too large: {most} are taken", expected=most)
 
-    def _changed(self, part: PartFile) -> _TryAgain:
+    def _changed(self, part: PartFile) -> TryAgain:
         part.reset()
-        return _network("the file at the result link changed")
+        return network("the file at the result link changed")
 
 
 def alarm(seconds: float, ring: Callable[[], None]) -> threading.Timer:
@@ -396,10 +374,6 @@ def alarm(seconds: float, ring: Callable[[], None]) -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
-
-
-def _network(message: str, *, max_tries: int | None = None) -> _TryAgain:
-    return _TryAgain(DownloadFailed("network", message, resumable=True), max_tries=max_tries)
 
 
 def _at_least(stream: Iterator[bytes], size: int) -> bytes:
