@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,11 +50,11 @@ def readable(output: str) -> str:
     )
 
 
-def stage(repo: Path, place: Path) -> Path:
-    """Unpack what is committed in `repo` into a folder named like the skill."""
+def stage(repo: Path, place: Path, *but: str) -> Path:
+    """Unpack what is committed in `repo`, less the pathspecs `but`, into a folder named like the skill."""
     folder = place / NAME
     folder.mkdir(parents=True)
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=repo, check=True, capture_output=True).stdout
+    archive = subprocess.run(["git", "archive", "HEAD", ".", *but], cwd=repo, check=True, capture_output=True).stdout
     subprocess.run(["tar", "x", "-C", str(folder)], input=archive, check=True)
     return folder
 
@@ -70,8 +69,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="audit-") as place:  # no part of this path is called "skills"
         folder = stage(args.repository, Path(place) / "whole")
         # agentscan takes hostile links in a test for links of the skill, and has no way to be told otherwise.
-        untested = stage(args.repository, Path(place) / "untested")
-        shutil.rmtree(untested / "tests", ignore_errors=True)
+        untested = stage(args.repository, Path(place) / "untested", ":(exclude)tests")
         for label, command in AUDITS.items():
             if args.without_cisco and label.startswith("cisco"):
                 continue
