@@ -97,7 +97,8 @@ def _go_on(session: Session, created: Created, args: argparse.Namespace) -> int:
     if submitted is None:
         return go_on_with_run(session, run, deadline=deadline, attached=True, wait=not args.no_wait)
     finishing.write_results(ctx, run, submitted.snapshot)
-    ctx.reporter.event("created", task_id=submitted.task_id)
+    first = submitted.snapshot.status.value if submitted.snapshot else None
+    ctx.reporter.event("created", task_id=submitted.task_id, status=first)
     ctx.reporter.people(f"created task {submitted.task_id} (run {run.run_id})")
     if submitted.interrupted is not None:
         if submitted.stream is not None:
@@ -115,6 +116,8 @@ def _go_on(session: Session, created: Created, args: argparse.Namespace) -> int:
         stream=submitted.stream,
         snapshot=submitted.snapshot,
     )
+    if submitted.snapshot is not None:
+        watched.told = submitted.snapshot.status, submitted.snapshot.provider_status
     return wait_and_finish(session, watched, deadline=deadline)
 
 

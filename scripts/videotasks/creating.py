@@ -105,8 +105,7 @@ def create_or_attach(plan: Plan) -> Created:
         ctx.reporter.event(
             "start",
             url=plan.session.provider.url(plan.draft.stream_path or plan.draft.path),
-            mode="sse_then_poll_fallback" if plan.draft.stream_path else "poll",
-            provider=plan.session.profile.name,
+            mode=("sse_then_poll_fallback" if plan.draft.stream_path else "poll") if ctx.reporter.verbose else None,
             run_id=run.run_id,
         )
         uploads = uploading.upload_files(ctx, run, plan.session.provider, plan.draft, _known_uploads(plan))
@@ -146,7 +145,6 @@ def _attach(plan: Plan, run: Run) -> Created:
         raise SubmissionUnknown(run, error)
     ctx.reporter.event(
         "start",
-        provider=plan.session.profile.name,
         run_id=run.run_id,
         attached=True,
         task_id=state.task_id,

@@ -185,3 +185,8 @@ def disk_error(error: OSError, doing: str) -> TaskError:
         expected="a folder that can be written to",
         hint="free space, or name another folder with --artifacts-dir",
     )
+
+
+def user_path(text: str) -> Path:
+    """A path as a user typed it, with ~ expanded."""
+    return Path(os.path.expanduser(text))

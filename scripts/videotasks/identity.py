@@ -8,7 +8,7 @@ import re
 
 RUN_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
-PREFIX_LENGTH = 12  # of the identity, in a run id: enough to find the run by its name
+PREFIX_LENGTH = 10  # of the identity, in a run id: enough to find the run by its name
 
 
 def identity(*, mode: str, origin: str, method: str, path: str, body: bytes, take: int) -> str:
@@ -20,10 +20,9 @@ def identity(*, mode: str, origin: str, method: str, path: str, body: bytes, tak
     return hashlib.sha256(head.encode("ascii") + b"\n" + body).hexdigest()
 
 
-def new_run_id(created_at: str, provider: str, identity_hex: str) -> str:
-    """`20261121-093000-ark-0123456789ab`: sorts by time and is found by identity."""
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", provider).strip("-")[:24] or "task"
-    return f"{created_at}-{slug}-{identity_hex[:PREFIX_LENGTH]}"
+def new_run_id(created_at: str, identity_hex: str) -> str:
+    """`20261121-093000-0123456789`: sorts by time and is found by identity; short, for it stands in every output."""
+    return f"{created_at}-{identity_hex[:PREFIX_LENGTH]}"
 
 
 def valid_run_id(text: str) -> bool:

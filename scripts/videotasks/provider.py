@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from videotasks import classify, credentials, normalize, origins
 from videotasks.http import Answer, Client, Flight, NoAnswer
-from videotasks.models import ApiError, Category, Output, Snapshot, Status, TaskError, configuration_error
+from videotasks.models import ApiError, Category, Output, Snapshot, TaskError, configuration_error
 from videotasks.profiles import Profile
 
 
@@ -62,6 +62,10 @@ class Provider:
     def name(self) -> str:
         return self.profile.name
 
+    @property
+    def keyless(self) -> bool:
+        return self._key is None
+
     def client(self) -> Client:
         """A client that carries the key: for this provider's origin only."""
         key, profile = self._key, self.profile
@@ -108,15 +112,7 @@ class Provider:
             if snap.error is not None and not snap.error.in_task:
                 return Look(error=snap.error, http_status=answer.status, hint_s=hint, body=body)
             return Look(snapshot=snap, http_status=answer.status, hint_s=hint, body=body)
-        error = classify.api_error(
-            profile,
-            operation="poll",
-            http_status=answer.status,
-            body=body,
-            text=answer.text,
-            headers=answer.headers,
-            now=self._clock(),
-        )
+        error = self._api_error("poll", answer, body)
         return Look(
             error=error,
             reason=f"HTTP {answer.status}",
@@ -167,25 +163,34 @@ class Provider:
             url = self.url(fill(spec.path, ref.task_id, raw=self.profile.status.raw_id))
         return client.request(spec.method, url, timeout=timeout)
 
-    def get_json(self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0) -> Any:
-        """A free GET of the API (credits, capabilities, list). Raises TaskError with the API's own refusal."""
+    def get_answer(self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0) -> Answer:
+        """A free GET of the API (credits, capabilities, list) that answered with JSON. Raises TaskError."""
         try:
             answer = client.request("GET", _with_query(self.url(path), query or {}), timeout=timeout)
         except NoAnswer as error:
             raise no_answer_error(error) from None
         body = answer.json()
         if 200 <= answer.status < 300 and body is not None:
-            return body
-        error = classify.api_error(
+            refused = normalize.in_band_error(self.profile, body)
+            if refused is None:
+                return answer
+            raise refusal(refused)
+        raise refusal(self._api_error("poll", answer, body))
+
+    def get_json(self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0) -> Any:
+        """The body of `get_answer`."""
+        return self.get_answer(path, client=client, query=query, timeout=timeout).json()
+
+    def _api_error(self, operation: str, answer: Answer, body: Any) -> ApiError:
+        return classify.api_error(
             self.profile,
-            operation="poll",
+            operation=operation,
             http_status=answer.status,
             body=body,
             text=answer.text,
             headers=answer.headers,
             now=self._clock(),
         )
-        raise refusal(error)
 
     def post_json(self, method: str, path: str, body: Any, *, client: Client, timeout: float = 60.0) -> Any:
         """A call that costs nothing (upload init). Raises TaskError."""
@@ -199,21 +204,13 @@ class Provider:
             if error is None:
                 return parsed
         else:
-            error = classify.api_error(
-                self.profile,
-                operation="upload",
-                http_status=answer.status,
-                body=parsed,
-                text=answer.text,
-                headers=answer.headers,
-                now=self._clock(),
-            )
+            error = self._api_error("upload", answer, parsed)
         raise refusal(error)
 
     def content_url(self, ref: TaskRef, output: Output) -> str:
         """The authenticated address of a result that has no link of its own."""
         assert output.content_path is not None
-        return self.url(fill(output.content_path, ref.task_id))
+        return self.url(output.content_path)
 
 
 def fill(template: str, task_id: str, *, raw: bool = False, follow: Mapping[str, str] | None = None) -> str:
@@ -257,7 +254,3 @@ def no_answer_error(error: NoAnswer) -> TaskError:
 
 def host_in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def unsure(status: Status) -> bool:
-    return status in (Status.UNKNOWN, Status.QUEUED, Status.RUNNING)

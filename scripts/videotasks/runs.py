@@ -14,7 +14,7 @@ from videotasks.journal import RunState, fold
 from videotasks.locks import FileLock
 from videotasks.models import configuration_error
 
-_GENERATED = re.compile(r"^\d{8}-\d{6}-[A-Za-z0-9-]+-[0-9a-f]{%d}(-\d+)?$" % PREFIX_LENGTH)
+_GENERATED = re.compile(r"^\d{8}-\d{6}-[0-9a-f]{%d}(-\d+)?$" % PREFIX_LENGTH)
 SCHEMA_VERSION = 1
 
 
@@ -126,7 +126,7 @@ class RunStore:
             folder = self.root / run_id
         else:
             stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%d-%H%M%S")
-            base = new_run_id(stamp, str(request.get("provider")), identity_hex)
+            base = new_run_id(stamp, identity_hex)
             folder = self.root / base
             count = 1
             while folder.exists() or folder.is_symlink():

@@ -322,7 +322,7 @@ class Waiter:
         ctx.reporter.event(
             "status",
             status=snapshot.status.value,
-            provider_status=inert(word, 60) if word and word.lower() != snapshot.status.value else None,
+            provider_status=inert(word, 60) if word and (ctx.reporter.verbose or status_unknown(snapshot)) else None,
             progress=snapshot.progress,
             task_id=task.ref.task_id if len(self.tasks) > 1 else None,
         )
@@ -355,6 +355,10 @@ class Waiter:
                 task.look_flight.abort()
         for client in self._clients:
             client.close()
+
+
+def status_unknown(snapshot: Snapshot) -> bool:
+    return snapshot.status is Status.UNKNOWN
 
 
 def _due(task: Watched, deadline: float | None) -> float:

@@ -1,0 +1,219 @@
+"""One look at a run or a bare task id, and the runs behind --latest, --run-id, --task-id and --from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from videotasks import files, finishing, nextstep, origins, results
+from videotasks.commandline import Session
+from videotasks.http import NoAnswer
+from videotasks.identity import identity
+from videotasks.journal import RunState
+from videotasks.mailbox import CallTimedOut
+from videotasks.models import ApiError, Status, configuration_error
+from videotasks.provider import Look, TaskRef, no_answer_error, refusal
+from videotasks.runs import Run, RunStore, epoch_of
+from videotasks.schedule import PollSchedule
+from videotasks.waiting import Ending
+
+
+@dataclass(frozen=True)
+class Known:
+    """A run that was found, and how."""
+
+    run: Run
+    state: RunState
+
+
+def open_run(session: Session, run_id: str) -> Run:
+    """A run by its id, only in its own mode and origin: a folder never says where a key goes."""
+    run = session.ctx.store.open(run_id)
+    require_same_place(session, run)
+    return run
+
+
+def require_same_place(session: Session, run: Run) -> None:
+    if run.mode != session.ctx.mode:
+        raise configuration_error(
+            f"the run {run.run_id} was made {'in the sandbox' if run.mode == 'sandbox' else 'for real'}",
+            expected="the same command with --sandbox" if run.mode == "sandbox" else "the same command without --sandbox",
+        )
+    if run.origin != session.origin:
+        raise configuration_error(
+            f"the run {run.run_id} belongs to another origin than {session.origin}",
+            expected="its origin, named again by --base-url (a run folder never says where a key goes)",
+            hint="use the `next` command of that run as it was printed",
+        )
+
+
+def latest(store: RunStore, *, mode: str, provider: str | None, origin: str | None) -> tuple[Run, int] | None:
+    """The newest run by its create time, without refusals and unsent ones, and how many others are unfinished."""
+    newest: Run | None = None
+    unfinished = 0
+    for run in store.runs():
+        if run.mode != mode or (provider and run.provider != provider) or (origin and run.origin != origin):
+            continue
+        state = run.state()
+        if state.phase in ("new", "refused") and state.task_id is None:
+            continue
+        unfinished += state.unfinished
+        if newest is None or run.created_at > newest.created_at:
+            newest = run
+    if newest is None:
+        return None
+    return newest, unfinished - int(newest.state().unfinished)
+
+
+def provider_of_run(store: RunStore, run_id: str) -> str | None:
+    """The name of the provider that a run was made with: a name only, looked up among the shipped profiles."""
+    from videotasks.profiles import shipped_names
+
+    request = files.read_json(store.root / run_id / "inputs" / "request.json")
+    name = request.get("provider") if isinstance(request, dict) else None
+    return name if name in shipped_names() else None
+
+
+def run_for_task(session: Session, task_id: str, *, adopt: bool = True) -> Run:
+    """The run of a task; a bare id from elsewhere gets a run folder of its own, so that it is not lost either."""
+    ctx = session.ctx
+    origins.require_task_id(task_id)
+    ctx.store.prepare()
+    run = ctx.store.by_task(task_id, mode=ctx.mode, origin=session.origin)
+    if run is not None:
+        return run
+    lock = ctx.store.identity_lock(_task_identity(session, task_id))
+    lock.acquire(wait=ctx.mailbox.sleep)
+    try:
+        run = ctx.store.by_task(task_id, mode=ctx.mode, origin=session.origin)
+        if run is None:
+            run = ctx.store.create(
+                {
+                    "provider": session.profile.name,
+                    "kind": session.profile.kind,
+                    "mode": ctx.mode,
+                    "origin": session.origin,
+                    "adopted": True,
+                    "task_id": task_id,
+                    "identity": _task_identity(session, task_id),
+                },
+                now=ctx.clock(),
+            )
+            run.record("adopted", ctx.clock(), task_id=task_id, kind=session.profile.kind)
+        return run
+    finally:
+        lock.release()
+
+
+def _task_identity(session: Session, task_id: str) -> str:
+    return identity(
+        mode=session.ctx.mode, origin=session.origin, method="TASK", path="", body=task_id.encode("utf-8"), take=1
+    )
+
+
+def take_in_if_any(session: Session, run: Run) -> None:
+    """One look whose absence is no error."""
+    state = run.state()
+    assert state.task_id is not None
+    look = ask(session, TaskRef(state.task_id, state.follow))
+    if look.snapshot is not None:
+        take_in(session, run, look)
+    elif look.final_refusal and look.error is not None:
+        raise refusal(look.error)
+
+
+def look_once(session: Session, run: Run, **more: Any) -> int:
+    """One look: journal it, write the result files, print the final `status` line. Raises TaskError, Interrupted."""
+    ctx, state = session.ctx, run.state()
+    if state.task_id is None:
+        raise configuration_error(f"the run {run.run_id} has no task id to look at")
+    if state.ended and state.outcome not in ("succeeded", "no_result"):
+        return report_status(session, run, **more)
+    if state.outcome == "succeeded" and (session.provider.keyless or results.video_file(run, state)):
+        return report_status(session, run, **more)
+    look = ask(session, TaskRef(state.task_id, state.follow))
+    if look.snapshot is None:
+        if state.ended:
+            return report_status(session, run, **more)  # what is known to be over stays known
+        error = look.error or ApiError(category=no_answer_category(), message=look.reason, http_status=look.http_status)
+        raise refusal(error)
+    take_in(session, run, look)
+    return report_status(session, run, hint_s=look.hint_s, **more)
+
+
+def no_answer_category() -> Any:
+    from videotasks.models import Category
+
+    return Category.TRANSIENT
+
+
+def ask(session: Session, ref: TaskRef) -> Look:
+    """One status request, bounded in time. Raises TaskError when there is no answer."""
+    ctx, client = session.ctx, session.provider.client()
+    timeout = ctx.limits.poll_request_s
+    try:
+        look: Look = ctx.mailbox.call(
+            lambda: session.provider.look(ref, client=client, timeout=timeout), timeout=timeout + 2.0
+        )
+        return look
+    except NoAnswer as error:
+        raise no_answer_error(error) from None
+    except CallTimedOut:
+        raise no_answer_error(NoAnswer("timeout", "no complete answer in time", sent=True)) from None
+    finally:
+        client.close()
+
+
+def take_in(session: Session, run: Run, look: Look) -> None:
+    """Journal what a look showed. A success without a result is not final yet: it is looked at again."""
+    snapshot = look.snapshot
+    assert snapshot is not None
+    if snapshot.status.terminal and (snapshot.status is not Status.SUCCEEDED or snapshot.has_result):
+        finishing.record_ending(
+            session.ctx, run, session.provider, Ending(snapshot.status.value, "poll", snapshot, snapshot.error)
+        )
+        return
+    run.record("status", session.ctx.clock(), **finishing.snapshot_fields(session.ctx, session.provider, snapshot))
+    finishing.write_results(session.ctx, run, snapshot)
+
+
+def report_status(session: Session, run: Run, *, hint_s: float | None = None, **more: Any) -> int:
+    """The final line of one look: canonical status, link, reason, a summary, and when to look again."""
+    ctx = session.ctx
+    document = files.read_json(run.result_file) or finishing.write_results(ctx, run)
+    state = run.state()
+    exit_code = 0
+    if state.outcome in ("failed", "cancelled", "expired"):
+        exit_code = 10
+    elif state.outcome == "no_result":
+        exit_code = 13
+    fields = finishing.terminal_fields(run, state)
+    fields["error"] = state.error
+    fields["summary"] = document.get("summary")
+    next_argv = None
+    if not state.ended:
+        submitted_at = epoch_of(state.submitted_at) or run.created_at
+        poll = session.profile.poll
+        age = max(ctx.clock() - submitted_at, 0.0)
+        fields["look_again_in_s"] = round(PollSchedule(poll.floor_s, poll.ceiling_s).delay(age, random=0.0, hint_s=hint_s))
+        next_argv = finishing.follow_up(ctx, run, "wait_generation.py", "--timeout", "100")
+    elif state.outcome == "succeeded":
+        if fields["video_file"] is None:
+            next_argv = finishing.follow_up(ctx, run, "task_status.py", "--download")
+            fields["reminder"] = (
+                f"the link works until {document.get('expires_at')}" if document.get("expires_at") else "the link may expire soon"
+            )
+    if state.ended:
+        finishing.mark_reported(ctx, run, state.outcome or "", exit_code)
+    ctx.reporter.people(results.summary(run, state))
+    return ctx.reporter.final("status", exit_code, next_argv=next_argv, **fields, **more)
+
+
+def need_one(script: str) -> Exception:
+    """No id and no run: a question for the user, never a create."""
+    return configuration_error(
+        "no task named",
+        expected="a task id, --run-id, --latest, --from FILE or --list",
+        hint="ask the user for the task id, or run " + nextstep.quoted(nextstep.command(script, "--list")),
+        code="missing_task_id",
+    )
