@@ -67,7 +67,9 @@ def copy_output(source: Path, target: str, *, force: bool) -> Path:
         else:
             _publish_new(temporary, place)
     except OSError as error:
-        raise disk_error(error, f"--output: {place} could not be written") from None
+        failed = disk_error(error, f"--output: {place} could not be written")
+        failed.hint = "free space, or name another place with --output"
+        raise failed from None
     finally:
         try:
             os.unlink(temporary)
