@@ -26,7 +26,9 @@ AUDITS: dict[str, list[str]] = {
     "skills-ref, the reference validator": [*TOOL, "skills-ref==0.1.1", "agentskills", "validate", "{folder}"],
     "skillsaw, strict": [*TOOL, "skillsaw==0.22.0", "skillsaw", "lint", "--strict", "-q", "{folder}"],
     "agnix, no errors": [*TOOL, "agnix==0.59.3", "agnix", "{folder}"],
-    "agentscan, nothing high outside tests": [*TOOL, "agentscan-cli==1.2.2", "agentscan", "-q", "scan", "{untested}"],
+    "agentscan, nothing high outside tests": [
+        *TOOL, "agentscan-cli==1.2.2", "agentscan", "-q", "scan", "--severity", "high", "{untested}",
+    ],
     "skill-check, strict": ["npx", "-y", "skill-check@1.2.0", "check", "{folder}", "--no-security-scan", "--strict"],
     "cisco skill-scanner, nothing high": [
         *TOOL, "cisco-ai-skill-scanner==2.3.2",
