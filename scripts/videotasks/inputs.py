@@ -6,6 +6,7 @@ narrowest thing that a person can say. Pure, apart from local files, which input
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -72,13 +73,13 @@ def build_request(
     `endpoint` overrides the profile's create path (relative, or a URL on the profile's own origin); `field_names` are
     the members of the body by a specification, which decide where a profile has only candidates.
     """
-    payload = _payload(inputs.payload)
+    payload = copy.deepcopy(_payload(inputs.payload))
     target = endpoints.resolve(profile, endpoint) if endpoint else None
     to_model = str((profile.inputs.get("model") or {}).get("to") or "")
     model = _model(profile, inputs, payload.get(to_model) if to_model else None, target, payload, sandbox)
     info = profile.model_info(model)
     specs = placing.specs(profile, info)
-    body: dict[str, Any] = json.loads(json.dumps(dict(profile.create.body)))
+    body: dict[str, Any] = copy.deepcopy(dict(profile.create.body))
     if to_model and model:
         body[to_model] = model
     found = placing.Found(profile, model, info, specs, field_names, body)
@@ -89,7 +90,7 @@ def build_request(
     limits.check(profile, info, found.asked, found.roles)
     warnings = _overlay(body, payload)
     for dotted, value in inputs.set_values:
-        placing.set_path(body, dotted, value, flag=f"--set {dotted}")
+        placing.set_path(body, dotted, copy.deepcopy(value), flag=f"--set {dotted}")
     files = tuple(_files(body))
     limits.check_total(profile, files)
     if target is None:

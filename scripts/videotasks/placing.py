@@ -44,8 +44,9 @@ class Found:
 
 
 def specs(profile: Profile, info: Model | None) -> dict[str, Any]:
-    """The profile's inputs with the model's own over them."""
-    return merge(profile.inputs, info.inputs) if info else dict(profile.inputs)
+    """The profile's inputs; an entry of the model's own replaces the profile's, null removes it."""
+    entries = {**profile.inputs, **(info.inputs if info else {})}
+    return {name: spec for name, spec in entries.items() if spec is not None}
 
 
 def parse_media(text: str) -> tuple[str | None, str]:
