@@ -63,23 +63,38 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--speed", type=float, default=1.0, help="divides the length of new tasks (default: 1)")
     parser.add_argument("--log", type=Path, metavar="STATE", help="print what a state file has recorded, and end")
+    parser.add_argument("--limit", type=int, default=15, help="how many tasks and requests --log prints; 0: everything")
     return parser
 
 
-def print_log(path: Path) -> None:
+def print_log(path: Path, limit: int) -> None:
     if not path.is_file():
         fail(EXIT_CONFIGURATION, "no_state_file", f"there is no state file {path}")
     state = Store(path).read()
     kept = ("id", "provider", "model", "prompt", "scenario", "created", "cancelled", "polls", "fetches", "request")
-    tasks = [{name: task[name] for name in kept} for task in state["tasks"].values()]
-    log = {"creates": state["creates"], "tasks": tasks, "uploads": state["uploads"], "requests": state["requests"]}
-    say("log", final=True, ok=True, exit_code=0, **log, next=None, next_argv=None)
+    tasks = [{name: task[name] for name in kept} for task in state["tasks"].values()][-limit:]
+    if limit:
+        tasks = [{**task, "prompt": task["prompt"][:80], "request": None} for task in tasks]
+    say(
+        "log",
+        final=True,
+        ok=True,
+        exit_code=0,
+        creates=state["creates"],
+        tasks_total=len(state["tasks"]),
+        requests_total=len(state["requests"]),
+        tasks=tasks,
+        uploads=dict(list(state["uploads"].items())[-limit:]),
+        requests=[entry if not limit else {**entry, "query": ""} for entry in state["requests"][-limit:]],
+        next=None,
+        next_argv=None,
+    )
 
 
 def main() -> None:
     options = build_parser().parse_args()
     if options.log is not None:
-        print_log(options.log)
+        print_log(options.log, options.limit)
         return
     stop = threading.Event()
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):

@@ -39,7 +39,7 @@ class TestLinks:
         assert answer.status == 200
         assert answer.headers["Content-Type"] == "video/mp4"
         assert answer.body.startswith(b"mp4 of 'a boat'")
-        assert renders[0] == {"prompt": "a boat", "duration_s": 4.0, "width": 854, "height": 480} | {
+        assert renders[0] == {"prompt": "a boat", "duration_s": 4.0, "width": 1280, "height": 720} | {
             "seed": renders[0]["seed"]
         }
 

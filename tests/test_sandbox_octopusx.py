@@ -73,7 +73,7 @@ def test_flat_with_another_id(call: Caller) -> None:
     created, queued, _, done = walk(call, "kling-v1")
     assert created["id"] != created["task_id"]
     assert "code" not in queued
-    assert (done["status"], done["metadata"]["width"]) == ("succeeded", 854)
+    assert (done["status"], done["metadata"]["width"]) == ("succeeded", 1280)
     assert call.get(f"{UNIFIED}/{created['id']}").status == 400
 
 
@@ -112,7 +112,7 @@ def test_openai_create_json_and_multipart(call: Caller) -> None:
     created = call.post(OPENAI, {"prompt": "x", "model": "wan-2.5", "seconds": "6", "size": "9:16"}).json
     assert (created["object"], created["status"]) == ("video", "queued")
     task = call.state["tasks"][created["id"]]
-    assert (task["width"], task["height"], task["duration"]) == (480, 854, 6)
+    assert (task["width"], task["height"], task["duration"]) == (720, 1280, 6)
     files = [("first_frame_image", ("a.png", "image/png", b"123")), ("metadata", '{"seed":1}')]
     body, kind = multipart_body([("prompt", "x"), ("model", "doubao-seedance"), ("seconds", "5"), *files])
     answer = call.post(OPENAI, body, headers={"Content-Type": kind})

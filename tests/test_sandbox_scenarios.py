@@ -177,7 +177,9 @@ class TestBodies:
             run()
 
     @pytest.mark.parametrize("provider", PROVIDERS)
-    @pytest.mark.parametrize("raw", [b"", b"{", b"\xff\xfe", b"[1]", b'"x"', b"null"])
+    @pytest.mark.parametrize(
+        "raw", [b"", b"{", b"\xff\xfe", b"[1]", b'"x"', b"null", b'{"duration": NaN}', b"[" * 99999]
+    )
     def test_bodies_that_are_no_json_object(self, start: Start, provider: str, raw: bytes) -> None:
         call = start(provider)
         answer = call.post(CREATES[provider][0], raw, headers={"Content-Type": "application/json"})

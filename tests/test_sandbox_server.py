@@ -278,11 +278,11 @@ class TestState:
         ("1:1", "480p", (480, 480)),
         ("4:3", "1080p", (1440, 1080)),
         ("21:9", "480p", (1120, 480)),
-        (None, None, (854, 480)),
+        (None, None, (1280, 720)),
         ("adaptive", "4k", (1920, 1080)),
         ("0:0", "720p", (1280, 720)),
         ("1:100", "720p", (1280, 720)),
-        ([], {}, (854, 480)),
+        ([], {}, (1280, 720)),
     ],
 )
 def test_frame_size(ratio: Any, resolution: Any, size: tuple[int, int]) -> None:
@@ -344,7 +344,27 @@ class TestScript:
             connection.close()
         assert (process.returncode, ended["event"], ended["final"]) == (0, "stopped", True)
         code, log = self.run("--log", str(state))
+        assert log["tasks"][0]["request"] is None
+        code, log = self.run("--log", str(state), "--limit", "0")
+        assert log["tasks"][0]["request"]["content"] == CREATES["ark"][1]["content"]
         assert (code, log["creates"], log["tasks"][0]["prompt"]) == (0, 1, "a boat")
+
+    def test_the_log_is_short_unless_asked(self, tmp_path: Path) -> None:
+        state = tmp_path / "s.json"
+        with start_sandbox(provider="ark", state_file=state) as sandbox:
+            connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
+            key = {"Authorization": f"Bearer {sandbox.api_key}"}
+            content = [{"type": "text", "text": "a boat " * 500}]
+            for _ in range(60):
+                connection.request(
+                    "POST", "/ark/api/v3" + ARK_TASKS, json.dumps({**CREATES["ark"][1], "content": content}), key
+                )
+                connection.getresponse().read()
+            connection.close()
+        code, log = self.run("--log", str(state))
+        assert (code, log["creates"], log["requests_total"], len(log["requests"])) == (0, 60, 60, 15)
+        assert len(json.dumps(log)) < 8000
+        assert len(self.run("--log", str(state), "--limit", "0")[1]["tasks"]) == 60
 
     @pytest.mark.parametrize(
         ("arguments", "code", "words"),

@@ -49,6 +49,16 @@ def test_create_and_poll_to_a_video(start: Start) -> None:
     assert call.get(url).status == 200
 
 
+def test_the_older_vocabulary(start: Start) -> None:
+    call = start("skills-video")
+    created = call.post("/generation/kling-ai/v3/video", {"prompt": "a boat"}).json
+    assert (set(created), created["status"]) == ({"id", "status", "usage"}, "starting")
+    call.clock.now += 1
+    assert call.get(f"/generation/{created['id']}").json["status"] == "processing"
+    stream = events(call.post("/generation/sse/kling-ai/v3/video", {"prompt": "a boat"}))
+    assert [event["status"] for event in stream] == ["starting", "processing", "succeeded"]
+
+
 def test_several_outputs(start: Start) -> None:
     call = start("skills-video")
     created = call.post(SORA, {"prompt": "a boat", "n": 3}).json

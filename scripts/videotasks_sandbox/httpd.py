@@ -68,7 +68,7 @@ def json_reply(body: Any, status: int = 200, **headers: str) -> Reply:
     """`headers` by keyword: underscores stand for hyphens."""
     return Reply(
         status=status,
-        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8"),
+        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"),
         headers={name.replace("_", "-"): value for name, value in headers.items()},
     )
 

@@ -77,8 +77,8 @@ class Call:
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; refused in the wire's words otherwise."""
         try:
-            body = json.loads(self.request.body.decode("utf-8"))
-        except (ValueError, UnicodeDecodeError):
+            body = json.loads(self.request.body.decode("utf-8"), parse_constant=_no_constant)
+        except (ValueError, RecursionError):
             raise Refused(self.wire.invalid("the request body is not valid JSON")) from None
         if not isinstance(body, dict):
             raise Refused(self.wire.invalid("the request body must be a JSON object"))
@@ -218,6 +218,11 @@ def iso(moment: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment % 1 * 1000):03d}Z"
 
 
+def _no_constant(name: str) -> None:
+    """NaN and Infinity are Python's own additions to JSON."""
+    raise ValueError(name)
+
+
 def is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -254,11 +259,11 @@ _SHORT_SIDES = {"480p": 480, "540p": 540, "580p": 580, "720p": 720, "768p": 768,
 
 
 def frame_size(ratio: Any, resolution: Any) -> tuple[int, int]:
-    """Width and height, both even, for `16:9` and `720p`; 16:9 and 480p when not told or not known.
+    """Width and height, both even, for `16:9` and `720p`; 16:9 and 720p when not told or not known.
 
     4k is rendered as 1080p: the picture is a stand-in, and its size in bytes would help nobody.
     """
-    short = _SHORT_SIDES.get(str(resolution or "").lower(), 1080 if "k" in str(resolution or "").lower() else 480)
+    short = _SHORT_SIDES.get(str(resolution or "").lower(), 1080 if "k" in str(resolution or "").lower() else 720)
     found = re.fullmatch(r"(\d{1,3}):(\d{1,3})", str(ratio or ""))
     across, down = (int(found.group(1)), int(found.group(2))) if found else (16, 9)
     if not across or not down or max(across, down) > 4 * min(across, down):

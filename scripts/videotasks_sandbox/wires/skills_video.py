@@ -1,4 +1,8 @@
-"""The wire of skills.video (contracts B)."""
+"""The wire of skills.video (contracts B).
+
+Two generations of its documentation name the states differently (contracts B.4). Models of kling-ai speak the older
+PredictionStatus here, all others the newer QueueState, so that a rehearsal can meet both.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +46,14 @@ _MAX_ITEMS = {"image_urls": 9, "audio_urls": 3}
 _NUMBERS = ("duration", "seconds", "n", "seed")
 _SILENT_S, _HEARTBEAT_S = 600.0, 1.0
 
+# contracts B.4, PredictionStatus.
+OLD_WORDS = {
+    "queued": "starting",
+    "running": "processing",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "cancelled": "canceled",
+}
 # contracts B.4, QueueState.
 WORDS = {
     "queued": "IN_QUEUE",
@@ -102,7 +114,7 @@ class SkillsVideo(Wire):
         """GET /generation/{id}, contracts B.4."""
         task = call.task(call.part("id"))
         seen = call.look(task)
-        body: dict[str, Any] = {"id": task["id"], "status": _word(seen)}
+        body: dict[str, Any] = {"id": task["id"], "status": _word(task, seen)}
         if seen.phase == "failed":
             # contracts B.4, "immediate failure": code and message at the top, the code of B.6.
             body |= {"code": "VIDEO_GENERATION_FAILED", "message": scenarios.reason(task["scenario"])}
@@ -142,6 +154,9 @@ class SkillsVideo(Wire):
         )
 
     def _created(self, task: Task) -> dict[str, Any]:
+        if _is_old(task):
+            # contracts B.4, "create, old docs".
+            return {"id": task["id"], "status": "starting", "usage": USAGE}
         # contracts B.4, "create, new docs".
         return {"id": task["id"], "status": "IN_QUEUE", "input": task["echo"], "usage": USAGE}
 
@@ -174,7 +189,7 @@ class SkillsVideo(Wire):
                 continue
             call.now = call.clock()
             seen = look(item, call.now)
-            event: dict[str, Any] = {"id": task_id, "status": _word(seen)}
+            event: dict[str, Any] = {"id": task_id, "status": _word(item, seen)}
             if seen.over or not first:
                 event |= {"data": self._data(call, item, seen), "usage": USAGE}
             line = f"data: {json.dumps(event, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
@@ -200,8 +215,14 @@ class SkillsVideo(Wire):
 USAGE = {"total": 10, "subscription": 10, "permanent": 0}
 
 
-def _word(seen: Look) -> str:
-    return scenarios.UNKNOWN_WORD.upper() if seen.odd else WORDS[seen.phase]
+def _is_old(task: Task) -> bool:
+    return str(task["model"]).startswith("kling-ai/")
+
+
+def _word(task: Task, seen: Look) -> str:
+    if seen.odd:
+        return scenarios.UNKNOWN_WORD.upper()
+    return (OLD_WORDS if _is_old(task) else WORDS)[seen.phase]
 
 
 def _from_form(parts: list[multipart.Part]) -> dict[str, Any]:
