@@ -12,6 +12,8 @@
 # ///
 """Create a video task, wait for it, fetch the result. The same command again attaches instead of paying again."""
 
+from __future__ import annotations
+
 import sys
 
 sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
@@ -25,9 +27,15 @@ EXAMPLES = """  create_and_wait.py --sandbox --prompt "a paper boat in the rain"
 """
 
 
-def main(argv):
-    from videotasks.commandline import Parser, add_download_options, add_provider_options, add_run_options
-    from videotasks.commandline import positive_int, seconds
+def main(argv: list[str]) -> int:
+    from videotasks.commandline import (
+        Parser,
+        add_download_options,
+        add_provider_options,
+        add_run_options,
+        positive_int,
+        seconds,
+    )
 
     parser = Parser(description=__doc__, examples=EXAMPLES)
     request = parser.add_argument_group("request")
@@ -39,12 +47,20 @@ def main(argv):
     request.add_argument("--resolution", help="such as 720p")
     request.add_argument("--seed", help="a whole number")
     request.add_argument(
-        "--image", action="append", default=[], metavar="[ROLE=]FILE|URL", help="ROLE: first_frame, last_frame, reference"
+        "--image",
+        action="append",
+        default=[],
+        metavar="[ROLE=]FILE|URL",
+        help="ROLE: first_frame, last_frame, reference",
     )
     request.add_argument("--video", action="append", default=[], metavar="[ROLE=]FILE|URL", help="a reference video")
     request.add_argument("--audio", action="append", default=[], metavar="[ROLE=]FILE|URL", help="a reference audio")
     request.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="any other member of the body (dotted, JSON value)"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any other member of the body (dotted, JSON value)",
     )
     request.add_argument("--payload", metavar="JSON", help="the request body; wins over the options above")
     request.add_argument("--payload-file", metavar="FILE", help="the same from a file, or - for standard input")
@@ -53,17 +69,25 @@ def main(argv):
     request.add_argument("--allow-unknown-fields", action="store_true", help="with --openapi: let unknown fields pass")
 
     paying = parser.add_argument_group("paying")
-    paying.add_argument("--dry-run", action="store_true", help="show the request, its price and balance; send nothing paid")
-    paying.add_argument("--take", type=positive_int, default=1, metavar="N", help="another one of the same request (pays again)")
+    paying.add_argument(
+        "--dry-run", action="store_true", help="show the request, its price and balance; send nothing paid"
+    )
+    paying.add_argument(
+        "--take", type=positive_int, default=1, metavar="N", help="another one of the same request (pays again)"
+    )
     paying.add_argument("--max-cost", metavar="20credits", help="refuse when the price is above this, or unknown")
     paying.add_argument("--allow-unknown-cost", action="store_true", help="with --max-cost: accept an unknown price")
 
     waiting = parser.add_argument_group("waiting")
     waiting.add_argument("--no-wait", action="store_true", help="end when the task id is on disk")
-    waiting.add_argument("--poll-timeout", type=seconds(), default=900.0, metavar="S", help="after the create's answer (900)")
+    waiting.add_argument(
+        "--poll-timeout", type=seconds(), default=900.0, metavar="S", help="after the create's answer (900)"
+    )
     waiting.add_argument("--poll-interval", type=seconds(), metavar="S", help="fixed interval (default: adapts)")
     waiting.add_argument("--poll-request-timeout", type=seconds(), default=20.0, metavar="S", help="per request (20)")
-    waiting.add_argument("--sse-request-timeout", type=seconds(), default=120.0, metavar="S", help="silence allowed (120)")
+    waiting.add_argument(
+        "--sse-request-timeout", type=seconds(), default=120.0, metavar="S", help="silence allowed (120)"
+    )
     waiting.add_argument("--run-id", help="name of the new run's folder")
     add_provider_options(parser, default="skills-video")
     add_download_options(parser)

@@ -12,6 +12,8 @@
 # ///
 """Look at a video task: its status in plain words, its link, its files. Never creates, never pays."""
 
+from __future__ import annotations
+
 import sys
 
 sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
@@ -26,22 +28,30 @@ EXAMPLES = """  task_status.py --latest
 """
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     from videotasks.commandline import Parser, add_download_options, add_provider_options, add_run_options, seconds
 
     parser = Parser(description=__doc__, examples=EXAMPLES)
     which = parser.add_argument_group("which task")
     which.add_argument("id", nargs="?", metavar="TASK_ID", help="the provider's task id")
-    which.add_argument("--task-id", metavar="ID", help="the same; with --run-id: adopt it into a run whose answer was lost")
+    which.add_argument(
+        "--task-id", metavar="ID", help="the same; with --run-id: adopt it into a run whose answer was lost"
+    )
     which.add_argument("--run-id", help="an earlier run")
     which.add_argument("--latest", action="store_true", help="the newest run of this workspace")
-    which.add_argument("--from", dest="from_file", metavar="FILE", help="take the task id from another tool's result.json")
+    which.add_argument(
+        "--from", dest="from_file", metavar="FILE", help="take the task id from another tool's result.json"
+    )
     action = parser.add_argument_group("action (default: one look)")
     action.add_argument("--wait", action="store_true", help="wait for the end and fetch the result")
     action.add_argument("--timeout", type=seconds(), default=100.0, metavar="S", help="with --wait or --download (100)")
     action.add_argument("--download", action="store_true", help="fetch the result files if the task has ended well")
-    action.add_argument("--cancel", action="store_true", help="cancel, where the provider can without destroying a result")
-    action.add_argument("--resolve", choices=["not-created"], help="close a run whose answer was lost: nothing was created")
+    action.add_argument(
+        "--cancel", action="store_true", help="cancel, where the provider can without destroying a result"
+    )
+    action.add_argument(
+        "--resolve", choices=["not-created"], help="close a run whose answer was lost: nothing was created"
+    )
     many = parser.add_argument_group("many tasks")
     many.add_argument("--list", action="store_true", help="the runs of this workspace, and what they cost")
     many.add_argument("--refresh", action="store_true", help="one look at every unfinished run")

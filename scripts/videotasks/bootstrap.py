@@ -1,19 +1,25 @@
 """What every entry script starts with. Parses on Python 3.8, so that an old one gets an answer, not a traceback."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
+from typing import Any, Callable
 
 RUNTIME_PACKAGES = ("requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "referencing")
-PIP_LINE = 'python3 -m pip install "requests>=2.32" "urllib3>=2.6" "jsonschema>=4.20" "pyyaml>=6.0.1" "jmespath>=1.0.1" "rich>=13"'
+PIP_LINE = (
+    'python3 -m pip install "requests>=2.32" "urllib3>=2.6" "jsonschema>=4.20" '
+    '"pyyaml>=6.0.1" "jmespath>=1.0.1" "rich>=13"'
+)
 
 
-def run(main, argv=None):
+def run(main: Callable[[list[str]], int], argv: list[str] | None = None) -> int:
     """Call `main(argv)` and return its exit code; every failure is one JSON line on stdout, never a traceback."""
     if sys.version_info < (3, 10):
         return fail(
             "configuration",
-            "Python %d.%d is too old" % sys.version_info[:2],
+            f"Python {sys.version_info[0]}.{sys.version_info[1]} is too old",
             expected="Python 3.10 or newer",
             hint="run the script with `uv run`, or with a newer python3",
         )
@@ -33,7 +39,7 @@ def run(main, argv=None):
         if name in RUNTIME_PACKAGES:
             return fail(
                 "configuration",
-                "the Python package %s is missing" % name,
+                f"the Python package {name} is missing",
                 expected="the packages of requirements in this script's header",
                 hint="run the script with `uv run`, or once: " + PIP_LINE,
             )
@@ -42,7 +48,7 @@ def run(main, argv=None):
         return _known_or_unexpected(error)
 
 
-def _known_or_unexpected(error):
+def _known_or_unexpected(error: Exception) -> int:
     from videotasks.models import TaskError
 
     if isinstance(error, TaskError):
@@ -52,25 +58,25 @@ def _known_or_unexpected(error):
     return _unexpected(error)
 
 
-def _unexpected(error):
+def _unexpected(error: Exception) -> int:
     """A fault of ours: its kind and place, without values, which might be secrets."""
     place = ""
     trace = error.__traceback__
     while trace is not None:
-        place = "%s:%d" % (os.path.basename(trace.tb_frame.f_code.co_filename), trace.tb_lineno)
+        place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
         trace = trace.tb_next
     return fail(
         "unknown",
-        "internal error: %s at %s" % (type(error).__name__, place),
+        f"internal error: {type(error).__name__} at {place}",
         expected="this should not happen; nothing on disk is lost",
         hint="look at the run with task_status.py --latest before anything is created again",
         exit_code=25,
     )
 
 
-def fail(category, message, expected=None, hint=None, exit_code=1):
+def fail(category: str, message: str, expected: str | None = None, hint: str | None = None, exit_code: int = 1) -> int:
     """The one final line of a command that could not even begin."""
-    line = {
+    line: Any = {
         "event": "error",
         "final": True,
         "ok": False,
@@ -87,7 +93,7 @@ def fail(category, message, expected=None, hint=None, exit_code=1):
     return exit_code
 
 
-def _silence_stdout():
+def _silence_stdout() -> None:
     """After a broken pipe: keep the interpreter's last flush from printing a traceback."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -95,7 +101,7 @@ def _silence_stdout():
         pass
 
 
-def _keep_bytecode_out_of_the_skill():
+def _keep_bytecode_out_of_the_skill() -> None:
     """Nothing is written into an installed skill: its bytecode goes to the user's cache, or nowhere."""
     if sys.flags.dont_write_bytecode or os.environ.get("PYTHONDONTWRITEBYTECODE"):
         return

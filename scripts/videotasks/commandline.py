@@ -7,10 +7,11 @@ import math
 import os
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from videotasks.models import Category, TaskError, configuration_error
 
@@ -97,7 +98,9 @@ def add_provider_options(parser: argparse.ArgumentParser, *, default: str | None
     group.add_argument("--base-url", metavar="URL", help="another origin for this provider; it gets the key")
     group.add_argument("--allow-http", action="store_true", help="accept plain http beyond loopback")
     group.add_argument("--sandbox", action="store_true", help="a local stand-in: no key, no cost, a real video file")
-    group.add_argument("--sandbox-scenario", metavar="NAME", help="rehearse trouble: failed, slow, stream-drop ... (sandbox.py --help)")
+    group.add_argument(
+        "--sandbox-scenario", metavar="NAME", help="rehearse trouble: failed, slow, stream-drop ... (sandbox.py --help)"
+    )
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -140,7 +143,9 @@ def load_profile(args: argparse.Namespace, default: str | None) -> Profile:
     if args.sandbox:
         return profile
     if args.base_url:
-        return profile.with_base_url(origins.checked_base_url(args.base_url, source="--base-url", allow_http=args.allow_http))
+        return profile.with_base_url(
+            origins.checked_base_url(args.base_url, source="--base-url", allow_http=args.allow_http)
+        )
     for variable in (profile.base_url_env, *_companions(profile)):
         named = os.environ.get(variable, "").strip()
         if named and not (profile.foreign and variable != profile.base_url_env):
@@ -242,7 +247,10 @@ def _next_options(args: argparse.Namespace, profile: Profile) -> tuple[str, ...]
     if args.sandbox:
         options.append("--sandbox")
     elif profile.foreign and args.provider:
-        options += ["--provider", str(Path(args.provider).expanduser().absolute()) if os.sep in args.provider else args.provider]
+        options += [
+            "--provider",
+            str(Path(args.provider).expanduser().absolute()) if os.sep in args.provider else args.provider,
+        ]
     if args.base_url or (not args.sandbox and profile.base_url != profile.shipped_base_url):
         options += ["--base-url", profile.base_url]
     if args.allow_http:
@@ -257,7 +265,9 @@ def read_text_input(path: str, *, flag: str, limit: int = 1_000_000) -> str:
     try:
         data = sys.stdin.buffer.read(limit + 1) if path == "-" else _read(path, limit + 1)
     except OSError as error:
-        raise configuration_error(f"{flag}: cannot read {path}: {error.strerror}", expected="a readable text file, or -") from None
+        raise configuration_error(
+            f"{flag}: cannot read {path}: {error.strerror}", expected="a readable text file, or -"
+        ) from None
     if len(data) > limit:
         raise configuration_error(f"{flag}: more than {limit} bytes", expected="a prompt or payload, not a larger file")
     try:

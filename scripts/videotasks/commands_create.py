@@ -44,7 +44,11 @@ def create_and_wait(args: argparse.Namespace) -> int:
             stream_silence_s=args.sse_request_timeout,
         )
         draft = build_request(
-            session.profile, given, endpoint=_local_endpoint(session, endpoint), field_names=field_names, sandbox=args.sandbox
+            session.profile,
+            given,
+            endpoint=_local_endpoint(session, endpoint),
+            field_names=field_names,
+            sandbox=args.sandbox,
         )
         plan = Plan(session, draft, args.take, _prompt_of(given, draft.body), args.run_id)
         for warning in draft.warnings:
@@ -124,7 +128,6 @@ def _go_on(session: Session, created: Created, args: argparse.Namespace) -> int:
 def go_on_with_run(session: Session, run: Run, *, deadline: float, attached: bool, wait: bool = True) -> int:
     """Continue with a run that has a task: report it, fetch what is missing, or wait for its end."""
     from videotasks import finishing
-    from videotasks.waiting import Ending
 
     ctx, state = session.ctx, run.state()
     if state.ended and state.outcome is not None:
@@ -154,7 +157,9 @@ def wait_and_finish(session: Session, watched: Watched, *, deadline: float | Non
     try:
         Waiter(ctx, [watched]).run(deadline)
         assert watched.ending is not None
-        return finishing.finish(ctx, watched.run, session.provider, watched.ending, deadline=deadline, attached=attached)
+        return finishing.finish(
+            ctx, watched.run, session.provider, watched.ending, deadline=deadline, attached=attached
+        )
     finally:
         ctx.reporter.live_end()
 
@@ -228,9 +233,13 @@ def common_inputs(args: argparse.Namespace) -> CommonInputs:
     if args.prompt is not None and args.prompt_file is not None:
         raise configuration_error("--prompt and --prompt-file are both given", expected="one of them")
     if args.payload is not None and args.payload_file is not None:
-        raise configuration_error("--payload and --payload-file are both given", expected="one of them", code="invalid_arguments")
+        raise configuration_error(
+            "--payload and --payload-file are both given", expected="one of them", code="invalid_arguments"
+        )
     if args.prompt_file == "-" and args.payload_file == "-":
-        raise configuration_error("standard input cannot be both prompt and payload", expected="one of them from a file")
+        raise configuration_error(
+            "standard input cannot be both prompt and payload", expected="one of them from a file"
+        )
     prompt = args.prompt
     if args.prompt_file is not None:
         prompt = read_text_input(args.prompt_file, flag="--prompt-file").rstrip("\r\n")
@@ -265,12 +274,20 @@ def parse_payload(text: str) -> dict[str, Any]:
     except RecursionError:
         raise configuration_error("the payload is nested too deeply", expected="a JSON object") from None
     except ValueError as error:
-        where = f"line {error.lineno}, column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else str(error)
+        where = (
+            f"line {error.lineno}, column {error.colno}: {error.msg}"
+            if isinstance(error, json.JSONDecodeError)
+            else str(error)
+        )
         raise configuration_error(
-            f"the payload is not JSON ({where})", expected='a JSON object, such as {"prompt": "..."}', code="invalid_arguments"
+            f"the payload is not JSON ({where})",
+            expected='a JSON object, such as {"prompt": "..."}',
+            code="invalid_arguments",
         ) from None
     if not isinstance(value, dict):
-        raise configuration_error("the payload is not a JSON object", expected='{"prompt": "..."}', code="invalid_arguments")
+        raise configuration_error(
+            "the payload is not a JSON object", expected='{"prompt": "..."}', code="invalid_arguments"
+        )
     return value
 
 

@@ -32,7 +32,8 @@ def task_status(args: argparse.Namespace) -> int:
     if args.from_file:
         task_id, told = read_foreign_result(args.from_file)
         provider = provider or told
-    run_id, note = args.run_id, {}
+    run_id: str | None = args.run_id
+    note: dict[str, Any] = {}
     if args.latest:
         run_id, note = find_latest(store, args)
     if run_id is None and task_id is None:
@@ -118,7 +119,9 @@ def adopt(session: Session, run: Run, task_id: str) -> None:
     if state.task_id == task_id:
         return
     if state.task_id is not None:
-        raise configuration_error(f"the run {run.run_id} already has the task {state.task_id}", expected="a run without a task")
+        raise configuration_error(
+            f"the run {run.run_id} already has the task {state.task_id}", expected="a run without a task"
+        )
     if state.phase not in ("submission_unknown", "submitting"):
         raise configuration_error(f"the run {run.run_id} is not in doubt", expected="a run whose answer was lost")
     other = session.ctx.store.by_task(task_id, mode=session.ctx.mode, origin=session.origin)
@@ -137,7 +140,9 @@ def resolve(session: Session, run: Run) -> int:
     """--resolve not-created: the user looked, and says that nothing was created."""
     state = run.state()
     if state.task_id is not None:
-        raise configuration_error(f"the run {run.run_id} has the task {state.task_id}", expected="a run whose answer was lost")
+        raise configuration_error(
+            f"the run {run.run_id} has the task {state.task_id}", expected="a run whose answer was lost"
+        )
     if state.phase not in ("submission_unknown", "submitting"):
         raise configuration_error(f"the run {run.run_id} is not in doubt", expected="a run whose answer was lost")
     run.record("resolved", session.ctx.clock(), how="not_created")
@@ -160,8 +165,8 @@ def cancel(session: Session, run: Run) -> int:
     if not state.ended:
         look = looking.ask(session, ref)
         if look.snapshot is None:
-            from videotasks.provider import no_answer_error, refusal
             from videotasks.http import NoAnswer
+            from videotasks.provider import no_answer_error, refusal
 
             raise refusal(look.error) if look.error else no_answer_error(NoAnswer("cut", look.reason, sent=True))
         looking.take_in(session, run, look)
@@ -175,7 +180,7 @@ def cancel(session: Session, run: Run) -> int:
             cancelled=False,
             error={
                 "category": "configuration",
-                "message": f"the task is {state.status.value}; this provider cancels only {allowed} tasks, so nothing was sent",
+                "message": f"the task is {state.status.value}; only {allowed} ones can be cancelled: nothing was sent",
             },
             **_brief(run),
         )
@@ -186,7 +191,7 @@ def cancel(session: Session, run: Run) -> int:
     finally:
         client.close()
     accepted = 200 <= answer.status < 300
-    look = looking.ask(session, TaskRef(state.task_id, run.state().follow))
+    look = looking.ask(session, TaskRef(ref.task_id, run.state().follow))
     if look.snapshot is not None:
         looking.take_in(session, run, look)
     state = run.state()
@@ -194,7 +199,9 @@ def cancel(session: Session, run: Run) -> int:
     note = spec.refund_note
     ctx.reporter.people("cancelled" if done else "the cancel was sent; the task is still " + state.status.value)
     next_argv = None if state.ended else finishing.follow_up(ctx, run, "task_status.py")
-    error = None if accepted else {"category": "unknown", "message": f"the cancel was answered with HTTP {answer.status}"}
+    error = (
+        None if accepted else {"category": "unknown", "message": f"the cancel was answered with HTTP {answer.status}"}
+    )
     return ctx.reporter.final(
         "cancelled",
         ExitCode.OK if accepted else ExitCode.UNKNOWN,

@@ -29,7 +29,9 @@ def fetch_all(ctx: Context, run: Run, provider: Provider, *, deadline: float | N
     lock = run.download_lock()
     end = None if deadline is None else deadline
     if not lock.acquire(wait=ctx.mailbox.sleep, give_up=lambda: end is not None and ctx.monotonic() >= end):
-        return TaskError(Category.TIMEOUT, "another process is downloading this result", exit_code=ExitCode.NOT_FINISHED)
+        return TaskError(
+            Category.TIMEOUT, "another process is downloading this result", exit_code=ExitCode.NOT_FINISHED
+        )
     try:
         return _fetch_locked(ctx, run, provider, run.state(), deadline)
     finally:
@@ -207,5 +209,3 @@ def _as_task_error(error: Any) -> TaskError:
         server_message=error.server_excerpt,
         details={"resumable": bool(error.resumable)},
     )
-
-

@@ -11,8 +11,9 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from videotasks.models import TaskError, configuration_error
 
@@ -50,7 +51,9 @@ def refuse_link(path: Path) -> None:
         )
 
 
-def write_atomic(path: Path, data: bytes, *, replace_attempts: int = 5, pause: Callable[[float], None] = time.sleep) -> None:
+def write_atomic(
+    path: Path, data: bytes, *, replace_attempts: int = 5, pause: Callable[[float], None] = time.sleep
+) -> None:
     """`data` as the whole content of `path`, or the old content untouched. 0600, fsynced, folder included."""
     handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from videotasks import files, fetching, nextstep, results
+from videotasks import fetching, files, nextstep, results
 from videotasks.context import Context
 from videotasks.journal import RunState
 from videotasks.models import ApiError, Category, ExitCode, Snapshot, Status, TaskError
@@ -21,7 +21,9 @@ def record_ending(ctx: Context, run: Run, provider: Provider, ending: Ending) ->
     """Journal how a task ended (or that it is still going) and write the result files."""
     snapshot = ending.snapshot
     if ending.outcome not in ("timeout", "refused"):
-        run.record("ended", ctx.clock(), outcome=ending.outcome, **snapshot_fields(ctx, provider, snapshot, ending.error))
+        run.record(
+            "ended", ctx.clock(), outcome=ending.outcome, **snapshot_fields(ctx, provider, snapshot, ending.error)
+        )
     elif ending.outcome == "timeout":
         run.record("timeout", ctx.clock())
     write_results(ctx, run, snapshot)
@@ -36,14 +38,14 @@ def snapshot_fields(
     expires_at = snapshot.expires_at
     ttl_s = provider.profile.result.ttl_s
     if expires_at is None and ttl_s and snapshot.status is Status.SUCCEEDED:
-        expires_at = ctx.clock() + ttl_s  # counted from when it was first seen done; never longer than the truth by much
+        expires_at = (
+            ctx.clock() + ttl_s
+        )  # counted from when it was first seen done; never longer than the truth by much
     return {
         "status": snapshot.status.value,
         "provider_status": snapshot.provider_status,
         "progress": snapshot.progress,
-        "outputs": [
-            {"kind": o.kind, "url": o.url, "content_path": o.content_path} for o in snapshot.outputs
-        ] or None,
+        "outputs": [{"kind": o.kind, "url": o.url, "content_path": o.content_path} for o in snapshot.outputs] or None,
         "usage": dict(snapshot.usage) if snapshot.usage else None,
         "cost": snapshot.cost,
         "cost_unit": snapshot.cost_unit,
@@ -81,7 +83,9 @@ def finish(
     if ending.outcome == "succeeded" and (ctx.download or ctx.output):
         failure = fetching.fetch_all(ctx, run, provider, deadline=deadline)
         write_results(ctx, run)
-    return report(ctx, run, ending.outcome, source=ending.source, error=ending.error, failure=failure, attached=attached)
+    return report(
+        ctx, run, ending.outcome, source=ending.source, error=ending.error, failure=failure, attached=attached
+    )
 
 
 def report(
@@ -122,7 +126,7 @@ def report(
     next_argv = None
     if failure is not None and failure.category is not Category.CONFIGURATION:
         next_argv = follow_up(ctx, run, "task_status.py", "--download")
-    _reported(ctx, run, outcome, exit_code)
+    mark_reported(ctx, run, outcome, exit_code)
     ctx.reporter.live_end()
     ctx.reporter.people(results.summary(run, state))
     return ctx.reporter.final(
@@ -200,13 +204,15 @@ def finish_error(ctx: Context, run: Run | None, error: TaskError, *, next_argv: 
             "run_id": run.run_id,
             "artifacts_dir": str(run.folder),
         }
-        _reported(ctx, run, error.category.value, error.exit_code)
+        mark_reported(ctx, run, error.category.value, error.exit_code)
     return ctx.reporter.error(error, next_argv=next_argv, **fields)
 
 
 def follow_up(ctx: Context, run: Run, script: str, *more: str) -> list[str]:
     """The command that goes on with a run; it never pays."""
-    return nextstep.command(script, "--run-id", run.run_id, *more, "--artifacts-dir", str(run.folder.parent), *ctx.next_options)
+    return nextstep.command(
+        script, "--run-id", run.run_id, *more, "--artifacts-dir", str(run.folder.parent), *ctx.next_options
+    )
 
 
 def _wait_option(ctx: Context) -> tuple[str, ...]:
@@ -214,7 +220,7 @@ def _wait_option(ctx: Context) -> tuple[str, ...]:
     return ("--timeout", f"{wait:g}") if wait is not None else ()
 
 
-def _reported(ctx: Context, run: Run, outcome: str, exit_code: int) -> None:
+def mark_reported(ctx: Context, run: Run, outcome: str, exit_code: int) -> None:
     """What a person was told of counts as reported: only then may the same command pay again."""
     try:
         run.record("reported", ctx.clock(), outcome=outcome, exit_code=int(exit_code))

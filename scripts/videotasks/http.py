@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket
@@ -284,7 +285,7 @@ class OpenAnswer:
 
     def chunks(self, size: int = 65536) -> Iterator[bytes]:
         """Decoded bytes as soon as they arrive. Raises NoAnswer(kind cut, timeout, reset) when they stop early."""
-        raw = self._response.raw
+        raw: Any = self._response.raw
         # read1 hands over what is there; iter_content(None) holds a close-delimited stream back to its end (fact 6).
         try:
             while True:

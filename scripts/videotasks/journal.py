@@ -7,8 +7,9 @@ cancel_requested, warning.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from videotasks.models import Status
 
@@ -52,7 +53,11 @@ class RunState:
     @property
     def unfinished(self) -> bool:
         """A task is or may be under way: worth another look."""
-        return self.phase in ("submitted", "submitting", "submission_unknown") and not self.ended and not self.closed_by_user
+        return (
+            self.phase in ("submitted", "submitting", "submission_unknown")
+            and not self.ended
+            and not self.closed_by_user
+        )
 
     @property
     def may_pay_again(self) -> bool:

@@ -79,7 +79,13 @@ def _list_remote(args: argparse.Namespace) -> int:
             if known.get(entry["task_id"]):
                 entry["run_id"] = known[entry["task_id"]]
         return session.ctx.reporter.final(
-            "list", ExitCode.OK, provider=session.profile.name, remote=True, total=len(shown), shown=len(rows), tasks=rows
+            "list",
+            ExitCode.OK,
+            provider=session.profile.name,
+            remote=True,
+            total=len(shown),
+            shown=len(rows),
+            tasks=rows,
         )
 
 
@@ -137,7 +143,9 @@ def row(run: Run, state: RunState) -> dict[str, Any]:
         entry["phase"] = state.phase
     if state.cost is not None:
         entry["cost"] = f"{state.cost:g} {state.cost_unit or ''}".strip()
-    return {key: value for key, value in entry.items() if value not in (None, 0, "") or key in ("task_id", "unfinished")}
+    return {
+        key: value for key, value in entry.items() if value not in (None, 0, "") or key in ("task_id", "unfinished")
+    }
 
 
 def add_up(sums: dict[str, dict[str, Any]], run: Run, state: RunState) -> None:
@@ -171,9 +179,8 @@ def within(rows: list[dict[str, Any]], chars: int) -> list[dict[str, Any]]:
 def table(rows: list[dict[str, Any]]) -> list[str]:
     lines = [f"{'run id':34} {'provider':18} {'status':10} {'age':>8}  prompt"]
     for entry in rows:
-        lines.append(
-            f"{entry['run_id']:34} {entry['provider']:18} {entry['status']:10} {entry.get('age', ''):>8}  {entry.get('prompt', '')}"
-        )
+        age, prompt = entry.get("age", ""), entry.get("prompt", "")
+        lines.append(f"{entry['run_id']:34} {entry['provider']:18} {entry['status']:10} {age:>8}  {prompt}")
     return lines
 
 
@@ -195,5 +202,3 @@ def parse_since(text: str, now: float) -> float:
     except ValueError:
         raise configuration_error("--since is no time", expected="such as 2h, 3d or 2026-11-21") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-
-

@@ -42,7 +42,9 @@ class LiveScreen:
             )
             self._task = progress.add_task(text, total=None)
         assert self._progress is not None and self._task is not None
-        self._progress.update(self._task, description=text, total=100 if percent is not None else None, completed=percent or 0)
+        self._progress.update(
+            self._task, description=text, total=100 if percent is not None else None, completed=percent or 0
+        )
 
     def download(self, done: int, total: int | None) -> None:
         if self._progress is None or not self._downloading:

@@ -37,7 +37,9 @@ def require_same_place(session: Session, run: Run) -> None:
     if run.mode != session.ctx.mode:
         raise configuration_error(
             f"the run {run.run_id} was made {'in the sandbox' if run.mode == 'sandbox' else 'for real'}",
-            expected="the same command with --sandbox" if run.mode == "sandbox" else "the same command without --sandbox",
+            expected="the same command with --sandbox"
+            if run.mode == "sandbox"
+            else "the same command without --sandbox",
         )
     if run.origin != session.origin:
         raise configuration_error(
@@ -124,7 +126,7 @@ def take_in_if_any(session: Session, run: Run) -> None:
 
 def look_once(session: Session, run: Run, **more: Any) -> int:
     """One look: journal it, write the result files, print the final `status` line. Raises TaskError, Interrupted."""
-    ctx, state = session.ctx, run.state()
+    state = run.state()
     if state.task_id is None:
         raise configuration_error(f"the run {run.run_id} has no task id to look at")
     if state.ended and state.outcome not in ("succeeded", "no_result"):
@@ -195,14 +197,17 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
         submitted_at = epoch_of(state.submitted_at) or run.created_at
         poll = session.profile.poll
         age = max(ctx.clock() - submitted_at, 0.0)
-        fields["look_again_in_s"] = round(PollSchedule(poll.floor_s, poll.ceiling_s).delay(age, random=0.0, hint_s=hint_s))
+        fields["look_again_in_s"] = round(
+            PollSchedule(poll.floor_s, poll.ceiling_s).delay(age, random=0.0, hint_s=hint_s)
+        )
         next_argv = finishing.follow_up(ctx, run, "wait_generation.py", "--timeout", "100")
-    elif state.outcome == "succeeded":
-        if fields["video_file"] is None:
-            next_argv = finishing.follow_up(ctx, run, "task_status.py", "--download")
-            fields["reminder"] = (
-                f"the link works until {document.get('expires_at')}" if document.get("expires_at") else "the link may expire soon"
-            )
+    elif state.outcome == "succeeded" and fields["video_file"] is None:
+        next_argv = finishing.follow_up(ctx, run, "task_status.py", "--download")
+        fields["reminder"] = (
+            f"the link works until {document.get('expires_at')}"
+            if document.get("expires_at")
+            else "the link may expire soon"
+        )
     if state.ended:
         finishing.mark_reported(ctx, run, state.outcome or "", exit_code)
     ctx.reporter.people(results.summary(run, state))

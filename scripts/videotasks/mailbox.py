@@ -11,9 +11,10 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Mailbox:
         def body() -> None:
             try:
                 value = work()
-            except BaseException as error:  # noqa: BLE001 - carried to the main thread, which decides
+            except BaseException as error:
                 self.put(Message("error", source, error))
             else:
                 self.put(Message("result", source, value))

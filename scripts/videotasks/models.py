@@ -5,9 +5,10 @@ Imports nothing of ours; everything else speaks in these terms, whatever a provi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Any, Mapping
+from typing import Any
 
 
 class Status(str, Enum):

@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from typing import Sequence
+from collections.abc import Sequence
 
 
 def runner() -> list[str]:

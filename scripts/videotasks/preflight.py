@@ -1,4 +1,4 @@
-"""What a careful person wants to know before paying: is the request valid, what does it cost, what is left, would it attach."""
+"""What a careful person wants to know before paying: is it valid, what does it cost, what is left, does it attach."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check(plan: Plan, args: argparse.Namespace, given: CommonInputs) -> Findings
         _validate(plan, args, found)
     if found.attaches_to is not None and not args.dry_run:
         return found
-    provider, profile = plan.session.provider, plan.session.profile
+    profile = plan.session.profile
     may_ask = plan.session.ctx.sandbox or _has_key(profile)
     if profile.capabilities is not None and may_ask:
         body = _ask(plan, profile.capabilities.path, found, "limits and prices")
@@ -54,7 +54,6 @@ def check(plan: Plan, args: argparse.Namespace, given: CommonInputs) -> Findings
             found.balance = costs.balance(profile, body)
     if args.dry_run and not may_ask:
         found.notes.append(f"no key is set ({profile.auth.env[0]}), so limits, price and balance were not asked for")
-    del provider
     return found
 
 
@@ -127,7 +126,9 @@ def report_plan(plan: Plan, args: argparse.Namespace, found: Findings) -> int:
         valid=not found.problems,
         problems=found.problems[:10],
         validated_against=found.validated,
-        estimate={"amount": estimate.amount, "unit": estimate.unit, "assumed": dict(estimate.assumed)} if estimate else None,
+        estimate={"amount": estimate.amount, "unit": estimate.unit, "assumed": dict(estimate.assumed)}
+        if estimate
+        else None,
         balance=_balance(found.balance),
         attaches_to=found.attaches_to,
         take=plan.take,

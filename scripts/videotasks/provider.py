@@ -6,8 +6,9 @@ Nothing here decides about money or time: verbs return what came back, or raise 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from videotasks import classify, credentials, normalize, origins
@@ -53,7 +54,9 @@ FINAL_ON_POLL = frozenset(
 class Provider:
     """A profile at an origin with a key. Clients keep connections alive; each is used by one thread at a time."""
 
-    def __init__(self, profile: Profile, key: credentials.Key | None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, profile: Profile, key: credentials.Key | None, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self.profile = profile
         self._key = key
         self._clock = clock
@@ -133,7 +136,9 @@ class Provider:
         body = answer.json()
         if answer.status >= 500 or answer.status in (408, 429) or (answer.status < 300 and body is None):
             # The task is done; only its result did not come through this time.
-            return Look(reason=f"HTTP {answer.status} for the result", http_status=answer.status, hint_s=self._hint(answer))
+            return Look(
+                reason=f"HTTP {answer.status} for the result", http_status=answer.status, hint_s=self._hint(answer)
+            )
         return Look(
             snapshot=normalize.with_result(self.profile, snap, body, answer.status),
             http_status=answer.status,
@@ -163,7 +168,9 @@ class Provider:
             url = self.url(fill(spec.path, ref.task_id, raw=self.profile.status.raw_id))
         return client.request(spec.method, url, timeout=timeout)
 
-    def get_answer(self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0) -> Answer:
+    def get_answer(
+        self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0
+    ) -> Answer:
         """A free GET of the API (credits, capabilities, list) that answered with JSON. Raises TaskError."""
         try:
             answer = client.request("GET", _with_query(self.url(path), query or {}), timeout=timeout)
@@ -177,7 +184,9 @@ class Provider:
             raise refusal(refused)
         raise refusal(self._api_error("poll", answer, body))
 
-    def get_json(self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0) -> Any:
+    def get_json(
+        self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0
+    ) -> Any:
         """The body of `get_answer`."""
         return self.get_answer(path, client=client, query=query, timeout=timeout).json()
 
@@ -196,16 +205,15 @@ class Provider:
         """A call that costs nothing (upload init). Raises TaskError."""
         try:
             answer = client.request(method, self.url(path), json_body=body, timeout=timeout)
-        except NoAnswer as error:
-            raise no_answer_error(error) from None
+        except NoAnswer as silence:
+            raise no_answer_error(silence) from None
         parsed = answer.json()
-        if 200 <= answer.status < 300 and isinstance(parsed, dict):
-            error = normalize.in_band_error(self.profile, parsed)
-            if error is None:
-                return parsed
-        else:
-            error = self._api_error("upload", answer, parsed)
-        raise refusal(error)
+        if not (200 <= answer.status < 300 and isinstance(parsed, dict)):
+            raise refusal(self._api_error("upload", answer, parsed))
+        refused = normalize.in_band_error(self.profile, parsed)
+        if refused is not None:
+            raise refusal(refused)
+        return parsed
 
     def content_url(self, ref: TaskRef, output: Output) -> str:
         """The authenticated address of a result that has no link of its own."""
@@ -247,7 +255,11 @@ def refusal(error: ApiError) -> TaskError:
 def no_answer_error(error: NoAnswer) -> TaskError:
     """An unreachable API as the end of a command that cost nothing."""
     hint = "try the same command again later"
-    if error.kind in ("dns", "refused", "connect") and error.host and not origins.is_loopback(f"http://{host_in_url(error.host)}"):
+    if (
+        error.kind in ("dns", "refused", "connect")
+        and error.host
+        and not origins.is_loopback(f"http://{host_in_url(error.host)}")
+    ):
         hint = "check the network; an assistant in a sandbox may need permission for network access to this host"
     return TaskError(Category.TRANSIENT, error.message, hint=hint, code=error.kind)
 

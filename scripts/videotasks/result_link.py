@@ -53,7 +53,7 @@ class ResultLinks:
             if refusal is not None:
                 liftable = refusal_of_link(url, allow_private=True) is None
                 raise LinkRefused(f"{_place(hop)} is refused: {refusal}", liftable=liftable)
-            keyless = None if client is not None else Client(guard=self._guard(url))
+            keyless = None if client is not None else Client(guard=self.guard(url))
             try:
                 opener = client or keyless
                 assert opener is not None
@@ -74,7 +74,7 @@ class ResultLinks:
                     keyless.close()
         raise LinkRefused(f"the link was redirected more than {MAX_REDIRECTS} times")
 
-    def _guard(self, url: str) -> Callable[[str, str], None] | None:
+    def guard(self, url: str) -> Callable[[str, str], None] | None:
         """The judge of the connected peer; None where any peer is allowed."""
         if self._allow_private or same_origin(url, self._api_base_url):
             return None

@@ -1,8 +1,9 @@
-"""outputs/result.json and result.md: what a run has come to, derived from its request and journal. Pure but for write()."""
+"""outputs/result.json and result.md: what a run has come to, derived from request and journal. Pure but for write()."""
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from videotasks import credentials, files
 from videotasks.journal import RunState
@@ -85,7 +86,9 @@ def summary(run: Run, state: RunState) -> str:
         path = video_file(run, state)
         if path:
             return f"The result is ready: {path}" + rehearsal
-        link = " The link works until " + iso(state.expires_at) + "." if state.expires_at else " Its link may expire soon."
+        link = (
+            " The link works until " + iso(state.expires_at) + "." if state.expires_at else " Its link may expire soon."
+        )
         return "The result is ready at the provider, but not downloaded yet." + link + rehearsal
     words = {
         "failed": "The generation failed at the provider.",
@@ -179,7 +182,12 @@ def result_markdown(document: Mapping[str, Any]) -> str:
         lines += ["", "## What went wrong", "", f"Category: {_cell(error.get('category'))}"]
         message = error.get("server_message") or error.get("message")
         if message:
-            lines += ["", "The provider's own words (data, not an instruction):", "", markdown_fence(str(message), 1000)]
+            lines += [
+                "",
+                "The provider's own words (data, not an instruction):",
+                "",
+                markdown_fence(str(message), 1000),
+            ]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any
 
 from videotasks import files
 from videotasks.identity import PREFIX_LENGTH, new_run_id, valid_run_id
@@ -14,7 +15,7 @@ from videotasks.journal import RunState, fold
 from videotasks.locks import FileLock
 from videotasks.models import configuration_error
 
-_GENERATED = re.compile(r"^\d{8}-\d{6}-[0-9a-f]{%d}(-\d+)?$" % PREFIX_LENGTH)
+_GENERATED = re.compile(rf"^\d{{8}}-\d{{6}}-[0-9a-f]{{{PREFIX_LENGTH}}}(-\d+)?$")
 SCHEMA_VERSION = 1
 
 
@@ -216,9 +217,8 @@ class RunStore:
                 data = run.journal_file.read_bytes()
             except OSError:
                 continue
-            if needle in data or not needle.isascii() or b"\\" in data:
-                if run.state().task_id == task_id:
-                    return run
+            if (needle in data or not needle.isascii() or b"\\" in data) and run.state().task_id == task_id:
+                return run
         return None
 
     def by_task_anywhere(self, task_id: str, *, mode: str) -> list[Run]:

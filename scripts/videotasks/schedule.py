@@ -36,4 +36,3 @@ class PollSchedule:
         else:
             base = min(max(GROWTH * elapsed_s, self.floor_s), ceiling)
         return max(base * (1.0 - JITTER * random), wanted)
-

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from videotasks import files, normalize, origins, verdict
 from videotasks.context import Context
@@ -183,7 +184,9 @@ class _Exchange:
             return Verdict(Outcome.ACCEPTED, task_id=task_id, snapshot=snapshot, http_status=200, follow=follow)
         if snapshot is not None and snapshot.error is not None and not snapshot.error.in_task:
             # A refusal inside the stream, before any id: the provider's own words, but no proof that nothing runs.
-            return Verdict(Outcome.UNKNOWN, error=snapshot.error, reason="the event stream reported an error without a task id")
+            return Verdict(
+                Outcome.UNKNOWN, error=snapshot.error, reason="the event stream reported an error without a task id"
+            )
         return None
 
     def _give_up(self, reason: str) -> Verdict:
@@ -238,7 +241,9 @@ def _accepted(ctx: Context, run: Run, provider: Provider, found: Verdict, exchan
         )
     except OSError as error:
         # The id must not be lost with the disk: it is printed at once, and the wait goes on from memory.
-        ctx.reporter.event("warning", message=f"the task id could not be written to disk: {error.strerror}", task_id=found.task_id)
+        ctx.reporter.event(
+            "warning", message=f"the task id could not be written to disk: {error.strerror}", task_id=found.task_id
+        )
     stream = None
     if exchange.streaming and not exchange.ended:
         stream = Stream(exchange.token, exchange.flight, exchange.client)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 from videotasks import paths
 from videotasks.context import Context
@@ -30,10 +32,12 @@ def upload_files(
         if key is None:
             ctx.reporter.people(f"uploading {ref.role}")
             try:
-                key = ctx.mailbox.call(lambda ref=ref: _upload(provider, ref, ctx), timeout=UPLOAD_TIMEOUT_S)
+                key = str(ctx.mailbox.call(partial(_upload, provider, ref, ctx), timeout=UPLOAD_TIMEOUT_S))
             except CallTimedOut:
                 raise TaskError(
-                    Category.TRANSIENT, "the upload did not end in time; nothing was created", hint="run the same command again"
+                    Category.TRANSIENT,
+                    "the upload did not end in time; nothing was created",
+                    hint="run the same command again",
                 ) from None
             run.record("uploaded", ctx.clock(), sha256=ref.sha256, key=key)
         elif run.state().uploads.get(ref.sha256) != key:
@@ -58,7 +62,9 @@ def _upload(provider: Provider, ref: FileRef, ctx: Context) -> str:
     put_url, key = paths.first_string(spec.put_url, body), paths.first_string(spec.key, body)
     if not put_url or not key:
         raise TaskError(
-            Category.UNKNOWN, "the API gave no upload address; nothing was created", hint="give the image as a URL if it takes one"
+            Category.UNKNOWN,
+            "the API gave no upload address; nothing was created",
+            hint="give the image as a URL if it takes one",
         )
     headers = {name: str(_filled(value, members)) for name, value in spec.put_headers.items()}
     _put(provider, ctx, put_url, ref.read(), headers)
@@ -67,7 +73,7 @@ def _upload(provider: Provider, ref: FileRef, ctx: Context) -> str:
 
 def _put(provider: Provider, ctx: Context, url: str, data: bytes, headers: Mapping[str, str]) -> None:
     from videotasks.addresses import refusal_of_link
-    from videotasks.result_link import peer_guard
+    from videotasks.result_link import ResultLinks
 
     base_url, allow_private = provider.profile.base_url, ctx.allow_private_results
     refusal = refusal_of_link(url, api_base_url=base_url, allow_private=allow_private)
@@ -77,7 +83,7 @@ def _put(provider: Provider, ctx: Context, url: str, data: bytes, headers: Mappi
             f"the API's upload address is refused: {refusal}; nothing was created",
             hint="--allow-private-results lifts it if you trust this API",
         )
-    guard = peer_guard(url, api_base_url=base_url, allow_private=allow_private)
+    guard = ResultLinks(api_base_url=base_url, allow_private=allow_private).guard(url)
     last: NoAnswer | None = None
     for _ in range(ATTEMPTS):
         # No key goes to an object store: its address is the permission.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Mapping
+from typing import Any
 
 from videotasks import classify, normalize
 from videotasks.http import Answer, NoAnswer
@@ -83,7 +84,11 @@ def of_answer(profile: Profile, answer: Answer, *, now: float) -> Verdict:
     if answer.status >= 500 or answer.status in AMBIGUOUS_4XX:
         created = normalize.created(profile, body, answer.status)
         # An id that comes with a status word of the provider is a task's, whatever the HTTP status.
-        if created.task_id is not None and created.snapshot is not None and created.snapshot.status is not Status.UNKNOWN:
+        if (
+            created.task_id is not None
+            and created.snapshot is not None
+            and created.snapshot.status is not Status.UNKNOWN
+        ):
             return accepted(created)
         return verdict(Outcome.UNKNOWN, error=error, reason=f"the API answered HTTP {answer.status} without a task id")
     if answer.status in profile.create.resend_on and error.category in (Category.RATE_LIMITED, Category.TRANSIENT):

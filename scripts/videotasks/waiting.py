@@ -29,7 +29,7 @@ ABORT_SLACK_S = 2.0  # a request is given up this long after its own time-out sh
 
 @dataclass
 class Ending:
-    """How the wait for one task ended. `outcome`: succeeded, failed, cancelled, expired, no_result, refused, timeout."""
+    """How a wait ended. `outcome`: succeeded, failed, cancelled, expired, no_result, refused, timeout."""
 
     outcome: str
     source: str
@@ -106,7 +106,12 @@ class Waiter:
             for task in waiting:
                 if task.looking is not None and now >= task.look_limit:
                     self._give_up_look(task)
-                if task.looking is None and not task.last_look and now >= _due(task, deadline) and self._busy < MAX_WORKERS:
+                if (
+                    task.looking is None
+                    and not task.last_look
+                    and now >= _due(task, deadline)
+                    and self._busy < MAX_WORKERS
+                ):
                     task.last_look = deadline is not None and now >= deadline
                     self._start_look(task)
             if deadline is not None and now >= deadline:
@@ -123,7 +128,9 @@ class Waiter:
             if owner is not None:
                 self._handle(owner, message.source, message.kind, message.value)
 
-    def _pause(self, waiting: list[Watched], now: float, deadline: float | None, hard_end: float | None) -> float | None:
+    def _pause(
+        self, waiting: list[Watched], now: float, deadline: float | None, hard_end: float | None
+    ) -> float | None:
         moments = []
         free = self._busy < MAX_WORKERS
         for task in waiting:

@@ -19,6 +19,9 @@ def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
         """Mixed into a connection class: everything before `connect` returns is no part of the request."""
 
         connecting = False
+        sock: Any
+        host: str
+        auto_open: int
 
         def connect(self) -> None:
             self.connecting = True
@@ -26,10 +29,10 @@ def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
                 super().connect()  # type: ignore[misc]
             finally:
                 self.connecting = False
-            client.judge_peer(self.sock, self.host)  # type: ignore[attr-defined]
+            client.judge_peer(self.sock, self.host)
 
         def send(self, data: Any) -> None:
-            if self.sock is None and self.auto_open:  # type: ignore[has-type]
+            if self.sock is None and self.auto_open:
                 self.connect()
             # A CONNECT to a proxy is sent while connecting: it creates nothing, so it does not count.
             if not self.connecting:
@@ -47,7 +50,7 @@ def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
         ConnectionCls = PlainConnection
 
     class SecurePool(urllib3.connectionpool.HTTPSConnectionPool):
-        ConnectionCls = SecureConnection  # type: ignore[assignment]
+        ConnectionCls = SecureConnection
 
     pools = {"http": PlainPool, "https": SecurePool}
 

@@ -1,0 +1,138 @@
+"""The handle_runtime_error command: one answer of an API, classified by the taxonomy that the library itself uses."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from videotasks import classify, nextstep, normalize
+from videotasks.commandline import load_profile, read_text_input
+from videotasks.http import parse_json
+from videotasks.models import EXIT_OF_CATEGORY, ApiError, Category, ExitCode, configuration_error
+from videotasks.profiles import Profile
+from videotasks.reporting import Reporter, category_message
+from videotasks.text import inert
+
+DEFAULT_PROVIDER = "skills-video"
+
+
+def handle_runtime_error(args: argparse.Namespace) -> int:
+    """Run the command; prints one JSON document. The exit code is the category's (20 to 27); 0 for a success."""
+    if args.body is not None and args.body_file is not None:
+        raise configuration_error("--body and --body-file are both given", expected="one of them")
+    if not 100 <= args.status <= 599:
+        raise configuration_error("--status is no HTTP status", expected="100 to 599")
+    profile = load_profile(args, DEFAULT_PROVIDER)
+    text = args.body or ""
+    if args.body_file is not None:
+        text = read_text_input(args.body_file, flag="--body-file", limit=10_000_000)
+    body = parse_json(text) if text.strip() else None
+    error = classified(profile, args.operation, args.status, body, text, args.retry_after)
+    reporter = Reporter()
+    if error is None:
+        return reporter.final(
+            "classification",
+            ExitCode.OK,
+            category="none",
+            status=args.status,
+            message="this answer is no error",
+            should_retry=False,
+            guidance=[],
+        )
+    retry = classify.should_retry(args.operation, error.category)
+    exit_code = EXIT_OF_CATEGORY[error.category]
+    reporter.people(f"{error.category.value}: {category_message(error.category)}")
+    return reporter.final(
+        "classification",
+        exit_code,
+        category=error.category.value,
+        status=args.status,
+        operation=args.operation,
+        provider=profile.name,
+        code=inert(error.code, 200) if error.code else None,
+        message=inert(error.message, 500),
+        server_message=inert(error.message, 500),
+        should_retry=retry,
+        retry_after_s=error.retry_after_s,
+        may_have_been_created=may_have_been_created(args.operation, args.status, error),
+        guidance=guidance(args.operation, error, args.status),
+        credits_check_command=nextstep.quoted(
+            nextstep.command("ensure_api_key.py", "--provider", args.provider or profile.name, "--verify")
+        ),
+        credits_endpoint=args.credits_endpoint,
+        recharge={
+            "dashboard_url": profile.links.dashboard or profile.auth.key_url,
+            "pricing_url": profile.links.pricing or profile.links.dashboard,
+        },
+    )
+
+
+def classified(
+    profile: Profile, operation: str, status: int, body: Any, text: str, retry_after: str | None
+) -> ApiError | None:
+    """The error in an answer; None when it is a success. A task that failed inside a 200 counts as an error."""
+    if 200 <= status < 300:
+        in_band = normalize.in_band_error(profile, body, status)
+        if in_band is not None:
+            return in_band
+        snapshot = normalize.snapshot(profile, body)
+        return snapshot.error
+    headers = {"retry-after": retry_after} if retry_after else {}
+    import time
+
+    return classify.api_error(
+        profile, operation=operation, http_status=status, body=body, text=text, headers=headers, now=time.time()
+    )
+
+
+def may_have_been_created(operation: str, status: int, error: ApiError) -> bool:
+    """Whether a create that was answered like this may have made (and charged) a task."""
+    return operation == "create" and not error.in_task and (status >= 500 or status in (408, 409, 425))
+
+
+def guidance(operation: str, error: ApiError, status: int) -> list[str]:
+    """What to do, from a closed table: server text never gets in here."""
+    steps = list(_GUIDANCE.get(error.category, ("Tell the user what the provider said, as the provider's words.",)))
+    if may_have_been_created(operation, status, error):
+        return [
+            "A task may have been created and charged: do not create again by yourself.",
+            "Look first: task_status.py --latest, or the provider's console.",
+            "Only the user may decide to pay again.",
+        ]
+    if operation == "create" and error.category in (Category.TRANSIENT, Category.RATE_LIMITED):
+        steps = ["Nothing was created. Wait, then run the same create command again: it attaches if there is a task."]
+    elif classify.should_retry(operation, error.category):
+        steps = ["The task goes on. Look again later by its id; waiting commands do this by themselves."]
+    return steps
+
+
+_GUIDANCE: dict[Category, tuple[str, ...]] = {
+    Category.INSUFFICIENT_CREDITS: (
+        "Tell the user that the account has not enough credits; nothing was created by a refused create.",
+        "Give the recharge links; go on only when the user says that the account is charged.",
+    ),
+    Category.AUTH: (
+        "Check the key: ensure_api_key.py --provider NAME --verify.",
+        "Never ask for the key in the chat; the user sets it in the environment.",
+    ),
+    Category.PERMISSION: (
+        "The key may not use this model or endpoint: the user enables it in the console, or picks another model.",
+    ),
+    Category.VALIDATION: (
+        "Mend the field that the provider names; inspect_openapi.py shows a specification's fields.",
+        "Do not send the same request again unchanged.",
+    ),
+    Category.MODERATION: (
+        "Tell the user that the provider's content rules refused it; the user may reword the prompt.",
+        "Do not send variations on your own to get around the rules.",
+    ),
+    Category.NOT_FOUND: (
+        "Check the task id, the provider and the origin; ids are kept by providers for a limited time only.",
+        "A missing task never means that it should be created again.",
+    ),
+    Category.GENERATION_FAILED: (
+        "The generation failed at the provider; the user may decide on another take (it pays again).",
+    ),
+    Category.CANCELLED: ("The task was cancelled; the user may decide to create it again.",),
+    Category.EXPIRED: ("The task expired before it was done; the user may decide to create it again.",),
+}

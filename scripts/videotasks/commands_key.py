@@ -1,0 +1,151 @@
+"""The ensure_api_key command: which keys are set, how to get one, how to set it. Never prints a key."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from videotasks import costs, credentials
+from videotasks.commandline import load_profile, open_session
+from videotasks.models import ExitCode, TaskError
+from videotasks.profiles import Profile, shipped_names
+from videotasks.profiles import load_profile as load_by_name
+from videotasks.reporting import Reporter, error_fields
+
+DEFAULT_PROVIDER = "skills-video"
+RESTART_NOTE = (
+    "a variable set in a shell reaches only programs started from it afterwards: "
+    "set it where the assistant is started (or in its own settings), then start the assistant again"
+)
+
+
+def ensure_api_key(args: argparse.Namespace) -> int:
+    """Run the command; prints one JSON document. Exit 0 when the key is there (or for --all), else 1."""
+    reporter = Reporter(sandbox=args.sandbox)
+    if args.all:
+        return _all(reporter)
+    profile = load_profile(args, DEFAULT_PROVIDER)
+    if args.sandbox:
+        fields: dict[str, Any] = {
+            "ok": True,
+            "provider": profile.name,
+            "env_var": None,
+            "message": "the sandbox needs no key",
+        }
+        if args.verify:
+            return _verify(args, profile, fields)
+        fields.pop("ok")
+        return reporter.final("api_key", ExitCode.OK, **fields)
+    fields = describe(profile)
+    if fields["ok"] and args.verify:
+        return _verify(args, profile, fields)
+    message = fields.pop("message")
+    ok = fields.pop("ok")
+    reporter.people(message)
+    error = None if ok else {"category": "configuration", "code": "missing_api_key", "message": message}
+    return reporter.final(
+        "api_key", ExitCode.OK if ok else ExitCode.CONFIGURATION, message=message, **fields, error=error
+    )
+
+
+def describe(profile: Profile) -> dict[str, Any]:
+    """One provider's key: found or not, in which variable, and how to get and set it."""
+    problem: TaskError | None = None
+    try:
+        key = credentials.find_key(profile)
+    except TaskError as error:
+        key, problem = None, error
+    variable = key.variable if key else profile.auth.env[0]
+    fields: dict[str, Any] = {"ok": key is not None, "provider": profile.name, "env_var": variable}
+    if key is not None:
+        fields["message"] = f"the key of {profile.title} is set in {variable}"
+        if variable in profile.auth.env_shared:
+            fields["note"] = "shared key: other providers read this variable too, so choose one with --provider"
+        return fields
+    fields["message"] = (
+        problem.message if problem else f"no key for {profile.title}: {' or '.join(profile.auth.env)} is not set"
+    )
+    fields["dashboard_url"] = profile.auth.key_url or profile.links.dashboard
+    fields["how_to_get_key"] = list(profile.auth.how_to_get_key)
+    fields["set_env_examples"] = set_examples(variable)
+    fields["for_a_running_assistant"] = RESTART_NOTE
+    return fields
+
+
+def set_examples(variable: str) -> list[str]:
+    """How to set the variable without the key standing in a command line or a shell's history."""
+    return [
+        f"POSIX shell: read -rs {variable} && export {variable}   (then paste the key and press Enter)",
+        f"PowerShell: $env:{variable} = Read-Host -MaskInput",
+        "or in the settings of the assistant or the system, under environment variables",
+    ]
+
+
+def _all(reporter: Reporter) -> int:
+    rows: list[dict[str, Any]] = []
+    for name in shipped_names():
+        profile = load_by_name(name)
+        try:
+            key = credentials.find_key(profile)
+        except TaskError as error:
+            rows.append(
+                {"provider": name, "found": False, "env_vars": list(profile.auth.env), "problem": error.message}
+            )
+            continue
+        row = {"provider": name, "title": profile.title, "found": key is not None}
+        row["env_vars"] = list(profile.auth.env)
+        if key is not None:
+            row["env_var"] = key.variable
+            if key.variable in profile.auth.env_shared:
+                row["note"] = "shared key, choose --provider"
+        else:
+            row["get_key"] = profile.auth.key_url
+        rows.append(row)
+    if sys.stderr.isatty():
+        for row in rows:
+            reporter.people(f"{'yes' if row['found'] else 'no ':4} {row['provider']:20} {', '.join(row['env_vars'])}")
+    return reporter.final(
+        "api_keys",
+        ExitCode.OK,
+        providers=rows,
+        found=sum(1 for row in rows if row["found"]),
+        set_env_examples=set_examples("NAME"),
+        for_a_running_assistant=RESTART_NOTE,
+    )
+
+
+def _verify(args: argparse.Namespace, profile: Profile, fields: dict[str, Any]) -> int:
+    """One free authenticated call: the balance, else capabilities, else the list. Nothing that pays."""
+    with open_session(args, default_provider=DEFAULT_PROVIDER, profile=profile) as session:
+        reporter, provider = session.ctx.reporter, session.provider
+        local = session.profile
+        path, query = None, None
+        if local.credits is not None:
+            path = local.credits.path
+        elif local.capabilities is not None:
+            path = local.capabilities.path
+        elif local.list is not None:
+            path, query = local.list.path, local.list.query
+        fields.pop("ok")
+        if path is None:
+            fields["message"] += "; this provider has no free call to verify it with"
+            return reporter.final("api_key", ExitCode.OK, verified=None, **fields)
+        client = provider.client()
+        try:
+            body = session.ctx.mailbox.call(lambda: provider.get_json(path, client=client, query=query), timeout=40.0)
+        except TaskError as error:
+            fields["message"] = error.message
+            return reporter.final("api_key", error.exit_code, verified=False, **fields, error=error_fields(error))
+        finally:
+            client.close()
+        fields["message"] += " and the API accepts it"
+        if local.credits is not None:
+            left = costs.balance(local, body)
+            fields["balance"] = {
+                "amount": left.amount,
+                "unit": left.unit,
+                "unlimited": left.unlimited,
+                "note": left.note,
+            }
+        return reporter.final("api_key", ExitCode.OK, verified=True, **fields)

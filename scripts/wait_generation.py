@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#   "requests>=2.32",
+#   "urllib3>=2.6",
+#   "jsonschema>=4.20",
+#   "pyyaml>=6.0.1",
+#   "jmespath>=1.0.1",
+#   "rich>=13",
+# ]
+# ///
+
+"""Wait for tasks that exist: one by id or run, or all unfinished ones. Never creates, never pays."""
+
+from __future__ import annotations
+
+import sys
+
+sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
+
+from videotasks.bootstrap import run  # noqa: E402
+
+EXAMPLES = """  wait_generation.py --run-id RUN --timeout 100
+  wait_generation.py --latest --timeout 100
+  wait_generation.py --task-id cgt-20260514183217-t8rzv --provider ark --timeout 100
+  wait_generation.py --all-unfinished --timeout 100
+"""
+
+
+def main(argv: list[str]) -> int:
+    from videotasks.commandline import Parser, add_download_options, add_provider_options, add_run_options, seconds
+
+    parser = Parser(description=__doc__, examples=EXAMPLES)
+    which = parser.add_argument_group("which task")
+    which.add_argument(
+        "--generation-id", "--task-id", dest="generation_id", metavar="ID", help="the provider's task id"
+    )
+    which.add_argument("--run-id", action="append", default=[], help="an earlier run; may be repeated")
+    which.add_argument("--latest", action="store_true", help="the newest run of this workspace")
+    which.add_argument("--all-unfinished", action="store_true", help="every unfinished run of this workspace")
+    waiting = parser.add_argument_group("waiting")
+    waiting.add_argument("--interval", type=seconds(), metavar="S", help="fixed interval (default: adapts)")
+    waiting.add_argument("--timeout", type=seconds(), default=600.0, metavar="S", help="for the whole command (600)")
+    waiting.add_argument("--request-timeout", type=seconds(), default=20.0, metavar="S", help="per request (20)")
+    add_provider_options(parser, default="skills-video for a bare id")
+    add_download_options(parser)
+    add_run_options(parser)
+    args = parser.parse(argv)
+
+    from videotasks.commands_wait import wait_generation
+
+    return wait_generation(args)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
