@@ -24,14 +24,16 @@ def reserved_key_variables() -> dict[str, str]:
     return reserved
 
 
-def check_foreign(document: Mapping[str, Any], path: Path) -> None:
-    """Raise TaskError(CONFIGURATION) with file, field and expectation for everything that is wrong."""
+def check_foreign(document: Mapping[str, Any], path: Path, *, own_auth: object) -> None:
+    """Raise TaskError(CONFIGURATION) with file, field and expectation for everything that is wrong.
+
+    `document` is the profile with what it extends; `own_auth` is the file's own auth, which may name no reserved key.
+    """
     problems = list(problems_of(document))
     name = str(document.get("name") or "").casefold().replace("_", "-")
     if name in profiles.shipped_names():
         problems.insert(0, f"name: {name!r} is the name of a shipped profile; choose another")
-    auth = document.get("auth")
-    variables = auth.get("env") if isinstance(auth, Mapping) else None
+    variables = own_auth.get("env") if isinstance(own_auth, Mapping) else None
     reserved = reserved_key_variables()
     for variable in [variables] if isinstance(variables, str) else variables or ():
         if str(variable).upper() in reserved:

@@ -308,8 +308,9 @@ def _load_foreign(path: Path) -> Profile:
             data = file.read(MAX_PROFILE_BYTES + 1)
     except OSError as error:
         raise configuration_error(f"cannot read the profile {path}: {error.strerror}") from None
-    document = _extended(_parse(data, path), path)
-    check_foreign(document, path)
+    own = _parse(data, path)
+    document = _extended(dict(own), path)
+    check_foreign(document, path, own_auth=own.get("auth"))
     document = merge(document, {"auth": {"env_shared": None, "env_requires": None}, "base_url_env": None})
     document["auth"]["env"] = [foreign_key_variable(str(document["name"]))]
     json.dumps(document)  # only plain data from here on

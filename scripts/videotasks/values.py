@@ -83,7 +83,8 @@ def _iso(text: str) -> float | None:
     text = re.sub(r"\.([0-9]+)", lambda m: "." + m[1][:6].ljust(6, "0"), text)
     try:
         when = datetime.fromisoformat(text)
-        return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
+        seconds = (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
+        return seconds if _EARLIEST <= seconds < _LATEST else None
     except (ValueError, OverflowError, OSError):
         return None
 
