@@ -129,9 +129,8 @@ def report(
     mark_reported(ctx, run, outcome, exit_code)
     ctx.reporter.live_end()
     ctx.reporter.people(results.summary(run, state))
-    return ctx.reporter.final(
-        "terminal", exit_code, next_argv=next_argv, source=source, **terminal_fields(run, state, attached), **fields
-    )
+    fields = {**terminal_fields(run, state, attached), **fields}
+    return ctx.reporter.final("terminal", exit_code, next_argv=next_argv, source=source, **fields)
 
 
 def terminal_fields(run: Run, state: RunState, attached: bool = False) -> dict[str, Any]:

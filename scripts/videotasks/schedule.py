@@ -11,6 +11,7 @@ CEILING_S = 10.0
 JITTER = 0.1  # intervals are shortened by up to this part, so that many waiters do not ask in step
 MAX_SERVER_WAIT_S = 600.0  # an absurd Retry-After must not put a waiter to sleep for ever
 FAULT_FIRST_S = 1.0
+FAULT_GROWTH = 1.5  # doubling took 45 s to get past seven faults in a row that were over after the first few
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,14 @@ class PollSchedule:
         """Seconds until the next look.
 
         `elapsed_s` is the task's age, `random` is in [0, 1), `hint_s` what the server asked for (Retry-After or a
-        poll hint), `faults` how many looks in a row got no answer: then the wait doubles from one second.
+        poll hint), `faults` how many looks in a row got no answer: then the wait grows from one second.
         """
         wanted = min(max(hint_s or 0.0, 0.0), MAX_SERVER_WAIT_S)
         if self.explicit_s is not None:
             return max(self.explicit_s, wanted)
         ceiling = min(self.ceiling_s, CEILING_S)
         if faults > 0:
-            base = min(FAULT_FIRST_S * 2 ** min(faults - 1, 10), ceiling)
+            base = min(FAULT_FIRST_S * FAULT_GROWTH ** min(faults - 1, 10), ceiling)
         else:
             base = min(max(GROWTH * elapsed_s, self.floor_s), ceiling)
         return max(base * (1.0 - JITTER * random), wanted)
