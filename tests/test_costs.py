@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videotasks import costs, inputs, limits, profiles
@@ -110,6 +110,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(JSON, JSON, JSON)
 def test_odd_capabilities_raise_nothing(durations: Any, allowed: Any, pricing: Any) -> None:
     body = capabilities()
@@ -118,6 +119,13 @@ def test_odd_capabilities_raise_nothing(durations: Any, allowed: Any, pricing: A
     model["pricing"]["estimates"] = pricing
     model["defaults"] = pricing
     check(body=body, duration=10)
+
+
+@pytest.mark.parametrize("most", [5e-324, 1e-300, 0, -11])
+def test_an_absurd_limit_costs_no_memory(most: float) -> None:
+    body = capabilities()
+    body["data"]["capabilities"]["video"]["models"][0]["limits"]["durations"] = {"max": most}
+    assert len("".join(check(body=body, duration=10)[0])) < 500
 
 
 def test_a_provider_without_capabilities() -> None:
@@ -153,6 +161,9 @@ def test_balances(name: str, body: Any, amount: float | None, unit: str | None, 
 @given(st.integers(1, 600), st.integers(1, 60))
 def test_a_split_covers_the_length_within_the_maximum(seconds: int, most: int) -> None:
     text = limits.split(seconds, most)
+    if seconds < most or seconds / most > limits.MAX_PARTS:
+        assert text == "Split it into shorter videos"
+        return
     if " + " in text:
         parts = [float(part) for part in text.split(" of ")[1].removesuffix(" s").split(" + ")]
     else:

@@ -518,6 +518,16 @@ def test_the_sandbox_needs_no_model_and_the_real_thing_does() -> None:
             assert "no default model" in refused(name, prompt="p", duration=4).message
 
 
+def test_what_json_cannot_say_is_refused() -> None:
+    deep: Any = {}
+    for _ in range(20_000):
+        deep = {"a": deep}
+    assert "nested too deeply" in refused("ark", prompt="p", model="m", payload=deep).message
+    for odd in (float("nan"), float("inf"), b"x"):
+        with pytest.raises(TaskError, match=r"no JSON|JSON has not"):
+            inputs.canonical_body(build("ark", prompt="p", model="m", payload={"a": odd}))
+
+
 def test_building_leaves_its_inputs_alone() -> None:
     payload = {"content": [dict(TEXT)]}
     common = CommonInputs(model="m", payload=payload, set_values=[("content[0].text", "changed"), ("a.b", {"c": 1})])

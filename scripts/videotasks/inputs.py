@@ -73,7 +73,7 @@ def build_request(
     `endpoint` overrides the profile's create path (relative, or a URL on the profile's own origin); `field_names` are
     the members of the body by a specification, which decide where a profile has only candidates.
     """
-    payload = copy.deepcopy(_payload(inputs.payload))
+    payload = _payload(inputs.payload)
     target = endpoints.resolve(profile, endpoint) if endpoint else None
     to_model = str((profile.inputs.get("model") or {}).get("to") or "")
     model = _model(profile, inputs, payload.get(to_model) if to_model else None, target, payload, sandbox)
@@ -110,9 +110,12 @@ def build_request(
 
 def canonical_body(draft: RequestDraft) -> bytes:
     """The body for an identity: sorted JSON, each local file replaced by its content hash and role."""
-    text = json.dumps(
-        draft.body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_identity, allow_nan=False
-    )
+    try:
+        text = json.dumps(
+            draft.body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_identity, allow_nan=False
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise configuration_error(f"the request is no JSON: {error}", expected="finite numbers, text keys") from None
     return text.encode("ascii")
 
 
@@ -173,7 +176,12 @@ def _payload(payload: Any) -> dict[str, Any]:
         raise configuration_error(
             f"the payload is a JSON {_json_type(payload)}", expected='a JSON object, such as {"prompt": "..."}'
         )
-    return payload
+    try:
+        return copy.deepcopy(payload)
+    except RecursionError:
+        raise configuration_error(
+            "the payload is nested too deeply", expected="a JSON object of fewer levels"
+        ) from None
 
 
 def _model(

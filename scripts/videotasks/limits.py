@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .profiles import Profile
 
 
+MAX_PARTS = 100  # a limit may come from a server: one of 1e-300 s must not make a list of 1e300 parts
+
+
 def check(profile: Profile, info: Model | None, asked: Mapping[str, Any], roles: Sequence[str]) -> None:
     """Raise TaskError(CONFIGURATION) with every problem. An unknown model is unchecked: lists of ids date quickly."""
     problems = constraint_problems(profile, roles)
@@ -54,7 +57,7 @@ def duration_problems(model: str, limits: Mapping[str, Any], seconds: float) -> 
     allowed = sorted(_numbers(limits.get("enum")))
     least = values.number(limits.get("min")) or (allowed[0] if allowed else 0.0)
     most = values.number(limits.get("max")) or (allowed[-1] if allowed else None)
-    if most and seconds > most:
+    if most and most > 0 and seconds > most:
         advice = split(seconds, most, least, allowed)
         return [f"{model} makes at most {_s(most)} in one video; {_s(seconds)} were asked for. {advice}"]
     if allowed and seconds not in allowed:
@@ -66,6 +69,8 @@ def duration_problems(model: str, limits: Mapping[str, Any], seconds: float) -> 
 
 def split(seconds: float, most: float, least: float = 0, allowed: Sequence[float] = ()) -> str:
     """A suggestion of parts, each within the limits: 30 s at most 12 s -> 3 videos of 10 s."""
+    if not 1 <= seconds / most <= MAX_PARTS:
+        return "Split it into shorter videos"
     count = math.ceil(seconds / most)
     if allowed:
         parts = [most] * (count - 1)
