@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     waiting.add_argument("--interval", type=seconds(), metavar="S", help="fixed interval (default: adapts)")
     waiting.add_argument("--timeout", type=seconds(), default=600.0, metavar="S", help="for the whole command (600)")
     waiting.add_argument("--request-timeout", type=seconds(), default=20.0, metavar="S", help="per request (20)")
-    add_provider_options(parser, default="skills-video for a bare id")
+    add_provider_options(parser, default="skills-video", for_what=" for a bare id")
     add_download_options(parser)
     add_run_options(parser)
     args = parser.parse(argv)

@@ -90,11 +90,13 @@ def positive_int(text: str) -> int:
     return value
 
 
-def add_provider_options(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+def add_provider_options(parser: argparse.ArgumentParser, *, default: str | None, for_what: str = "") -> None:
+    """--provider and what goes with it. `default` is the provider meant when none is named."""
+    parser.set_defaults(default_provider=default)
     group = parser.add_argument_group("provider")
-    note = f" (default {default})" if default else ""
+    note = f" (default {default}{for_what})" if default else ""
     group.add_argument("--provider", metavar="NAME", help=f"profile name, or the path of a profile of yours{note}")
-    group.add_argument("--kind", help="the provider's kind of task (octopusx: unified, openai; creatok: video, image)")
+    group.add_argument("--kind", help="which of the provider's kinds of task, where it has several")
     group.add_argument("--base-url", metavar="URL", help="another origin for this provider; it gets the key")
     group.add_argument("--allow-http", action="store_true", help="accept plain http beyond loopback")
     group.add_argument("--sandbox", action="store_true", help="a local stand-in: no key, no cost, a real video file")
@@ -127,11 +129,11 @@ class Session:
     origin: str  # as runs are told apart: an origin, or sandbox:<provider>
 
 
-def load_profile(args: argparse.Namespace, default: str | None) -> Profile:
+def load_profile(args: argparse.Namespace) -> Profile:
     """The chosen profile in the chosen kind, at the origin that flag or environment names."""
-    from videotasks import origins, profiles
+    from videotasks import credentials, origins, profiles
 
-    name = args.provider or default
+    name = args.provider or args.default_provider
     if not name:
         raise configuration_error(
             "no provider named",
@@ -146,10 +148,9 @@ def load_profile(args: argparse.Namespace, default: str | None) -> Profile:
         return profile.with_base_url(
             origins.checked_base_url(args.base_url, source="--base-url", allow_http=args.allow_http)
         )
-    for variable in (profile.base_url_env, *_companions(profile)):
-        named = os.environ.get(variable, "").strip()
-        if named and not (profile.foreign and variable != profile.base_url_env):
-            return profile.with_base_url(origins.checked_base_url(named, source=variable, allow_http=args.allow_http))
+    named = credentials.named_origin(profile)
+    if named is not None:
+        return profile.with_base_url(origins.checked_base_url(named[1], source=named[0], allow_http=args.allow_http))
     if profile.base_url_required:
         raise configuration_error(
             f"{profile.title} is spoken by many gateways: say which one",
@@ -159,18 +160,10 @@ def load_profile(args: argparse.Namespace, default: str | None) -> Profile:
     return profile
 
 
-def _companions(profile: Profile) -> list[str]:
-    """Variables that name the origin of a key of their own, when no other key is there."""
-    first = next((v for v in profile.auth.env if os.environ.get(v, "").strip()), None)
-    needed = profile.auth.env_requires.get(first or "")
-    return [needed] if needed else []
-
-
 @contextmanager
 def open_session(
     args: argparse.Namespace,
     *,
-    default_provider: str | None,
     needs_key: bool = True,
     profile: Profile | None = None,
 ) -> Iterator[Session]:
@@ -189,7 +182,7 @@ def open_session(
         raise configuration_error("--sandbox-scenario is for the sandbox", expected="--sandbox as well")
     if args.sandbox and args.base_url:
         raise configuration_error("--sandbox and --base-url exclude each other", expected="one of them")
-    profile = profile or load_profile(args, default_provider)
+    profile = profile or load_profile(args)
     store = RunStore(workspace.artifacts_root(args.artifacts_dir))
     reporter = Reporter(verbose=args.verbose, sandbox=args.sandbox)
     mailbox = Mailbox()

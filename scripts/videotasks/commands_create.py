@@ -10,15 +10,15 @@ from typing import Any
 from videotasks import commandline, nextstep
 from videotasks.commandline import Session, open_session, read_text_input, with_limits
 from videotasks.creating import Created, Plan, SubmissionUnknown, create_or_attach
+from videotasks.going_on import go_on_with_run, report_created, report_interrupted, wait_and_finish
 from videotasks.inputs import CommonInputs, build_request
 from videotasks.mailbox import Interrupted
 from videotasks.models import ExitCode, TaskError, configuration_error
 from videotasks.provider import TaskRef
-from videotasks.runs import Run, epoch_of, require_run_id
-from videotasks.waiting import Waiter, Watched
+from videotasks.runs import Run, require_run_id
+from videotasks.waiting import Watched
 
 _ROLE = re.compile(r"^(first_frame|last_frame|reference)=(.+)$", re.DOTALL)
-DEFAULT_PROVIDER = "skills-video"
 
 
 def create_and_wait(args: argparse.Namespace) -> int:
@@ -26,7 +26,7 @@ def create_and_wait(args: argparse.Namespace) -> int:
     given = common_inputs(args)
     if args.run_id:
         require_run_id(args.run_id)
-    profile = commandline.load_profile(args, DEFAULT_PROVIDER)
+    profile = commandline.load_profile(args)
     endpoint, field_names = args.sse_endpoint, None
     if args.openapi:
         from videotasks.preflight import spec_field_names
@@ -35,7 +35,7 @@ def create_and_wait(args: argparse.Namespace) -> int:
     if not args.sandbox:
         # Bad input is told before the key is asked for, and with or without one.
         build_request(profile, given, endpoint=endpoint, field_names=field_names)
-    with open_session(args, default_provider=DEFAULT_PROVIDER, needs_key=not args.dry_run, profile=profile) as session:
+    with open_session(args, needs_key=not args.dry_run, profile=profile) as session:
         with_limits(
             session.ctx,
             wait_s=args.poll_timeout,
@@ -123,99 +123,6 @@ def _go_on(session: Session, created: Created, args: argparse.Namespace) -> int:
     if submitted.snapshot is not None:
         watched.told = submitted.snapshot.status, submitted.snapshot.provider_status
     return wait_and_finish(session, watched, deadline=deadline)
-
-
-def go_on_with_run(session: Session, run: Run, *, deadline: float, attached: bool, wait: bool = True) -> int:
-    """Continue with a run that has a task: report it, fetch what is missing, or wait for its end."""
-    from videotasks import finishing
-
-    ctx, state = session.ctx, run.state()
-    if state.ended and state.outcome is not None:
-        if state.outcome == "succeeded" and ctx.download:
-            from videotasks import fetching
-
-            failure = fetching.fetch_all(ctx, run, session.provider, deadline=deadline)
-            finishing.write_results(ctx, run)
-            return finishing.report(ctx, run, "succeeded", source="record", failure=failure, attached=attached)
-        if state.outcome != "no_result":
-            return finishing.report(ctx, run, state.outcome, source="record", attached=attached)
-    if not wait:
-        return report_created(session, run, attached=attached)
-    assert state.task_id is not None
-    submitted_at = epoch_of(state.submitted_at)
-    age = max(ctx.clock() - submitted_at, 0.0) if submitted_at is not None else None
-    watched = Watched(run, session.provider, TaskRef(state.task_id, state.follow), age_s=age)
-    return wait_and_finish(session, watched, deadline=deadline, attached=attached)
-
-
-def wait_and_finish(session: Session, watched: Watched, *, deadline: float | None, attached: bool = False) -> int:
-    """Wait for one task and say how it ended. Raises Interrupted."""
-    from videotasks import finishing
-
-    ctx = session.ctx
-    ctx.reporter.live_begin()
-    try:
-        Waiter(ctx, [watched]).run(deadline)
-        assert watched.ending is not None
-        return finishing.finish(
-            ctx, watched.run, session.provider, watched.ending, deadline=deadline, attached=attached
-        )
-    finally:
-        ctx.reporter.live_end()
-
-
-def report_created(session: Session, run: Run, attached: bool = False) -> int:
-    """The final line of --no-wait."""
-    from videotasks import finishing, results
-
-    ctx, state = session.ctx, run.state()
-    return ctx.reporter.final(
-        "created",
-        ExitCode.OK,
-        next_argv=finishing.follow_up(ctx, run, "wait_generation.py", "--timeout", "100"),
-        generation_id=state.task_id,
-        task_id=state.task_id,
-        provider=run.provider,
-        status=results.status_of(state),
-        run_id=run.run_id,
-        artifacts_dir=str(run.folder),
-        attached=attached or None,
-    )
-
-
-def report_interrupted(ctx: Any, run: Run | None, signum: int) -> int:
-    """The final line after a signal: nothing is lost, `next` goes on."""
-    import signal
-
-    from videotasks import finishing, results
-
-    code = ExitCode.SIGTERM if signum == getattr(signal, "SIGTERM", 15) else ExitCode.SIGINT
-    if run is None:
-        return ctx.reporter.final(
-            "interrupted",
-            code,
-            error={"category": "interrupted", "message": "interrupted; nothing was sent"},
-        )
-    try:
-        run.record("interrupted", ctx.clock(), signum=int(signum))
-    except OSError:
-        pass
-    finishing.write_results(ctx, run)
-    state = run.state()
-    ctx.reporter.people("interrupted; the task goes on at the provider, nothing is lost")
-    return ctx.reporter.final(
-        "interrupted",
-        code,
-        next_argv=finishing.follow_up(ctx, run, "wait_generation.py", "--timeout", "100"),
-        generation_id=state.task_id,
-        task_id=state.task_id,
-        provider=run.provider,
-        status=results.status_of(state),
-        video_url=state.url_of("video"),
-        run_id=run.run_id,
-        artifacts_dir=str(run.folder),
-        error={"category": "interrupted", "message": "stopped waiting; the task goes on; go on with next"},
-    )
 
 
 def look_up(ctx: Any, run: Run) -> list[str]:

@@ -13,8 +13,6 @@ from videotasks.profiles import Profile
 from videotasks.reporting import Reporter, category_message
 from videotasks.text import inert
 
-DEFAULT_PROVIDER = "skills-video"
-
 
 def handle_runtime_error(args: argparse.Namespace) -> int:
     """Run the command; prints one JSON document. The exit code is the category's (20 to 27); 0 for a success."""
@@ -22,7 +20,7 @@ def handle_runtime_error(args: argparse.Namespace) -> int:
         raise configuration_error("--body and --body-file are both given", expected="one of them")
     if not 100 <= args.status <= 599:
         raise configuration_error("--status is no HTTP status", expected="100 to 599")
-    profile = load_profile(args, DEFAULT_PROVIDER)
+    profile = load_profile(args)
     text = args.body or ""
     if args.body_file is not None:
         text = read_text_input(args.body_file, flag="--body-file", limit=10_000_000)

@@ -13,7 +13,6 @@ from videotasks.profiles import Profile, shipped_names
 from videotasks.profiles import load_profile as load_by_name
 from videotasks.reporting import Reporter, error_fields
 
-DEFAULT_PROVIDER = "skills-video"
 RESTART_NOTE = (
     "a variable set in a shell reaches only programs started from it afterwards: "
     "set it where the assistant is started (or in its own settings), then start the assistant again"
@@ -25,7 +24,7 @@ def ensure_api_key(args: argparse.Namespace) -> int:
     reporter = Reporter(sandbox=args.sandbox)
     if args.all:
         return _all(reporter)
-    profile = load_profile(args, DEFAULT_PROVIDER)
+    profile = load_profile(args)
     if args.sandbox:
         fields: dict[str, Any] = {
             "ok": True,
@@ -117,7 +116,7 @@ def _all(reporter: Reporter) -> int:
 
 def _verify(args: argparse.Namespace, profile: Profile, fields: dict[str, Any]) -> int:
     """One free authenticated call: the balance, else capabilities, else the list. Nothing that pays."""
-    with open_session(args, default_provider=DEFAULT_PROVIDER, profile=profile) as session:
+    with open_session(args, profile=profile) as session:
         reporter, provider = session.ctx.reporter, session.provider
         local = session.profile
         path, query = None, None

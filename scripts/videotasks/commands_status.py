@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from videotasks import files, finishing, listing, looking, origins
+from videotasks import files, finishing, looking, origins
 from videotasks.commandline import Session, open_session, with_limits
-from videotasks.commands_create import go_on_with_run, report_interrupted
-from videotasks.lookup import settle_unknown
 from videotasks.mailbox import Interrupted
 from videotasks.models import Category, ExitCode, Status, TaskError, configuration_error
 from videotasks.provider import TaskRef
-from videotasks.runs import Run, RunStore
+from videotasks.runs import Run, RunStore, age_text
 from videotasks.workspace import artifacts_root
 
 FROM_LIMIT = 5_000_000
@@ -23,10 +21,10 @@ def task_status(args: argparse.Namespace) -> int:
     if args.id and args.task_id:
         raise configuration_error("two task ids are given", expected="one")
     task_id = args.task_id or args.id
-    if args.list:
-        return listing.list_runs(args)
-    if args.refresh:
-        return listing.refresh(args)
+    if args.list or args.refresh:
+        from videotasks import listing
+
+        return listing.list_runs(args) if args.list else listing.refresh(args)
     store = RunStore(artifacts_root(args.artifacts_dir))
     provider = args.provider
     if args.from_file:
@@ -44,7 +42,7 @@ def task_status(args: argparse.Namespace) -> int:
     if provider is None and task_id is not None:
         provider = provider_of_task(store, task_id, args)
     args.provider = provider
-    with open_session(args, default_provider=None, needs_key=needs_key(args, store, run_id)) as session:
+    with open_session(args, needs_key=needs_key(args, store, run_id)) as session:
         with_limits(session.ctx, wait_s=args.timeout)
         session.ctx.download = args.download or (args.wait and not args.no_download) or bool(args.output)
         run: Run | None = None
@@ -56,6 +54,8 @@ def task_status(args: argparse.Namespace) -> int:
                 session.ctx.reporter.people(f"latest run: {run.run_id} ({note['age']} old): {run.prompt[:60]}")
             return act(session, run, args, note)
         except Interrupted as stop:
+            from videotasks.going_on import report_interrupted
+
             return report_interrupted(session.ctx, run, stop.signum)
         except TaskError as error:
             next_argv = None
@@ -71,6 +71,8 @@ def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, An
         return resolve(session, run)
     if state.task_id is None:
         if state.phase in ("submission_unknown", "submitting"):
+            from videotasks.lookup import settle_unknown
+
             return settle_unknown(session, run)
         return report_taskless(session, run)
     if args.cancel:
@@ -81,6 +83,8 @@ def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, An
             looking.take_in_if_any(session, run)
             if not run.state().ended:
                 return looking.report_status(session, run, **note_fields(note))
+        from videotasks.going_on import go_on_with_run
+
         return go_on_with_run(session, run, deadline=deadline, attached=False)
     return looking.look_once(session, run, **note_fields(note))
 
@@ -243,7 +247,7 @@ def find_latest(store: RunStore, args: argparse.Namespace) -> tuple[str, dict[st
     run, others = found
     return run.run_id, {
         "run_id": run.run_id,
-        "age": listing.age_text(time.time() - run.created_at),
+        "age": age_text(time.time() - run.created_at),
         "prompt_start": run.prompt[:60],
         "other_unfinished": others,
     }

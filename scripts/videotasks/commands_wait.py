@@ -8,8 +8,8 @@ from typing import Any
 
 from videotasks import finishing, listing, looking
 from videotasks.commandline import Session, open_session, with_limits
-from videotasks.commands_create import go_on_with_run, report_interrupted
 from videotasks.commands_status import find_latest, provider_of_task
+from videotasks.going_on import go_on_with_run, report_interrupted
 from videotasks.lookup import settle_unknown
 from videotasks.mailbox import Interrupted
 from videotasks.models import ExitCode, TaskError, configuration_error
@@ -17,8 +17,6 @@ from videotasks.provider import TaskRef
 from videotasks.runs import Run, RunStore, epoch_of
 from videotasks.waiting import Waiter, Watched
 from videotasks.workspace import artifacts_root
-
-DEFAULT_PROVIDER = "skills-video"  # what the inherited command means by a bare id
 
 
 def wait_generation(args: argparse.Namespace) -> int:
@@ -44,7 +42,7 @@ def wait_generation(args: argparse.Namespace) -> int:
         else:
             provider = provider_of_task(store, str(task_id), args)
     args.provider = provider
-    with open_session(args, default_provider=DEFAULT_PROVIDER) as session:
+    with open_session(args) as session:
         _limits(session, args)
         ctx = session.ctx
         deadline = ctx.monotonic() + args.timeout
@@ -109,7 +107,7 @@ def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]
 
 def _open(stack: ExitStack, args: argparse.Namespace, name: str | None, sessions: dict[str, Session]) -> Session:
     args.provider = name
-    session = stack.enter_context(open_session(args, default_provider=None))
+    session = stack.enter_context(open_session(args))
     if sessions:
         # One mailbox for all: signals and answers arrive in one place.
         session.ctx.mailbox = next(iter(sessions.values())).ctx.mailbox

@@ -6,10 +6,11 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from videotasks.mailbox import Mailbox
 from videotasks.reporting import Reporter
-from videotasks.runs import RunStore
+from videotasks.runs import Run, RunStore
 
 
 @dataclass
@@ -24,6 +25,9 @@ class Limits:
     poll_request_s: float = 20.0
     interrupt_grace_s: float = 5.0
     last_look_s: float = 2.0
+    abort_slack_s: float = 2.0  # a request is given up this long after its own time-out should have fired
+    not_found_grace_s: float = 15.0  # a fresh id may not be on every replica yet (facts, peers 5.1)
+    result_looks_s: tuple[float, ...] = (1.0, 3.0, 6.0, 8.0, 12.0)  # success without a result: five more over 30 s
     max_resends: int = 4
     unsent_retries: int = 2
 
@@ -49,3 +53,12 @@ class Context:
     @property
     def sandbox(self) -> bool:
         return self.mode == "sandbox"
+
+    def record(self, run: Run, event: str, **fields: Any) -> bool:
+        """Journal an event of `run`. A disk that refuses is told: it must not end the wait for a paid task."""
+        try:
+            run.record(event, self.clock(), **fields)
+        except OSError as error:
+            self.reporter.event("warning", message=f"the journal could not be written: {error.strerror or error}")
+            return False
+        return True

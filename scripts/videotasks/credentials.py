@@ -80,6 +80,28 @@ def authorisation(profile: Profile, key: Key) -> dict[str, str]:
     return {profile.auth.header: profile.auth.prefix + key.secret}
 
 
+def named_origin(profile: Profile, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
+    """(variable, URL) of the origin that the environment names for this profile, or None.
+
+    A key that is good only together with its own origin variable brings that variable along, when it is the first key
+    that is set.
+    """
+    environ = os.environ if environ is None else environ
+    first = next((variable for variable in profile.auth.env if environ.get(variable, "").strip()), "")
+    for variable in (profile.base_url_env, profile.auth.env_requires.get(first)):
+        value = environ.get(variable, "").strip() if variable else ""
+        if variable and value:
+            return variable, value
+    return None
+
+
+def setting(profile: Profile, suffix: str, environ: Mapping[str, str] | None = None) -> tuple[str, str | None]:
+    """(name, value) of a provider's own setting, <NAME>_<SUFFIX>."""
+    environ = os.environ if environ is None else environ
+    variable = "".join(c if c.isalnum() else "_" for c in profile.name.upper()) + "_" + suffix
+    return variable, environ.get(variable)
+
+
 def remember(secret: str) -> None:
     """A secret that came another way (a sandbox key is none, but is treated as one)."""
     if secret:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from videotasks.context import Context
+from videotasks.ending import snapshot_fields
 from videotasks.http import Flight, NoAnswer
 from videotasks.journal import RunState
 from videotasks.mailbox import Message
@@ -109,7 +110,7 @@ def _download(
 ) -> dict[str, Any]:
     from videotasks.download import download
 
-    token = object()
+    source = object()
     flights: list[Flight] = []
     cancelled: list[bool] = []
     url = output.url or provider.url(output.content_path or "")
@@ -126,7 +127,7 @@ def _download(
             api_client=provider.client() if output.content_path else None,
             allow_private=ctx.allow_private_results,
             deadline=deadline,
-            on_progress=lambda done, total: ctx.mailbox.put(Message("event", token, (done, total))),
+            on_progress=lambda done, total: ctx.mailbox.put(Message("event", source, (done, total))),
             flights=flights.append,
             cancelled=lambda: bool(cancelled),
         )
@@ -141,7 +142,7 @@ def _download(
             ctx.reporter.event("status", status=Status.SUCCEEDED.value, video_url=output.url, downloading=True)
 
     try:
-        fetched = ctx.mailbox.call(work, on_event=on_event, token=token)
+        fetched = ctx.mailbox.call(work, on_event=on_event, token=source)
     except BaseException:
         cancelled.append(True)
         for flight in flights[-1:]:
@@ -183,8 +184,6 @@ def _fresh_output(
     snapshot = look.snapshot
     if snapshot is None or snapshot.status is not Status.SUCCEEDED or not snapshot.has_result:
         return None
-    from videotasks.finishing import snapshot_fields
-
     run.record("ended", ctx.clock(), outcome="succeeded", **snapshot_fields(ctx, provider, snapshot))
     return dict(named_outputs(run.state())).get(name)
 

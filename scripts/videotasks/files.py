@@ -19,6 +19,7 @@ from videotasks.models import TaskError, configuration_error
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+TEMPORARY = ".tmp-"
 STALE_TEMP_S = 3600.0  # a temporary file older than this was left by a killed process
 
 
@@ -35,7 +36,8 @@ def make_private_dir(path: Path) -> None:
         try:
             os.mkdir(directory, 0o700)
         except FileExistsError:
-            pass
+            continue
+        sync_dir(directory.parent)
     refuse_link(path)
     if not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(path))
@@ -55,7 +57,7 @@ def write_atomic(
     path: Path, data: bytes, *, replace_attempts: int = 5, pause: Callable[[float], None] = time.sleep
 ) -> None:
     """`data` as the whole content of `path`, or the old content untouched. 0600, fsynced, folder included."""
-    handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
         try:
             _write_all(handle, data)
@@ -161,19 +163,26 @@ def read_json(path: Path, limit: int = 20_000_000) -> Any:
 
 
 def sweep_temporary(folder: Path, now: float) -> None:
-    """Remove temporary files that a killed process left, once they are old enough to be nobody's."""
+    """Remove temporary files and folders that a killed process left, once they are old enough to be nobody's."""
     try:
         entries = list(os.scandir(folder))
     except OSError:
         return
     for entry in entries:
-        if entry.name.startswith(".tmp-"):
-            try:
-                info = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(info.st_mode) and now - info.st_mtime > STALE_TEMP_S:
-                    os.unlink(entry.path)
-            except OSError:
-                pass
+        if not entry.name.startswith(TEMPORARY):
+            continue
+        try:
+            info = entry.stat(follow_symlinks=False)
+            if now - info.st_mtime <= STALE_TEMP_S:
+                continue
+            if stat.S_ISREG(info.st_mode):
+                os.unlink(entry.path)
+            elif stat.S_ISDIR(info.st_mode):
+                import shutil
+
+                shutil.rmtree(entry.path, ignore_errors=True)
+        except OSError:
+            pass
 
 
 def disk_error(error: OSError, doing: str) -> TaskError:

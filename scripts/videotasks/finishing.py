@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from videotasks import fetching, files, nextstep, results
+from videotasks import files, nextstep, results
 from videotasks.context import Context
+from videotasks.ending import Ending, snapshot_fields
 from videotasks.journal import RunState
-from videotasks.models import ApiError, Category, ExitCode, Snapshot, Status, TaskError
+from videotasks.models import ApiError, Category, ExitCode, Snapshot, TaskError
 from videotasks.provider import Provider
-from videotasks.reporting import api_error_fields, category_message, error_fields
+from videotasks.reporting import category_message, error_fields
 from videotasks.runs import Run, epoch_of, iso, write_json
 from videotasks.text import inert
-from videotasks.waiting import Ending
 
 RESPONSE_INLINE_LIMIT = 400  # characters; a longer one goes to outputs/response.json
 
@@ -27,32 +27,6 @@ def record_ending(ctx: Context, run: Run, provider: Provider, ending: Ending) ->
     elif ending.outcome == "timeout":
         run.record("timeout", ctx.clock())
     write_results(ctx, run, snapshot)
-
-
-def snapshot_fields(
-    ctx: Context, provider: Provider, snapshot: Snapshot | None, error: ApiError | None = None
-) -> dict[str, Any]:
-    """The journal's view of a snapshot."""
-    if snapshot is None:
-        return {}
-    expires_at = snapshot.expires_at
-    ttl_s = provider.profile.result.ttl_s
-    if expires_at is None and ttl_s and snapshot.status is Status.SUCCEEDED:
-        expires_at = (
-            ctx.clock() + ttl_s
-        )  # counted from when it was first seen done; never longer than the truth by much
-    return {
-        "status": snapshot.status.value,
-        "provider_status": snapshot.provider_status,
-        "progress": snapshot.progress,
-        "outputs": [{"kind": o.kind, "url": o.url, "content_path": o.content_path} for o in snapshot.outputs] or None,
-        "usage": dict(snapshot.usage) if snapshot.usage else None,
-        "cost": snapshot.cost,
-        "cost_unit": snapshot.cost_unit,
-        "expires_at": expires_at,
-        "follow": dict(snapshot.follow) or None,
-        "error": api_error_fields(error or snapshot.error, 2000),
-    }
 
 
 def write_results(ctx: Context, run: Run, snapshot: Snapshot | None = None) -> dict[str, Any]:
@@ -81,6 +55,8 @@ def finish(
     record_ending(ctx, run, provider, ending)
     failure: TaskError | None = None
     if ending.outcome == "succeeded" and (ctx.download or ctx.output):
+        from videotasks import fetching
+
         failure = fetching.fetch_all(ctx, run, provider, deadline=deadline)
         write_results(ctx, run)
     return report(

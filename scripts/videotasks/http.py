@@ -352,7 +352,8 @@ def _no_answer(error: Exception, flight: Flight, url: str, *, status: int | None
         return answer("proxy", f"the proxy on the way to {host} failed")
     if names & {"ConnectTimeout", "ConnectTimeoutError"}:
         return answer("connect", f"{host} did not take the connection in time")
-    if names & {"InvalidURL", "InvalidSchema", "MissingSchema", "LocationParseError", "InvalidHeader"}:
+    # After the first byte the same names speak of a broken answer (two lengths, an odd header), not of our request.
+    if not flight.sent and names & {"InvalidURL", "InvalidSchema", "MissingSchema", "LocationParseError", "InvalidHeader"}:
         return answer("invalid", "the request could not be built")
     if names & {"ReadTimeout", "ReadTimeoutError", "TimeoutError", "timeout"}:
         return answer("timeout", f"{host} did not answer in time")

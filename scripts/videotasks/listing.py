@@ -14,7 +14,7 @@ from videotasks.commandline import open_session
 from videotasks.journal import RunState
 from videotasks.models import ExitCode, TaskError, configuration_error
 from videotasks.reporting import Reporter
-from videotasks.runs import Run, RunStore
+from videotasks.runs import Run, RunStore, age_text
 from videotasks.text import one_line
 from videotasks.workspace import artifacts_root
 
@@ -69,7 +69,7 @@ def list_runs(args: argparse.Namespace) -> int:
 def _list_remote(args: argparse.Namespace) -> int:
     from videotasks import lookup
 
-    with open_session(args, default_provider=None) as session:
+    with open_session(args) as session:
         items, _ = lookup.listed(session)
         shown = lookup.shown_items(session, items)
         limit = DEFAULT_LIMIT if args.limit is None else args.limit
@@ -105,7 +105,7 @@ def refresh(args: argparse.Namespace) -> int:
     for name in sorted({run.provider for run in waiting}):
         args.provider = chosen or looking.provider_of_run(store, next(r.run_id for r in waiting if r.provider == name))
         try:
-            with open_session(args, default_provider=None) as session:
+            with open_session(args) as session:
                 for run in (r for r in waiting if r.provider == name):
                     try:
                         looking.require_same_place(session, run)
@@ -182,14 +182,6 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
         age, prompt = entry.get("age", ""), entry.get("prompt", "")
         lines.append(f"{entry['run_id']:34} {entry['provider']:18} {entry['status']:10} {age:>8}  {prompt}")
     return lines
-
-
-def age_text(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h`, `2 d`."""
-    for limit, unit, size in ((90, "s", 1), (5400, "min", 60), (129_600, "h", 3600)):
-        if seconds < limit:
-            return f"{max(seconds, 0) / size:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} d"
 
 
 def parse_since(text: str, now: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -9,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 _POLL_S = 0.05
+_BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
+_UNNAMED_S = 10.0  # an owner's file without a pid for so long was left by a kill between its making and its writing
 
 
 class FileLock:
     """Held by at most one process (and one holder in it); a dead holder's lock is free again.
 
-    flock and msvcrt locks vanish with their process. Where neither exists the file itself is the lock and holds a
-    pid; it is taken over when that process is gone.
+    flock and msvcrt locks vanish with their process. Where neither exists, or the file system has no locks, a second
+    file holds the owner's pid; it is taken over when that process is gone. Raises OSError when nothing can be opened.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.owner_file = path.with_name(path.name + ".pid")
         self._handle: int | None = None
         self._exclusive_file = False
 
@@ -37,9 +41,10 @@ class FileLock:
         handle = os.open(self.path, flags, 0o600)
         try:
             system[0](handle)
-        except OSError:
+        except OSError as error:
             os.close(handle)
-            return False
+            # ENOLCK, ENOTSUP ...: this file system has no locks, so waiting for one would never end.
+            return False if error.errno in _BUSY else self._try_exclusive_file()
         self._handle = handle
         return True
 
@@ -60,15 +65,12 @@ class FileLock:
         if self._handle is None:
             return
         handle, self._handle = self._handle, None
-        system = _system_lock()
         if self._exclusive_file:
-            os.close(handle)
-            try:
-                os.unlink(self.path)
-            except OSError:
-                pass
             self._exclusive_file = False
+            os.close(handle)
+            _remove(self.owner_file)
             return
+        system = _system_lock()
         try:
             if system is not None:
                 system[1](handle)
@@ -78,30 +80,26 @@ class FileLock:
             os.close(handle)
 
     def _try_exclusive_file(self) -> bool:
-        for _ in range(2):
+        handle = _create(self.owner_file)
+        if handle is None and _owner_is_gone(self.owner_file):
+            # One process at a time takes a dead one's file away: a second would take away the first one's new file.
+            guard_file = self.owner_file.with_name(self.owner_file.name + ".takeover")
+            guard = _create(guard_file)
+            if guard is None:
+                if _owner_is_gone(guard_file):
+                    _remove(guard_file)
+                return False
             try:
-                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                if not self._owner_is_gone():
-                    return False
-                try:
-                    os.unlink(self.path)
-                except OSError:
-                    return False
-                continue
-            os.write(handle, str(os.getpid()).encode("ascii"))
-            self._handle, self._exclusive_file = handle, True
-            return True
-        return False
-
-    def _owner_is_gone(self) -> bool:
-        try:
-            pid = int(self.path.read_text("ascii") or "0")
-        except (OSError, ValueError):
+                if _owner_is_gone(self.owner_file):
+                    _remove(self.owner_file)
+                handle = _create(self.owner_file)
+            finally:
+                os.close(guard)
+                _remove(guard_file)
+        if handle is None:
             return False
-        if pid <= 0:
-            return False
-        return not _alive(pid)
+        self._handle, self._exclusive_file = handle, True
+        return True
 
     def __enter__(self) -> FileLock:
         self.acquire()
@@ -109,6 +107,34 @@ class FileLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _create(path: Path) -> int | None:
+    """A new file that names this process as its owner, or None when there is one."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return None
+    os.write(handle, str(os.getpid()).encode("ascii"))
+    return handle
+
+
+def _remove(path: Path) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _owner_is_gone(path: Path) -> bool:
+    try:
+        text = path.read_text("ascii").strip()
+        if not text:
+            return time.time() - path.stat().st_mtime > _UNNAMED_S
+        pid = int(text)
+    except (OSError, ValueError):
+        return False
+    return pid > 0 and not _alive(pid)
 
 
 def _alive(pid: int) -> bool:

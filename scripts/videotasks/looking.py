@@ -7,6 +7,7 @@ from typing import Any
 
 from videotasks import files, finishing, nextstep, origins, results
 from videotasks.commandline import Session
+from videotasks.ending import Ending, snapshot_fields
 from videotasks.http import NoAnswer
 from videotasks.identity import identity
 from videotasks.journal import RunState
@@ -15,7 +16,6 @@ from videotasks.models import ApiError, Status, configuration_error
 from videotasks.provider import Look, TaskRef, no_answer_error, refusal
 from videotasks.runs import Run, RunStore, epoch_of
 from videotasks.schedule import PollSchedule
-from videotasks.waiting import Ending
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def take_in(session: Session, run: Run, look: Look) -> None:
             session.ctx, run, session.provider, Ending(snapshot.status.value, "poll", snapshot, snapshot.error)
         )
         return
-    run.record("status", session.ctx.clock(), **finishing.snapshot_fields(session.ctx, session.provider, snapshot))
+    run.record("status", session.ctx.clock(), **snapshot_fields(session.ctx, session.provider, snapshot))
     finishing.write_results(session.ctx, run, snapshot)
 
 

@@ -37,12 +37,17 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine."""
+    return is_loopback_host(urlsplit(url).hostname or "")
+
+
+def is_loopback_host(host: str) -> bool:
     """True for 127.0.0.0/8, ::1 and `localhost` by name; other names are not resolved here."""
-    host = (urlsplit(url).hostname or "").lower().rstrip(".")
-    if host == "localhost":
+    name = host.lower().rstrip(".")
+    if name == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        return ip_address(name).is_loopback
     except ValueError:
         return False
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from videotasks import costs, inputs, nextstep
+from videotasks import costs, credentials, inputs, nextstep
 from videotasks.costs import Balance, Estimate
 from videotasks.creating import Plan, attachable
 from videotasks.http import NoAnswer
@@ -72,8 +72,9 @@ def require(found: Findings, args: argparse.Namespace) -> None:
 
 def guard_cost(plan: Plan, args: argparse.Namespace, found: Findings) -> None:
     """--max-cost or <NAME>_MAX_COST: refuse a price above it, and an unknown one. Raises TaskError, exit 1."""
-    variable = re.sub(r"[^A-Z0-9]", "_", plan.session.profile.name.upper()) + "_MAX_COST"
-    text, source = (args.max_cost, "--max-cost") if args.max_cost else (os.environ.get(variable), variable)
+    source, text = "--max-cost", args.max_cost
+    if not text:
+        source, text = credentials.setting(plan.session.profile, "MAX_COST")
     if not text or found.attaches_to is not None:
         return
     match = _COST.match(text)
@@ -176,8 +177,6 @@ def _ask(plan: Plan, path: str, found: Findings, what: str) -> Any:
 
 
 def _has_key(profile: Profile) -> bool:
-    from videotasks import credentials
-
     return credentials.find_key(profile) is not None
 
 

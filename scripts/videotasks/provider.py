@@ -255,14 +255,6 @@ def refusal(error: ApiError) -> TaskError:
 def no_answer_error(error: NoAnswer) -> TaskError:
     """An unreachable API as the end of a command that cost nothing."""
     hint = "try the same command again later"
-    if (
-        error.kind in ("dns", "refused", "connect")
-        and error.host
-        and not origins.is_loopback(f"http://{host_in_url(error.host)}")
-    ):
+    if error.kind in ("dns", "refused", "connect") and error.host and not origins.is_loopback_host(error.host):
         hint = "check the network; an assistant in a sandbox may need permission for network access to this host"
     return TaskError(Category.TRANSIENT, error.message, hint=hint, code=error.kind)
-
-
-def host_in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -34,12 +36,21 @@ def epoch_of(text: Any) -> float | None:
         return None
 
 
+def age_text(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h`, `2 d`."""
+    for limit, unit, size in ((90, "s", 1), (5400, "min", 60), (129_600, "h", 3600)):
+        if seconds < limit:
+            return f"{max(seconds, 0) / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
 class Run:
     """One run folder. The journal is read afresh where it matters: other processes may write to it."""
 
     def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
         self.folder = folder
         self.request = request
+        self._unsaved: list[dict[str, Any]] = []
 
     @property
     def run_id(self) -> str:
@@ -58,13 +69,20 @@ class Run:
         return self.outputs / "result.json"
 
     def state(self) -> RunState:
-        return fold(files.read_lines(self.journal_file))
+        return fold([*files.read_lines(self.journal_file), *self._unsaved])
 
     def record(self, event: str, at: float, **fields: Any) -> None:
-        """Append one event, fsynced. Raises OSError when the disk refuses: the caller decides what that means."""
+        """Append one event, fsynced. Raises OSError when the disk refuses: the caller decides what that means.
+
+        A refused event still counts in this process, and is written before the next one: a full disk must not make
+        the command forget the id that it has just been given.
+        """
         entry = {"at": iso(at), "event": event}
         entry.update({key: value for key, value in fields.items() if value is not None})
-        files.append_line(self.journal_file, entry)
+        self._unsaved.append(entry)
+        while self._unsaved:
+            files.append_line(self.journal_file, self._unsaved[0])
+            del self._unsaved[0]
 
     @property
     def mode(self) -> str:
@@ -111,6 +129,7 @@ class RunStore:
             if not ignore.exists() and not ignore.is_symlink():
                 files.write_atomic(ignore, b"*\n")
             files.make_private_dir(self.root / ".locks")
+            files.sweep_temporary(self.root, time.time())
         except OSError as error:
             raise files.disk_error(error, f"cannot write to {self.root}") from None
 
@@ -120,7 +139,10 @@ class RunStore:
     # -- making ---------------------------------------------------------------------------------------------
 
     def create(self, request: Mapping[str, Any], *, now: float, run_id: str | None = None) -> Run:
-        """A new run folder with its request on disk, fsynced. Raises TaskError for a bad or taken run id."""
+        """A new run folder with its request on disk, fsynced. Raises TaskError for a bad or taken run id.
+
+        It gets its name when it is whole: a kill leaves no folder that holds a name but no request.
+        """
         identity_hex = str(request.get("identity") or "0" * 64)
         if run_id is not None:
             self._check_new(run_id)
@@ -133,17 +155,18 @@ class RunStore:
             while folder.exists() or folder.is_symlink():
                 count += 1
                 folder = self.root / f"{base}-{count}"
+        record = {"schema_version": SCHEMA_VERSION, "run_id": folder.name, "created_at": iso(now), **request}
         try:
-            os.mkdir(folder, 0o700)
-            os.mkdir(folder / "inputs", 0o700)
-            os.mkdir(folder / "outputs", 0o700)
-            record = {"schema_version": SCHEMA_VERSION, "run_id": folder.name, "created_at": iso(now), **request}
-            write_json(folder / "inputs" / "request.json", record)
-            files.sync_dir(folder)
+            draft = Path(tempfile.mkdtemp(prefix=files.TEMPORARY, dir=self.root))  # 0700
+            os.mkdir(draft / "inputs", 0o700)
+            os.mkdir(draft / "outputs", 0o700)
+            write_json(draft / "inputs" / "request.json", record)
+            files.sync_dir(draft)
+            files.replace(draft, folder)
             files.sync_dir(self.root)
-        except FileExistsError:
-            raise configuration_error(f"the run id {folder.name} is taken", expected="a new run id") from None
         except OSError as error:
+            if folder.exists():
+                raise configuration_error(f"the run id {folder.name} is taken", expected="a new run id") from None
             raise files.disk_error(error, f"cannot write the run folder {folder}") from None
         return Run(folder, record)
 

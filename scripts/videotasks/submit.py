@@ -220,6 +220,8 @@ class _Exchange:
                     for event in parser.feed(chunk):
                         post(Message("event", self.token, event))
             except SseLimitError as error:
+                for event in error.events:  # the task id may have come before the limit
+                    post(Message("event", self.token, event))
                 raise NoAnswer("cut", str(error), sent=True, status=opened.status) from None
             return None
 

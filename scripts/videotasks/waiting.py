@@ -10,6 +10,7 @@ from typing import Any
 
 from videotasks import normalize
 from videotasks.context import Context
+from videotasks.ending import Ending
 from videotasks.http import Client, Flight, NoAnswer
 from videotasks.mailbox import Interrupted
 from videotasks.models import ApiError, Category, Snapshot, Status, TaskError
@@ -25,16 +26,6 @@ NOT_FOUND_LOOKS = 3  # a fresh id may not be on every replica yet (facts, peers 
 NOT_FOUND_GRACE_S = 15.0
 RESULT_LOOKS_S = (1.0, 3.0, 6.0, 8.0, 12.0)  # success without a result: five more looks over 30 s
 ABORT_SLACK_S = 2.0  # a request is given up this long after its own time-out should have fired
-
-
-@dataclass
-class Ending:
-    """How a wait ended. `outcome`: succeeded, failed, cancelled, expired, no_result, refused, timeout."""
-
-    outcome: str
-    source: str
-    snapshot: Snapshot | None = None
-    error: ApiError | None = None
 
 
 @dataclass
