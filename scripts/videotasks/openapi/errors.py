@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
 
-class SpecError(Exception):
-    """Bad input, said once: what is wrong (the message), what was expected, and what to do next.
+from videotasks.models import Category, TaskError
 
-    `category` is one of ours (`configuration`, `validation`, `not_found`); `detail` goes into the error as it is.
-    """
+
+class SpecError(TaskError):
+    """Bad input, said once: what is wrong (the message), what was expected, and what to do next. Exit code 1."""
 
     def __init__(
         self,
         message: str,
         *,
-        expected: str = "",
-        next_step: str = "",
+        expected: str | None = None,
+        next_step: str | None = None,
         category: str = "configuration",
-        detail: dict[str, object] | None = None,
+        detail: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.expected = expected
-        self.next_step = next_step
-        self.category = category
-        self.detail = detail or {}
-
-    def as_dict(self) -> dict[str, object]:
-        return {"category": self.category, "message": self.message, "expected": self.expected, **self.detail}
+        hint = next_step or None
+        super().__init__(Category(category), message, expected=expected, hint=hint, exit_code=1, details=detail)

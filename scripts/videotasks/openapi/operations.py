@@ -214,6 +214,9 @@ def find(document: Document, endpoint: str) -> Operation:
             return operation
     for spelling in spellings:
         matches = [operation for operation in everything if _fits(operation.path, spelling)]
+        if method is None:  # a misspelt create must not turn into `GET /tasks/{id}`
+            creates = ("POST", "PUT", "PATCH")
+            matches = [m for m in matches if m.method in creates or m.path.lower() == spelling.lower()]
         chosen = _choose(matches, method)
         if chosen is not None:
             return chosen

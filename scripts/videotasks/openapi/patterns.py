@@ -244,13 +244,10 @@ def _repeat(pattern: str, index: int) -> tuple[int, int | None, int]:
 
 def sample(translated: str, repeats: int) -> str | None:
     """A text that the (translated) pattern matches, as a rule; unbounded repeats are taken at least `repeats` times."""
-    try:
-        from re import _parser as parser
-    except ImportError:  # Python 3.10
-        import sre_parse as parser  # type: ignore[no-redef]
+    parser: Any = getattr(re, "_parser", None) or getattr(re, "sre_parse", None)  # the latter in Python 3.10
     try:
         return _sample(parser.parse(translated), repeats, {})
-    except (re.error, RecursionError, ValueError, OverflowError, KeyError, TypeError, MemoryError):
+    except (re.error, RecursionError, ValueError, OverflowError, KeyError, TypeError, MemoryError, AttributeError):
         return None
 
 

@@ -17,15 +17,15 @@ NO_PROMPT = 9
 _MAY_BE_PROMPT = {"text": 3, "input text": 3, "script": 4, "instruction": 4, "instructions": 4, "story": 5}
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 # Beside "prompt" these make a switch, a limit or a reference of the name.
-_NOT_A_PROMPT = frozenset(
-    """
-    optimizer optimize optimization enhance enhancer enhancement enhanced extend extension strength upsampling upsample
-    weight expansion expand expander rewrite rewriting rewriter id ids url urls uri image images audio cfg length
-    tokens filter version enable enabled disable type mode scale influence adherence template key cache retention
-    safety tolerance guidance language lang improve improver auto magic config settings options scheduling logprobs
-    count num max min index details file files frame keyframe negative neg
-    """.split()
-)
+_NOT_A_PROMPT = frozenset((
+    "optimizer", "optimize", "optimization", "enhance", "enhancer", "enhancement", "enhanced", "extend",
+    "extension", "strength", "upsampling", "upsample", "weight", "expansion", "expand", "expander", "rewrite",
+    "rewriting", "rewriter", "id", "ids", "url", "urls", "uri", "image", "images", "audio", "cfg", "length",
+    "tokens", "filter", "version", "enable", "enabled", "disable", "type", "mode", "scale", "influence",
+    "adherence", "template", "key", "cache", "retention", "safety", "tolerance", "guidance", "language", "lang",
+    "improve", "improver", "auto", "magic", "config", "settings", "options", "scheduling", "logprobs", "count",
+    "num", "max", "min", "index", "details", "file", "files", "frame", "keyframe", "negative", "neg",
+))  # fmt: skip
 _FORMATS = {
     "date-time": "2030-01-01T00:00:00Z",
     "date": "2030-01-01",

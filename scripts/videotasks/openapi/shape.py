@@ -102,10 +102,7 @@ def add(schemas: Schemas, shape: Shape, schema: Any, trail: tuple[str, ...]) -> 
         shape.dependent.setdefault(name, []).extend(names)
     discriminator = schema.get("discriminator")
     if isinstance(discriminator, dict) and "oneOf" not in schema and "anyOf" not in schema:
-        # A base schema that others inherit from: its mapping's keys are the values in use.
-        name, mapping = discriminator.get("propertyName"), discriminator.get("mapping")
-        if isinstance(name, str) and isinstance(mapping, dict):
-            shape.hints.setdefault(name, []).extend(mapping)
+        _inherit(schemas, shape, discriminator, trail)
     uri = schema.get("$ref")
     if uri is not None and uri not in trail:
         shape.uris.append(uri)
@@ -117,6 +114,18 @@ def add(schemas: Schemas, shape: Shape, schema: Any, trail: tuple[str, ...]) -> 
             shape.groups.append(Group(kind, schema[kind], discriminator))
     if "if" in schema:
         shape.conditions.append(schema)
+
+
+def _inherit(schemas: Schemas, shape: Shape, discriminator: dict[str, Any], trail: tuple[str, ...]) -> None:
+    """The values that a base schema's discriminator has for its heirs (`trail`, outermost first)."""
+    name, mapping = discriminator.get("propertyName"), discriminator.get("mapping")
+    if not isinstance(name, str):
+        return
+    mapping = mapping if isinstance(mapping, dict) else {}
+    named = [(schemas.ref(uri), schemas.name(uri)) for uri in trail]
+    values = [str(key) for names in named for key, target in mapping.items() if target in names]
+    values += [short for _, short in named[:-1]] or list(mapping)
+    shape.hints.setdefault(name, []).extend(values)
 
 
 def _merge_plain(shape: Shape, schema: dict[str, Any]) -> None:

@@ -177,7 +177,9 @@ class _Maker:
         """The prompt-like field of this object, or the one that holds it further inside, unless it is required."""
         ranked = sorted((placeholders.prompt_rank(name), index, name) for index, name in enumerate(shape.properties))
         for rank, _, name in ranked:
-            if rank >= placeholders.NO_PROMPT or (rank > placeholders.IS_PROMPT and any(self.holds_prompt(v) for v in minimal.values())):
+            if rank >= placeholders.NO_PROMPT or (
+                rank > placeholders.IS_PROMPT and any(self.holds_prompt(v) for v in minimal.values())
+            ):
                 break
             if name in minimal:
                 return {}

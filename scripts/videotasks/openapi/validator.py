@@ -37,10 +37,11 @@ class Validator:
         self.patterns = patterns or Patterns()
         self._steps = 0
         resources: dict[str, Any] = {}
+        make: Any = Resource
 
         def retrieve(uri: str) -> Any:
             if uri not in resources:
-                resources[uri] = Resource(schemas.target(uri), DRAFT202012)
+                resources[uri] = make(schemas.target(uri), DRAFT202012)
             return resources[uri]
 
         self._class = _validator_class(self._step, self.patterns, lenient)

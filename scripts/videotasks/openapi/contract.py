@@ -1,0 +1,414 @@
+"""The contract of one endpoint for a reader: fields, variants, errors, pairs, limits."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from videotasks.openapi import endpoints, operations
+from videotasks.openapi.convert import Schemas
+from videotasks.openapi.document import MISSING, Document
+from videotasks.openapi.operations import Operation
+from videotasks.openapi.shape import Shape, shape_of, variants
+from videotasks.text import one_line
+
+UNKNOWN_LIMITS = "unknown: conservative defaults used"
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
+           "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "format")  # fmt: skip
+_RATE = re.compile(
+    r"\b\d[\d,.]*\s*(?:concurrent\s+)?(?:requests?|calls?|reqs?|rpm|rps|generations?|tasks?|jobs?)\s*"
+    r"(?:per|/|an?|each|every|at a time|in parallel)\s*\d*\s*"
+    r"(?:seconds?|minutes?|hours?|days?|secs?|mins?|s|m|h|user|key)?\b",
+    re.IGNORECASE,
+)
+_TIME = re.compile(
+    r"\b(?:time-?\s?outs?|times out|expires? (?:in|after)|up to|takes?|valid for)\b[^.\n]{0,50}?"
+    r"\b\d+\s*(?:-\s*\d+\s*)?(?:seconds?|minutes?|hours?|mins?|secs?)\b",
+    re.IGNORECASE,
+)
+_RATE_KEYS = re.compile(r"^x-.*(?:rate-?limit|throttl|quota)", re.IGNORECASE)
+_TIME_KEYS = re.compile(r"^x-.*time-?out", re.IGNORECASE)
+_RATE_HEADERS = re.compile(r"rate-?limit|retry-after", re.IGNORECASE)
+
+
+class Detail(NamedTuple):
+    """How much is shown. None means all."""
+
+    description: int | None
+    depth: int | None
+    values: int | None
+    fields: int | None
+
+
+FULL = Detail(None, None, None, None)
+# Tried in turn until the output is short enough.
+LEVELS = (
+    Detail(160, 3, 30, 60),
+    Detail(90, 2, 20, 60),
+    Detail(60, 2, 12, 50),
+    Detail(40, 1, 8, 40),
+    Detail(0, 1, 6, 40),
+    Detail(0, 0, 4, 25),
+    Detail(0, 0, 2, 12),
+)
+
+
+def describe(operation: Operation, schemas: Schemas, detail: Detail) -> dict[str, Any]:
+    """The contract of an operation; the keys of the seed's script first, then ours. All texts are one line, cut."""
+    document, method, path = operation.document, operation.method, operation.path
+    stream = endpoints.stream_path(document, method, path)
+    polling = endpoints.polling_path(document, method, path)
+    poll = endpoints.poll_operation(document, operation)
+    media = operation.request_media()
+    chosen = media[0] if media else None
+    schema = schemas.convert(chosen.schema) if chosen else True
+    body = _Body(schemas, schema, detail)
+    found: dict[str, Any] = {
+        "endpoint": operation.endpoint,
+        "default_result_mode": "sse" if stream else "polling",
+        "default_create_endpoint": f"{method} {stream or polling or path}",
+        "sse_create_endpoint": f"{method} {stream}" if stream else None,
+        "polling_create_endpoint": f"{method} {polling}" if polling else None,
+        "summary": _cut(operation.text("summary"), 200) or None,
+        "server_url": operations.server_url(document, operation),
+        "request_schema": _name(schemas, schema),
+        "fields": body.fields,
+    }
+    if body.left_out:
+        found["fields_left_out"] = body.left_out
+    if body.variants:
+        found["variants"] = body.variants
+    if body.note:
+        found["body"] = body.note
+    found.update(
+        prediction_status_values=endpoints.named_enum(document, "PredictionStatus"),
+        queue_status_values=endpoints.named_enum(document, "QueueState"),
+        status_values=endpoints.status_values(document, schemas, poll),
+        sse_subscribe_endpoint=endpoints.subscribe_path(document),
+        poll_endpoint=poll.path if poll else None,
+    )
+    if poll is not None and poll.method != "GET":
+        found["poll_method"] = poll.method
+    found.update(_errors(operation, detail))
+    if operation.raw.get("deprecated") is True:
+        found["deprecated"] = True
+    found["request_content_types"] = [entry.type for entry in media]
+    if len(media) > 1 or (chosen and not operations.is_json(chosen.type)):
+        found["content_types"] = [_alternative(schemas, entry, set(body.names)) for entry in media[:6]]
+    parameters = _parameters(operation, schemas, detail)
+    if parameters:
+        found["parameters"] = parameters
+    found["rate_limits"] = _limits(operation, _RATE_KEYS, _RATE, _RATE_HEADERS) or UNKNOWN_LIMITS
+    found["timeouts"] = _limits(operation, _TIME_KEYS, _TIME, None) or UNKNOWN_LIMITS
+    if detail.description is None and operation.text("description"):
+        found["description"] = operation.text("description")
+    return found
+
+
+def _cut(text: Any, limit: int | None) -> str:
+    if not isinstance(text, str) or limit == 0:
+        return ""
+    if limit is None:
+        return one_line(text, 100_000)
+    line = one_line(text, 4 * limit)
+    return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
+
+
+def _name(schemas: Schemas, schema: Any) -> str | None:
+    return schemas.name(schema["$ref"]) if isinstance(schema, dict) and "$ref" in schema else None
+
+
+class _Body:
+    """Fields and variants of a request body."""
+
+    def __init__(self, schemas: Schemas, schema: Any, detail: Detail) -> None:
+        self.schemas = schemas
+        self.detail = detail
+        self.fields: list[dict[str, Any]] = []
+        self.variants: list[dict[str, Any]] = []
+        self.left_out = 0
+        self.note = ""
+        shapes = [shape for shape in variants(schemas, shape_of(schemas, schema)) if shape.types != {"null"}]
+        objects = [shape for shape in shapes if shape.is_object()]
+        self.names = list(dict.fromkeys(name for shape in objects for name in shape.properties))
+        if shapes and not objects:
+            self.note = f"the body is {_type_of(schemas, schema)}" if schema is not True else "the body has no schema"
+        elif objects and not self.names:
+            self.note = "the body is an object of free form: the specification names no fields"
+        rows = _rows(schemas, objects, detail, 0, ())
+        if detail.fields is not None and len(rows) > detail.fields:
+            rows.sort(key=lambda row: not row["required"])
+            self.left_out = len(rows) - detail.fields
+            rows = rows[: detail.fields]
+        self.fields = rows
+        if len(objects) > 1:
+            limit = len(objects) if detail.values is None else max(4, detail.values)
+            self.variants = [self._variant(shape, objects) for shape in objects[:limit]]
+            if len(objects) > limit:
+                self.variants.append({"left_out": len(objects) - limit})
+
+    def _variant(self, shape: Shape, others: list[Shape]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if shape.variant:
+            found["name"] = " + ".join(shape.variant)
+        when = {}
+        for name in shape.properties:
+            part = shape_of(self.schemas, shape.property(name))
+            if part.const is not MISSING:
+                when[name] = part.const
+            elif part.enum and len(part.enum) == 1:
+                when[name] = part.enum[0]
+            elif shape.hints.get(name):
+                when[name] = shape.hints[name][0]
+        if when:
+            found["when"] = when
+        found["required"] = list(shape.required)
+        common = set.intersection(*(set(other.properties) for other in others))
+        found["only_here"] = [name for name in shape.properties if name not in common]
+        return found
+
+
+def _rows(
+    schemas: Schemas, shapes: list[Shape], detail: Detail, depth: int, trail: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """One row for each property of the variants together; required when every variant asks for it."""
+    order: dict[str, list[Any]] = {}
+    for shape in shapes:
+        for name in shape.properties:
+            schema = shape.property(name)
+            known = order.setdefault(name, [])
+            if schema not in known:
+                known.append(schema)
+    rows = []
+    for name, found in order.items():
+        schema = found[0] if len(found) == 1 else {"anyOf": found}
+        required = all(name in shape.required for shape in shapes)
+        row = _row(schemas, name, schema, required, detail, depth, trail)
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def _row(
+    schemas: Schemas, name: str, schema: Any, required: bool, detail: Detail, depth: int, trail: tuple[str, ...]
+) -> dict[str, Any] | None:
+    shape = shape_of(schemas, schema)
+    choices = list(variants(schemas, shape)) or [shape]
+    limits = choices[0].limits if len(choices) == 1 else shape.limits
+    if limits.get("readOnly"):
+        return None
+    row: dict[str, Any] = {"name": _cut(name, 200), "required": required, "type": _type_of(schemas, schema)}
+    described = [choice.limits["description"] for choice in choices if "description" in choice.limits]
+    description = limits.get("description") or next(iter(described), "")
+    text = _cut(description, detail.description)
+    if text:
+        row["description"] = text
+    if "default" in limits:
+        row["default"] = _shortened(limits["default"], detail)
+        if _contradicts(limits["default"], choices):
+            row["default_is_invalid"] = True
+    allowed = _allowed(choices)
+    if allowed:
+        row["allowed_values"] = allowed if detail.values is None else allowed[: detail.values]
+        if len(row["allowed_values"]) < len(allowed):
+            row["allowed_values_left_out"] = len(allowed) - len(row["allowed_values"])
+    elif any(choice.enum for choice in choices):  # a list and free text: the list is what is known to work
+        known = [value for choice in choices for value in choice.enum or () if value is not None]
+        row["known_values"] = known if detail.values is None else known[: detail.values]
+    if any(choice.types is not None and "null" in choice.types for choice in choices):
+        row["nullable"] = True
+    bounds = limits if len(choices) == 1 else next((c.limits for c in choices if c.types != {"null"}), limits)
+    if len([c for c in choices if c.types != {"null"}]) > 1:
+        bounds = limits
+    for key in _BOUNDS:
+        if key in bounds:
+            row[key] = bounds[key]
+    patterns = shape.patterns or choices[0].patterns
+    if patterns and detail.description != 0:
+        row["pattern"] = patterns[0] if detail.values is None else _cut(patterns[0], 120)
+    for key in ("deprecated",):
+        if limits.get(key):
+            row[key] = True
+    if not required and shape.examples and "default" not in row and not allowed and detail.description != 0:
+        row["example"] = _shortened(shape.examples[0], detail)
+    if detail.depth is None or depth < detail.depth:
+        _nest(schemas, row, choices, detail, depth, trail)
+    return row
+
+
+def _nest(
+    schemas: Schemas, row: dict[str, Any], choices: list[Shape], detail: Detail, depth: int, trail: tuple[str, ...]
+) -> None:
+    """Fields of an object or of a list's entries, unless this is inside itself."""
+    uris = tuple(uri for choice in choices for uri in choice.uris)
+    if any(uri in trail for uri in uris) or depth > 20:
+        return
+    trail = (*trail, *uris)
+    objects = [choice for choice in choices if choice.properties]
+    inner = _rows(schemas, objects, detail, depth + 1, trail)
+    if not inner:
+        for choice in choices:
+            if choice.items:
+                shapes = [s for s in variants(schemas, shape_of(schemas, choice.items[0])) if s.properties]
+                uris = tuple(uri for s in shapes for uri in s.uris)
+                if not any(uri in trail for uri in uris):
+                    inner = _rows(schemas, shapes, detail, depth + 1, (*trail, *uris))
+                break
+    if inner:
+        kept = inner if detail.fields is None else inner[: max(6, detail.fields // 3)]
+        row["fields"] = kept
+        if len(kept) < len(inner):
+            row["fields_left_out"] = len(inner) - len(kept)
+
+
+def _contradicts(default: Any, choices: list[Shape]) -> bool:
+    """Whether a default has a type or value that no choice takes: 100 of them in 149 real specifications."""
+    kind = _json_type(default)
+    return not any(
+        (choice.types is None or kind in choice.types)
+        and (choice.enum is None or default in choice.enum)
+        and (choice.const is MISSING or choice.const == default)
+        for choice in choices
+    )
+
+
+def _allowed(choices: list[Shape]) -> list[Any] | None:
+    """The values of an enum or of constants, when nothing else is allowed but null."""
+    values: list[Any] = []
+    for choice in choices:
+        if choice.types == {"null"}:
+            continue
+        own = choice.enum if choice.enum is not None else ([choice.const] if choice.const is not MISSING else None)
+        if own is None:
+            return None
+        values += [value for value in own if value is not None and value not in values]
+    return values or None
+
+
+def _type_of(schemas: Schemas, schema: Any, depth: int = 0) -> str:
+    """`string`, `array<string>`, `integer | string`; `any` where anything goes. Null is told by `nullable`."""
+    names: list[str] = []
+    for choice in variants(schemas, shape_of(schemas, schema)):
+        types = set(choice.types or ())
+        if "number" in types:
+            types.discard("integer")
+        if not types:
+            values = choice.enum if choice.enum is not None else ([choice.const] if choice.const is not MISSING else [])
+            types = {_json_type(value) for value in values}
+        if not types and choice.properties:
+            types = {"object"}
+        if not types and choice.items:
+            types = {"array"}
+        for name in sorted(types - {"null"}) or (["null"] if types else ["any"]):
+            if name == "array":
+                item = _type_of(schemas, choice.items[0], depth + 1) if choice.items and depth < 4 else "any"
+                name = f"array<{item}>"
+            if name not in names:
+                names.append(name)
+    if len(names) > 1:
+        names = [name for name in names if name not in ("null", "any")] or names
+    return " | ".join(names[:6]) or "any"
+
+
+def _json_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    kinds = {int: "integer", float: "number", str: "string", list: "array", dict: "object", type(None): "null"}
+    return kinds.get(type(value), "string")
+
+
+def _shortened(value: Any, detail: Detail) -> Any:
+    """A default or example; long ones as cut text."""
+    if detail.description is None:
+        return value
+    import json
+
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        return "(nested too deeply)"
+    return value if len(text) <= 200 else _cut(text, 200)
+
+
+def _errors(operation: Operation, detail: Detail) -> dict[str, Any]:
+    """`error_status_codes` as in the seed's script, and what each answer means, ranges like `4XX` included."""
+    codes = []
+    texts: dict[str, str] = {}
+    for code, response in operation.responses().items():
+        if code.isdigit() and len(code) < 4 and int(code) >= 400:
+            codes.append(int(code))
+        elif not re.fullmatch(r"[45][xX]{2}", code):
+            continue
+        texts[code] = _cut(response.get("description"), 60 if detail.description is not None else None)
+    found: dict[str, Any] = {"error_status_codes": sorted(codes)}
+    if (any(texts.values()) and detail.description != 0) or any(not code.isdigit() for code in texts):
+        found["error_responses"] = dict(sorted(texts.items()))
+    return found
+
+
+def _alternative(schemas: Schemas, media: operations.Media, known: set[str]) -> dict[str, Any]:
+    """One way to send the body: its type, which fields are files, which are only here."""
+    found: dict[str, Any] = {"type": media.type}
+    shapes = list(variants(schemas, shape_of(schemas, schemas.convert(media.schema))))
+    files: list[str] = []
+    extra: list[str] = []
+    for shape in shapes:
+        for name in shape.properties:
+            parts = list(variants(schemas, shape_of(schemas, shape.property(name))))
+            parts += [s for p in parts for item in p.items[:1] for s in variants(schemas, shape_of(schemas, item))]
+            if any(part.limits.get("format") == "binary" for part in parts) and name not in files:
+                files.append(name)
+            if name not in known and name not in extra:
+                extra.append(name)
+    if files:
+        found["file_fields"] = files
+    if extra:
+        found["extra_fields"] = extra[:30]
+    return found
+
+
+def _parameters(operation: Operation, schemas: Schemas, detail: Detail) -> list[dict[str, Any]]:
+    rows = []
+    for parameter in operation.parameters():
+        place = parameter.get("in")
+        if place not in ("path", "query", "header"):
+            continue
+        row: dict[str, Any] = {"name": _cut(parameter["name"], 100), "in": place}
+        row["required"] = parameter.get("required") is True or place == "path"
+        if "schema" in parameter or "type" in parameter:
+            row["type"] = _type_of(schemas, schemas.convert(parameter.get("schema", {"type": parameter.get("type")})))
+        limit = None if detail.description is None else min(detail.description, 80)
+        text = _cut(parameter.get("description"), limit)
+        if text:
+            row["description"] = text
+        rows.append(row)
+    return rows if detail.fields is None else rows[: max(4, detail.fields // 4)]
+
+
+def _limits(
+    operation: Operation, keys: re.Pattern[str], words: re.Pattern[str], headers: re.Pattern[str] | None
+) -> list[str]:
+    """What the document says of limits, as short texts: extensions, documented headers, phrases."""
+    document: Document = operation.document
+    info = document.root.get("info")
+    found: list[str] = []
+    for holder in (operation.raw, operation.item, document.root, info if isinstance(info, dict) else {}):
+        for key, value in holder.items():
+            if isinstance(key, str) and keys.match(key):
+                found.append(f"{key}: {one_line(str(value), 160)}")
+    texts = [operation.text("description")]
+    for code, response in operation.responses().items():
+        if code in ("429", "503", "504", "408"):
+            texts.append(str(response.get("description") or ""))
+        listed = response.get("headers")
+        for name in listed if headers is not None and isinstance(listed, dict) else ():
+            if headers is not None and headers.search(str(name)):
+                found.append(f"answer {code} carries the header {one_line(str(name), 60)}")
+    if isinstance(info, dict):
+        texts.append(str(info.get("description") or ""))
+    for text in texts:
+        for match in words.finditer(text[:20_000]):
+            found.append(one_line(match.group(), 120))
+            if len(found) > 8:
+                break
+    return list(dict.fromkeys(found))[:8]

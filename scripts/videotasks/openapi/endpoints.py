@@ -1,0 +1,337 @@
+"""Which operations make videos (or images), and what belongs to one: its stream sibling and its poll endpoint."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from videotasks.openapi.convert import Schemas
+from videotasks.openapi.document import Document
+from videotasks.openapi.operations import Operation, at, iterate, split_endpoint
+from videotasks.openapi.shape import shape_of, variants
+
+CATEGORIES = ("videos", "images")
+# Words of paths, tags and titles, in the languages of real documents.
+_MEDIUM = {
+    "videos": re.compile(
+        r"vid[eé]o|v[ií]deo|movie|\bfilm|anima(?:te|tion)|lip-?_?sync|talking|\b[tirv]2v\b|text2video|视频|視頻|動画|비디오|영상|فيديو",
+        re.IGNORECASE,
+    ),
+    "images": re.compile(r"image|photo|picture|\b[ti]2i\b|图片|图像|圖像|画像|이미지|imagen|صور", re.IGNORECASE),
+}
+_CREATES = re.compile(
+    r"creat|generat|submit|queue|predict|\brender|\brun\b|text-?_? ?to|image-?_? ?to|2 ?video"
+    r"|imagine|synthes|生成|创建|生图|作成",
+    re.IGNORECASE,
+)
+_CHANGES = re.compile(
+    r"edit|extend|extension|remix|modify|reframe|upscale|effect|animate|\bjobs?\b|\btasks?\b", re.IGNORECASE
+)
+_OTHER = re.compile(
+    r"cancel|delete|remove|\blist|retriev|\bstatus|\bfetch|\bget\b|quote|estimat|pricing|\bcost|upload|transcri|webhook|"
+    r"callback|embedding|moderation|translat|chat|complete\b|caption|metadata|download|\blogin|account|billing|train|"
+    r"fine-?tun|\bfiles?\b|preview|understanding|analy[sz]e|取消|删除|查询|获取|上传|未实现",
+    re.IGNORECASE,
+)
+_GENERIC = re.compile(
+    r"predict|generat|\btasks?\b|\bjobs?\b|render|infer|\brun\b|queue|create|生成|任务", re.IGNORECASE
+)
+_SEGMENT_STREAM = ("sse", "stream")
+_NOT_POLL = re.compile(
+    r"content|download|events?\b|cancel|workflow|subscribe|stream|thumbnail|logs?\b|metrics|file|webhook", re.IGNORECASE
+)
+_POLL_WORDS = re.compile(
+    r"status|task|job|predict|generation|request|result|retrieve|query|poll|render|fetch", re.IGNORECASE
+)
+_STATUS_NAMES = ("status", "state", "task_status", "taskStatus", "job_status", "jobStatus", "phase")
+_ID_NAMES = re.compile(r"(?:^|_)(?:id|ids|uuid|token|name)$|(?:Id|ID)$")
+# The places where the seed's documents have it; other documents are searched.
+_PREFERRED_POLL = ("/generation/{id}", "/v1/generation/{request_id}", "/v1/generation/{id}")
+_SEED_POLL = re.compile(r"/generation/\{[^}]+\}")
+_SUBSCRIBE = re.compile(r"/predictions/\{[^}]+\}/subscribe$")
+
+
+def creating(document: Document, category: str) -> tuple[list[Operation], str]:
+    """Operations that make media of the category, best first, and how they were told.
+
+    "text" when their own words say so; "generic" when the words only say that something is created (per-model
+    documents); "all" when nothing says anything and every operation with a body is listed.
+    """
+    medium = _MEDIUM[category]
+    scored: list[tuple[int, int, Operation]] = []
+    generic: list[Operation] = []
+    everything: list[Operation] = []
+    for index, operation in enumerate(iterate(document)):
+        if operation.method not in ("POST", "PUT") or not operation.has_body():
+            continue
+        everything.append(operation)
+        score = _score(operation, medium)
+        if score > 0:
+            scored.append((-score, index, operation))
+        name = f"{operation.path} {operation.text('summary')} {operation.text('operationId')}"
+        if _GENERIC.search(name) and not _OTHER.search(name):
+            generic.append(operation)
+    if scored:
+        scored.sort(key=lambda entry: entry[:2])
+        return [operation for _, _, operation in scored], "text"
+    return (generic, "generic") if generic else (everything, "all")
+
+
+def _score(operation: Operation, medium: re.Pattern[str]) -> int:
+    """Positive when the operation's own words say that it makes this medium."""
+    tags = " ".join(operation.tags)
+    name = f"{operation.text('operationId')} {operation.text('summary')}"
+    score = 0
+    if medium.search(operation.path):
+        score += 4
+    if medium.search(name) or medium.search(tags):
+        score += 2
+    if score == 0:
+        return 0
+    if is_other(operation):
+        return 0
+    if _OTHER.search(operation.text("summary")[:80]):
+        score -= 4
+    last = _spaced(_last(operation))
+    if _CREATES.search(f"{last} {name}"):
+        score += 3
+    elif _CHANGES.search(f"{last} {name}"):
+        score += 1
+    if "{" in operation.path:
+        score -= 1  # acts on something that exists
+    if operation.method == "PUT":
+        score -= 4
+    return score
+
+
+def is_other(operation: Operation) -> bool:
+    """Whether the last word of the path says that the operation does something else than make media."""
+    last = _spaced(_last(operation))
+    return bool(_OTHER.search(last)) and not re.search(r"generat|creat", last, re.IGNORECASE)
+
+
+def _last(operation: Operation) -> str:
+    """The last segment of the path that is no parameter."""
+    parts = [part for part in operation.path.split("/") if part and "{" not in part]
+    return parts[-1] if parts else ""
+
+
+def _spaced(text: str) -> str:
+    return re.sub(r"[-_]+|(?<=[a-z])(?=[A-Z])", " ", text)
+
+
+def search(document: Document, words: str) -> tuple[list[Operation], int]:
+    """Operations whose method, path, title, tags or description hold all the words; and how many there are."""
+    wanted = [word.lower() for word in words.split()]
+    found: list[tuple[int, int, Operation]] = []
+    for index, operation in enumerate(iterate(document)):
+        name = f"{operation.text('operationId')} {operation.text('summary')}"
+        head = f"{operation.endpoint} {name} {' '.join(operation.tags)}".lower()
+        rest = operation.text("description")[:4000].lower()
+        if all(word in head or word in rest for word in wanted):
+            found.append((sum(word not in head for word in wanted), index, operation))
+    found.sort(key=lambda entry: entry[:2])
+    return [operation for _, _, operation in found], len(found)
+
+
+def stream_path(document: Document, method: str, path: str) -> str | None:
+    """The path of the operation that creates the same and answers with an event stream, or None.
+
+    It is `path` with a segment `sse` or `stream` put in (`/generation/x` and `/generation/sse/x`), `path` itself when
+    it has one, or `path` when it documents `text/event-stream`.
+    """
+    parts = path.split("/")
+    if any(part in _SEGMENT_STREAM for part in parts):
+        return path if at(document, method, path) else None
+    if "generation" in parts:  # the seed's form, before any other
+        place = parts.index("generation") + 1
+        found = "/".join([*parts[:place], "sse", *parts[place:]])
+        if at(document, method, found):
+            return found
+    for word in _SEGMENT_STREAM:
+        for place in range(len(parts), 0, -1):
+            found = "/".join([*parts[:place], word, *parts[place:]])
+            if at(document, method, found):
+                return found
+    operation = at(document, method, path)
+    if operation is not None and _streams(operation):
+        return path
+    return None
+
+
+def polling_path(document: Document, method: str, path: str) -> str | None:
+    """The path that creates the same without a stream, or None."""
+    parts = path.split("/")
+    for index, part in enumerate(parts):
+        if part in _SEGMENT_STREAM:
+            found = "/".join(parts[:index] + parts[index + 1 :])
+            if at(document, method, found):
+                return found
+    return path if at(document, method, path) else None
+
+
+def _streams(operation: Operation) -> bool:
+    for code, response in operation.responses().items():
+        if code.startswith("2") or code == "default":
+            content = response.get("content")
+            if isinstance(content, dict) and any(str(kind).lower().startswith("text/event-stream") for kind in content):
+                return True
+    produces = operation.raw.get("produces")
+    return isinstance(produces, list) and "text/event-stream" in produces
+
+
+def subscribe_path(document: Document) -> str | None:
+    """The event stream of an existing prediction, where the document has one."""
+    fallback = None
+    for operation in iterate(document):
+        if operation.method == "GET":
+            if _SUBSCRIBE.search(operation.path):
+                return operation.path
+            if fallback is None and "{" in operation.path and _streams(operation):
+                fallback = operation.path
+    return fallback
+
+
+def poll_operation(document: Document, create: Operation | None) -> Operation | None:
+    """The operation that tells how a task is doing, for one create operation or for the document as a whole."""
+    for path in _PREFERRED_POLL:
+        found = at(document, "GET", path)
+        if found is not None:
+            return found
+    linked = _linked(document, create) if create else None
+    if linked is not None:
+        return linked
+    best: tuple[int, int, Operation] | None = None
+    for index, operation in enumerate(iterate(document)):
+        if operation.method == "GET" and _SEED_POLL.search(operation.path):
+            return operation
+        score = _poll_score(operation, create)
+        if score >= 5 and (best is None or score > best[0]):
+            best = (score, index, operation)
+    return best[2] if best else None
+
+
+def _linked(document: Document, create: Operation) -> Operation | None:
+    """The target of the create's `links`, where the document says it in so many words."""
+    for code, response in create.responses().items():
+        links = response.get("links")
+        if code.startswith("2") and isinstance(links, dict):
+            wanted = [link.get("operationId") for link in map(document.deref, links.values()) if isinstance(link, dict)]
+            for operation in iterate(document):
+                if operation.method == "GET" and operation.raw.get("operationId") in [w for w in wanted if w]:
+                    return operation
+    return None
+
+
+def _poll_score(operation: Operation, create: Operation | None) -> int:
+    parts = _plain_segments(operation.path)
+    last = operation.path.rstrip("/").rpartition("/")[2]
+    by_path = "{" in operation.path and (create is None or operation.path.count("{") > create.path.count("{") - 3)
+    if operation.method == "GET":
+        names = [p["name"] for p in operation.parameters() if p.get("in") == "query" and _ID_NAMES.search(p["name"])]
+        if "{" not in operation.path and not names:
+            return 0
+        score = 3 if by_path and last.startswith("{") else 1
+        if last.lower() in ("status", "result"):
+            score += 2 + (last.lower() == "status")
+    elif operation.method == "POST" and re.search(r"retrieve|status|query|result|poll|fetch", last, re.IGNORECASE):
+        score = 1
+    else:
+        return 0
+    if _NOT_POLL.search(last):
+        return 0
+    if _POLL_WORDS.search(operation.path):
+        score += 1
+    if create is None:
+        return score + (2 if _MEDIUM["videos"].search(operation.path) else 0)
+    wanted = _plain_segments(create.path)
+    common = 0
+    while common < min(len(parts), len(wanted)) and parts[common] == wanted[common]:
+        common += 1
+    score += 2 * common
+    if parts and wanted and _stem(parts[-1]) == _stem(wanted[-1]):
+        score += 3
+    elif {_stem(part) for part in parts} & {_stem(part) for part in wanted}:
+        score += 1
+    if set(operation.tags) & set(create.tags):
+        score += 1
+    score -= 2 * sum(1 for part in parts if part not in wanted and not _POLL_WORDS.search(part))
+    extra = operation.path.count("{") - create.path.count("{")
+    if extra > 1:
+        score -= 2
+    return (
+        score
+        if common
+        or _stem(parts[-1] if parts else "") in {_stem(w) for w in wanted}
+        or set(operation.tags) & set(create.tags)
+        else 0
+    )
+
+
+def _plain_segments(path: str) -> list[str]:
+    """Segments that say something: no parameters, versions or `api`."""
+    return [
+        part
+        for part in path.lower().split("/")
+        if part and "{" not in part and not re.fullmatch(r"api|v\d+(?:beta|alpha)?\d*", part)
+    ]
+
+
+def _stem(segment: str) -> str:
+    return segment.rstrip("s")
+
+
+def status_values(document: Document, schemas: Schemas, poll: Operation | None) -> list[str] | None:
+    """The documented status vocabulary: of the poll answer, else of a schema that is named for it."""
+    if poll is not None:
+        for media in poll.success_media():
+            found = _status_in(schemas, schemas.convert(media.schema), 4)
+            if found:
+                return found
+    return None
+
+
+def named_enum(document: Document, name: str) -> list[str] | None:
+    """The values of the schema `name`, when it is an enum of texts."""
+    holder: Any = document.root.get("components") or {}
+    listed = holder.get("schemas") if isinstance(holder, dict) else None
+    schema = document.deref(listed.get(name)) if isinstance(listed, dict) else None
+    values = schema.get("enum") if isinstance(schema, dict) else None
+    return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else None
+
+
+def _status_in(schemas: Schemas, schema: Any, levels: int) -> list[str] | None:
+    if levels <= 0:
+        return None
+    found: list[str] = []
+    inner: list[Any] = []
+    for variant in variants(schemas, shape_of(schemas, schema)):
+        for name in _STATUS_NAMES:
+            if name in variant.properties:
+                for part in variants(schemas, shape_of(schemas, variant.property(name))):
+                    values = part.enum or ([part.const] if isinstance(part.const, str) else [])
+                    found += [value for value in values if isinstance(value, str) and value not in found]
+        inner += [
+            variant.property(name)
+            for name in ("data", "task", "output", "result", "job", "response", "attributes")
+            if name in variant.properties
+        ]
+        inner += variant.items[:1]
+    if found:
+        return found
+    for part in inner[:8]:
+        deeper = _status_in(schemas, part, levels - 1)
+        if deeper:
+            return deeper
+    return None
+
+
+def resolved(document: Document, endpoint: str) -> Operation | None:
+    """The operation of an endpoint from a documentation page, `/v1` present or not; None when there is none."""
+    method, path = split_endpoint(endpoint)
+    other = path[3:] if path.startswith("/v1/") else f"/v1{path if path.startswith('/') else '/' + path}"
+    for candidate in (path, other):
+        found = at(document, method or "POST", candidate)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,369 @@
+"""jsonschema's errors as what a person can act on: where, what was expected, and the nearest valid value."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from videotasks.openapi.convert import Schemas
+from videotasks.openapi.document import MISSING
+from videotasks.openapi.shape import Group, discriminator_values, shape_of
+from videotasks.text import one_line
+
+MAX_ALLOWED = 50
+_NAMES = {"string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false",
+          "object": "an object", "array": "a list", "null": "null"}  # fmt: skip
+# Fields that different APIs name differently; the spelling of the one says nothing about the other.
+_SYNONYMS = (
+    ("duration", "seconds", "length", "video_length", "duration_seconds", "video_duration"),
+    ("ratio", "aspect_ratio", "aspectRatio", "size", "dimensions", "orientation"),
+    ("resolution", "size", "quality", "definition"),
+    ("image", "image_url", "first_frame_url", "first_frame_image", "start_image", "input_image", "input_reference",
+     "image_urls", "images", "first_frame", "img_url", "start_frame"),
+    ("last_frame", "last_frame_url", "end_frame_url", "end_image", "tail_image_url", "last_frame_image", "image_tail"),
+    ("prompt", "text", "input", "description", "text_prompt", "promptText", "prompt_text"),
+    ("audio", "generate_audio", "with_audio", "sound", "enable_audio"),
+    ("n", "count", "num_videos", "number_of_videos", "batch_size"),
+    ("model", "model_name", "model_id", "version"),
+)  # fmt: skip
+
+
+def shown_path(path: Any) -> str:
+    """`$.content[0].text`; names that are no plain words are quoted."""
+    out = "$"
+    for part in path:
+        if isinstance(part, int):
+            out += f"[{part}]"
+        elif str(part).replace("_", "a").replace("-", "a").isalnum():
+            out += f".{part}"
+        else:
+            out += f"[{json.dumps(one_line(str(part), 80), ensure_ascii=False)}]"
+    return out
+
+
+def shown(value: Any) -> str:
+    """A value as JSON on one line, cut."""
+    try:
+        return one_line(json.dumps(value, ensure_ascii=False, default=str), 80)
+    except (ValueError, RecursionError):
+        return "(a value nested too deeply)"
+
+
+def make(path: Any, problem: str, **more: Any) -> dict[str, Any]:
+    """One error. The message starts with the place, without the leading `$.`."""
+    place = shown_path(path)
+    label = place[2:] if place.startswith("$.") else ("(body)" if place == "$" else place[1:])
+    return {
+        "path": place,
+        "message": f"{label}: {problem}",
+        **{key: v for key, v in more.items() if v not in (None, "")},
+    }
+
+
+def unknown_field(path: tuple[Any, ...], known: list[str]) -> dict[str, Any]:
+    """A field that the schema does not have, with the one that was probably meant."""
+    import difflib
+
+    name = str(path[-1])
+    lowered = {entry.lower().replace("_", "").replace("-", ""): entry for entry in known}
+    nearest = lowered.get(name.lower().replace("_", "").replace("-", ""))
+    if nearest is None:
+        for group in _SYNONYMS:
+            if name in group:
+                nearest = next((entry for entry in group if entry in known), None)
+                if nearest:
+                    break
+    if nearest is None:
+        nearest = next(iter(difflib.get_close_matches(name, known, 1, 0.6)), None)
+    listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+    problem = "unknown field" + (f"; did you mean {nearest}?" if nearest else "")
+    return make(path, problem, expected=f"one of the fields {listed}" if known else "no such field", nearest=nearest)
+
+
+def explain(schemas: Schemas, errors: list[Any], *, form: bool = False) -> list[dict[str, Any]]:
+    """Errors of the validator, flattened: of a choice of variants only what keeps the meant one from fitting."""
+    found: list[dict[str, Any]] = []
+    for error in errors:
+        found.extend(_explained(schemas, error, ()))
+    listed: dict[tuple[str, str], dict[str, Any]] = {}
+    decided = {entry["path"] for entry in found if "allowed" in entry}
+    for entry in found:
+        kind = entry.pop("kind", "")
+        if kind == "type" and entry["path"] in decided and "allowed" not in entry:
+            continue  # "is not text" beside "is not one of ..." says nothing
+        if entry.pop("same_text", False) and form:
+            continue  # everything in a form is text on the wire
+        listed.setdefault((entry["path"], entry["message"]), entry)
+    return list(listed.values())
+
+
+def meant_branches(schemas: Schemas, group: Group, value: Any) -> list[Any]:
+    """Of variants that `value` does not fit, those whose discriminator or constants it carries; else all."""
+    if isinstance(value, dict):
+        named = []
+        for branch in group.branches:
+            name, values = discriminator_values(schemas, branch, group.discriminator)
+            if name and value.get(name) in values:
+                named.append(branch)
+        if named:
+            return named
+        agreeing = [branch for branch in group.branches if _agrees(schemas, branch, value) > 0]
+        if agreeing:
+            return agreeing
+    return list(group.branches)
+
+
+def _agrees(schemas: Schemas, branch: Any, value: dict[str, Any]) -> int:
+    """How many single-valued fields of a variant `value` carries as asked; -1 when it contradicts one."""
+    shape = shape_of(schemas, branch)
+    agreeing = 0
+    for name in shape.properties:
+        if name not in value:
+            continue
+        part = shape_of(schemas, shape.property(name))
+        allowed = (
+            [part.const] if part.const is not MISSING else (part.enum if part.enum and len(part.enum) == 1 else None)
+        )
+        if allowed is not None:
+            if value[name] not in allowed:
+                return -1
+            agreeing += 1
+    return agreeing
+
+
+def _explained(schemas: Schemas, error: Any, base: tuple[Any, ...]) -> list[dict[str, Any]]:
+    path = (*base, *error.path) if base else tuple(error.absolute_path)
+    kind = str(error.validator)
+    if kind in ("anyOf", "oneOf") and error.context:
+        return _choice(schemas, error, path)
+    return _single(schemas, kind, error, path)
+
+
+def _choice(schemas: Schemas, error: Any, path: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """What keeps the value from the variant that it comes closest to."""
+    branches: dict[int, list[Any]] = {}
+    for inner in error.context:
+        branches.setdefault(inner.schema_path[0] if inner.schema_path else 0, []).append(inner)
+    value = error.instance
+    listed = error.validator_value
+    group = Group(str(error.validator), listed, error.schema.get("discriminator"))
+    meant = [index for index, b in enumerate(listed) if any(b is m for m in meant_branches(schemas, group, value))]
+    candidates = {index: inner for index, inner in branches.items() if index in meant} or branches
+
+    def weight(entry: tuple[int, list[Any]]) -> tuple[int, int, int]:
+        inner = entry[1]
+        wrong_kind = sum(1 for e in inner if not e.path and e.validator in ("type", "enum", "const"))
+        constants = sum(1 for e in inner if e.path and e.validator in ("const", "enum"))
+        return wrong_kind, constants, len(inner)
+
+    here = [
+        e for inner in candidates.values() for e in inner if not e.path and e.validator in ("type", "enum", "const")
+    ]
+    if len({e.schema_path[0] for e in here if e.schema_path}) == len(candidates):
+        return [_merged(value, here, path)]
+    constants = [
+        [e for e in inner if len(e.path) == 1 and e.validator in ("const", "enum")] for inner in candidates.values()
+    ]
+    fields = {tuple(e.path) for inner in constants for e in inner}
+    if len(candidates) > 1 and len(fields) == 1 and all(constants):
+        flat = [e for inner in constants for e in inner]
+        return [_merged(flat[0].instance, flat, (*path, *next(iter(fields))))]
+    _, best = min(candidates.items(), key=weight)
+    found = []
+    for inner in best:
+        found.extend(_explained(schemas, inner, path))
+    return found
+
+
+def _merged(value: Any, errors: list[Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    """One error for a value that no variant takes: all allowed values, or all types."""
+    allowed: list[Any] = []
+    types: list[str] = []
+    listing = {error.schema_path[0] for error in errors if error.validator in ("enum", "const")}
+    for error in errors:
+        if error.validator == "enum":
+            allowed += [entry for entry in error.validator_value if entry not in allowed]
+        elif error.validator == "const" and error.validator_value not in allowed:
+            allowed.append(error.validator_value)
+        elif error.validator == "type" and error.schema_path[0] not in listing:
+            wanted = error.validator_value
+            types += [name for name in ([wanted] if isinstance(wanted, str) else wanted) if name not in types]
+    types = [name for name in types if name != "null"] or types
+    names = " or ".join(_NAMES.get(name, name) for name in types)
+    if allowed:
+        return _not_one_of(value, allowed, path, names if types != ["null"] else "")
+    return make(path, f"{shown(value)} is not {names}", expected=names, kind="type")
+
+
+def _not_one_of(value: Any, allowed: list[Any], path: tuple[Any, ...], others: str = "") -> dict[str, Any]:
+    """A value outside its list; `others` says what is accepted beside the list."""
+    listed = ", ".join(_bare(entry) for entry in allowed[:20]) + (", ..." if len(allowed) > 20 else "")
+    if others:
+        listed += f", or {others}"
+    near = nearest_value(value, allowed)
+    return make(
+        path,
+        f"{shown(value)} is not one of {listed}" if len(allowed) > 1 else f"{shown(value)} is not {listed}",
+        expected=f"one of {listed}" if len(allowed) > 1 else listed,
+        allowed=allowed[:MAX_ALLOWED],
+        nearest=None if near is MISSING else near,
+    )
+
+
+def _bare(value: Any) -> str:
+    return shown(value)
+
+
+def nearest_value(value: Any, allowed: list[Any]) -> Any:
+    """The allowed value that was probably meant: the same in another type, the closest number, the closest spelling."""
+    import difflib
+
+    for entry in allowed:
+        if str(entry).lower() == str(value).strip().lower():
+            return entry
+    ratio = _as_ratio(value)
+    ratios = [(abs(r - ratio), i) for i, r in enumerate(map(_as_ratio, allowed)) if r is not None and ratio is not None]
+    if ratios:
+        return allowed[min(ratios)[1]]
+    number = _as_number(value)
+    numbers = [
+        (abs(n - number), index)
+        for index, n in enumerate(map(_as_number, allowed))
+        if n is not None and number is not None
+    ]
+    if numbers:
+        return allowed[min(numbers)[1]]
+    texts = {str(entry): entry for entry in allowed if isinstance(entry, str)}
+    close = difflib.get_close_matches(str(value)[:200], list(texts), 1, 0.5)
+    return texts[close[0]] if close else MISSING
+
+
+def _as_ratio(value: Any) -> float | None:
+    """The logarithm of `16:9`, so that 2:1 is as far from 1:1 as 1:2 is."""
+    width, colon, height = str(value)[:20].partition(":")
+    if not (colon and width.strip().isdecimal() and height.strip().isdecimal() and int(width) and int(height)):
+        return None
+    return math.log(int(width) / int(height))
+
+
+def _as_number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return float(value) if abs(value) < 1e300 else None
+    if isinstance(value, str):
+        text = value.strip().rstrip("spPS")  # "5s", "720p"
+        try:
+            return float(text) if len(text) < 30 else None
+        except ValueError:
+            return None
+    return None
+
+
+def _single(schemas: Schemas, kind: str, error: Any, path: tuple[Any, ...]) -> list[dict[str, Any]]:
+    value, wanted = error.instance, error.validator_value
+    if kind == "enum":
+        return [_not_one_of(value, list(wanted), path)]
+    if kind == "const":
+        return [_not_one_of(value, [wanted], path)]
+    if kind == "type":
+        types = [wanted] if isinstance(wanted, str) else list(wanted)
+        names = " or ".join(_NAMES.get(name, name) for name in types)
+        near = _cast(value, types)
+        same = (near is not None and str(near) == str(value)) or None
+        problem = f"{shown(value)} is not {names}"
+        return [make(path, problem, expected=names, nearest=near, kind="type", same_text=same)]
+    if kind == "required":
+        missing = [name for name in wanted if isinstance(value, dict) and name not in value]
+        # jsonschema yields one error for each missing name, all with the same list.
+        named = [name for name in missing if repr(name) in str(error.message)][:1] or missing
+        return [make((*path, name), "is required", expected=_described(schemas, error.schema, name)) for name in named]
+    if kind == "dependentRequired":
+        return [make(path, one_line(str(error.message), 200), expected="both fields, or neither")]
+    if kind in ("additionalProperties", "unevaluatedProperties"):
+        return []  # found with their names by the walk in validation.py
+    if kind in _BOUNDS:
+        text = _BOUNDS[kind].format(wanted=shown(wanted), size=len(value) if hasattr(value, "__len__") else "")
+        near = wanted if kind in ("minimum", "maximum") else None
+        subject = shown(value) if not hasattr(value, "__len__") else ""
+        problem = f"{subject} {text}".strip()
+        return [make(path, problem, expected=_range(error.schema, kind), nearest=near)]
+    if kind == "pattern":
+        return [
+            make(
+                path,
+                f"{shown(value)} does not match the pattern {shown(wanted)}",
+                expected=f"text like {shown(wanted)}",
+            )
+        ]
+    if error.schema is False or kind == "None":
+        return [make(path, "is not allowed here", expected="no such value")]
+    if kind in ("anyOf", "oneOf"):
+        return [make(path, "fits more than one variant", expected="exactly one of the variants")]
+    if kind == "not":
+        return [make(path, "is what the schema excludes", expected=f"anything but {shown(wanted)}")]
+    return [make(path, f"{kind}: {one_line(str(error.message), 160)}", expected=f"{kind} {shown(wanted)}")]
+
+
+_BOUNDS = {
+    "minimum": "is less than {wanted}",
+    "maximum": "is more than {wanted}",
+    "exclusiveMinimum": "is not more than {wanted}",
+    "exclusiveMaximum": "is not less than {wanted}",
+    "multipleOf": "is not a multiple of {wanted}",
+    "minLength": "has {size} characters, fewer than {wanted}",
+    "maxLength": "has {size} characters, more than {wanted}",
+    "minItems": "has {size} entries, fewer than {wanted}",
+    "maxItems": "has {size} entries, more than {wanted}",
+    "minProperties": "has {size} fields, fewer than {wanted}",
+    "maxProperties": "has {size} fields, more than {wanted}",
+    "uniqueItems": "repeats an entry",
+}
+_PAIRS = {
+    "minimum": ("minimum", "maximum"), "maximum": ("minimum", "maximum"),
+    "minLength": ("minLength", "maxLength"), "maxLength": ("minLength", "maxLength"),
+    "minItems": ("minItems", "maxItems"), "maxItems": ("minItems", "maxItems"),
+}  # fmt: skip
+_UNITS = {"minLength": " characters", "minItems": " entries", "minimum": ""}
+
+
+def _range(schema: Any, kind: str) -> str:
+    """`4 to 12`, `at least 4`, `at most 2500 characters`; the keyword itself where there is no such pair."""
+    if kind == "uniqueItems":
+        return "entries that differ"
+    if kind not in _PAIRS or not isinstance(schema, dict):
+        return f"{kind} {shown(schema.get(kind)) if isinstance(schema, dict) else ''}".strip()
+    low, high = (schema.get(key) for key in _PAIRS[kind])
+    unit = _UNITS[_PAIRS[kind][0]]
+    if low is not None and high is not None:
+        return f"{shown(low)} to {shown(high)}{unit}"
+    return f"at least {shown(low)}{unit}" if low is not None else f"at most {shown(high)}{unit}"
+
+
+def _described(schemas: Schemas, schema: Any, name: str) -> str:
+    """What a missing field takes: its values or its type."""
+    shape = shape_of(schemas, shape_of(schemas, schema).property(name))
+    if shape.enum:
+        return "one of " + ", ".join(_bare(entry) for entry in shape.enum[:20])
+    if shape.const is not MISSING:
+        return shown(shape.const)
+    types = sorted(shape.types - ({"integer"} if "number" in shape.types else set())) if shape.types else []
+    return " or ".join(_NAMES.get(entry, entry) for entry in types) or "a value"
+
+
+def _cast(value: Any, types: list[str]) -> Any:
+    """The same value in a wanted type (`"5"` as 5, 5 as `"5"`), None when there is none."""
+    if isinstance(value, str):
+        number = _as_number(value) if value.strip()[-1:].isdigit() else None
+        if number is not None and ("number" in types or ("integer" in types and number == int(number))):
+            return int(number) if number == int(number) else number
+        if "boolean" in types and value.strip().lower() in ("true", "false"):
+            return value.strip().lower() == "true"
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and "string" in types:
+        return str(value)
+    elif isinstance(value, float) and "integer" in types and value == value and abs(value) < 2**53:
+        return round(value)
+    if "array" in types and not isinstance(value, (dict, list)) and value is not None:
+        return [value]
+    return None

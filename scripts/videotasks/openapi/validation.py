@@ -1,0 +1,194 @@
+"""Is this payload what the endpoint documents? Answered before anything is sent, with errors that say what to write.
+
+The interface for the other commands: `validate_payload`, `request_field_names`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from videotasks.openapi import explain, operations
+from videotasks.openapi.convert import Schemas
+from videotasks.openapi.document import MISSING, Document, load
+from videotasks.openapi.patterns import Patterns
+from videotasks.openapi.shape import Shape, add, shape_of, variants
+from videotasks.openapi.validator import LENIENT, TooComplex, Validator
+
+MAX_ERRORS = 30
+MAX_DEPTH = 60
+
+
+@dataclass
+class ValidationReport:
+    """`errors` are dicts: `path` ("$.content[0].text"), `message`, and where known `expected`, `allowed`, `nearest`.
+
+    `endpoint` is the operation that the payload was held against, None when there is none.
+    """
+
+    ok: bool
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    endpoint: str | None = None
+
+
+_loaded: dict[tuple[object, ...], Document] = {}
+
+
+def validate_payload(
+    spec: str, method_and_path_or_endpoint: str, payload: object, *, allow_unknown_fields: bool = False
+) -> ValidationReport:
+    """Hold `payload` against the request body of an endpoint of the specification `spec` (a file or https URL).
+
+    Fields that the schema does not know are errors unless it says `additionalProperties: true` or
+    `allow_unknown_fields` is set. Raises SpecError when the specification or the endpoint cannot be found.
+    """
+    document = _document(spec)
+    operation = operations.find(document, method_and_path_or_endpoint)
+    return validate_operation(operation, payload, allow_unknown_fields=allow_unknown_fields)
+
+
+def request_field_names(spec: str, endpoint: str) -> set[str]:
+    """Top-level names that the endpoint's request bodies know, in any variant and media type; no read-only ones.
+
+    Raises SpecError like validate_payload.
+    """
+    document = _document(spec)
+    operation = operations.find(document, endpoint)
+    schemas = Schemas(document)
+    names: set[str] = set()
+    for media in operation.request_media():
+        for variant in variants(schemas, shape_of(schemas, schemas.convert(media.schema))):
+            names.update(
+                n for n in variant.properties if not shape_of(schemas, variant.property(n)).limits.get("readOnly")
+            )
+    return names
+
+
+def validate_operation(
+    operation: operations.Operation, payload: object, *, allow_unknown_fields: bool = False
+) -> ValidationReport:
+    """As validate_payload, for an operation in hand."""
+    report = ValidationReport(ok=True, endpoint=operation.endpoint)
+    media = operation.request_media()
+    if not media:
+        report.warnings.append("the endpoint documents no request body; nothing was checked")
+        return report
+    chosen = media[0]
+    if not operations.is_json(chosen.type) and "form" not in chosen.type:
+        report.warnings.append(f"the body is {chosen.type[:60]}, which cannot be checked")
+        return report
+    schemas = Schemas(operation.document)
+    schema = schemas.convert(chosen.schema)
+    if schema is True or schema == {}:
+        report.warnings.append("the endpoint documents no schema for its body; nothing was checked")
+        return report
+    form = not operations.is_json(chosen.type)
+    report.errors, warnings = check(schemas, schema, payload, allow_unknown_fields, form=form)
+    report.warnings += warnings
+    report.ok = not report.errors
+    return report
+
+
+def check(
+    schemas: Schemas, schema: Any, payload: object, allow_unknown_fields: bool = False, *, form: bool = False
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Errors and warnings for a value and a converted schema; in a `form`, 8 is as good as "8"."""
+    patterns = Patterns()
+    strict, lenient = Validator(schemas, patterns), Validator(schemas, patterns, lenient=True)
+    warnings: list[str] = []
+    try:
+        raw = strict.errors(schema, payload)
+        if raw:
+            by_intent = lenient.errors(schema, payload)
+            if not by_intent:
+                warnings.append(f"accepted by intent, not by the letter of the schema: {LENIENT}")
+            raw = by_intent
+        errors = explain.explain(schemas, raw, form=form)
+        walker = _Walker(schemas, lenient, allow_unknown_fields)
+        walker.walk(schema, payload, (), 0)
+    except (TooComplex, RecursionError) as exc:
+        reason = str(exc) if isinstance(exc, TooComplex) else "the payload is nested too deeply"
+        return [{"path": "$", "message": f"cannot be checked: {reason}", "expected": "a simpler value"}], []
+    # A misspelt field is often both unknown and missing; what the reader can act on comes first.
+    merged = {(error["path"], error["message"]): error for error in [*walker.errors, *errors]}
+    warnings += walker.warnings
+    warnings += [f"pattern {pattern!r} was not checked: {reason}" for pattern, reason in patterns.skipped.items()]
+    listed = list(merged.values())
+    if len(listed) > MAX_ERRORS:
+        warnings.append(f"{len(listed) - MAX_ERRORS} more errors are not listed")
+    return listed[:MAX_ERRORS], warnings[:20]
+
+
+class _Walker:
+    """Finds fields that no part of the schema knows, and notes those that a server ignores."""
+
+    def __init__(self, schemas: Schemas, validator: Validator, allow_unknown: bool) -> None:
+        self.schemas = schemas
+        self.validator = validator
+        self.allow_unknown = allow_unknown
+        self.errors: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
+
+    def walk(self, schema: Any, value: Any, path: tuple[Any, ...], depth: int) -> None:
+        if depth > MAX_DEPTH or not isinstance(value, (dict, list)) or not isinstance(schema, dict):
+            return
+        shape = self._fitting(schema, value)
+        if isinstance(value, list):
+            for index, entry in enumerate(value[:200]):
+                inner = [shape.prefix[index]] if index < len(shape.prefix) else shape.items
+                if inner:
+                    self.walk(inner[0] if len(inner) == 1 else {"allOf": inner}, entry, (*path, index), depth + 1)
+            return
+        if not shape.properties and not shape.closed and not isinstance(shape.additional, dict):
+            return  # a free-form object
+        for name, entry in value.items():
+            if name in shape.properties:
+                inner_schema = shape.property(name)
+                self._note(inner_schema, (*path, name))
+                self.walk(inner_schema, entry, (*path, name), depth + 1)
+            elif any(self.validator.patterns.matches(pattern, name) for pattern in shape.name_patterns):
+                continue
+            elif isinstance(shape.additional, dict) and shape.additional:
+                self.walk(shape.additional, entry, (*path, name), depth + 1)
+            elif shape.additional is MISSING and (shape.closed or not self.allow_unknown):
+                self.errors.append(explain.unknown_field((*path, name), list(shape.properties)))
+
+    def _fitting(self, schema: dict[str, Any], value: Any) -> Shape:
+        """The shape with the variants that `value` fits (all of a choice when it fits none)."""
+        shape = shape_of(self.schemas, schema)
+        for _ in range(200):
+            if shape.conditions:
+                condition = shape.conditions.pop()
+                for key in ("if", "then", "else"):
+                    add(self.schemas, shape, condition.get(key), ())
+            elif shape.groups:
+                group = shape.groups.pop()
+                fitting = [branch for branch in group.branches if self.validator.is_valid(branch, value)]
+                chosen = fitting or explain.meant_branches(self.schemas, group, value)
+                for branch in chosen:
+                    add(self.schemas, shape, branch, ())
+            else:
+                break
+        return shape
+
+    def _note(self, schema: Any, path: tuple[Any, ...]) -> None:
+        limits = shape_of(self.schemas, schema).limits
+        if limits.get("readOnly"):
+            self.warnings.append(f"{explain.shown_path(path)} is read-only: the server ignores or refuses it")
+        elif limits.get("deprecated"):
+            self.warnings.append(f"{explain.shown_path(path)} is deprecated")
+
+
+def _document(spec: str) -> Document:
+    """The loaded specification; one run of a command asks more than once."""
+    try:
+        info = os.stat(spec)
+        key: tuple[object, ...] = (os.path.abspath(spec), info.st_mtime_ns, info.st_size)
+    except (OSError, ValueError):
+        key = (spec,)
+    if key not in _loaded:
+        _loaded.clear()
+        _loaded[key] = load(spec)
+    return _loaded[key]
