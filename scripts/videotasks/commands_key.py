@@ -92,7 +92,7 @@ def _all(reporter: Reporter) -> int:
                 {"provider": name, "found": False, "env_vars": list(profile.auth.env), "problem": error.message}
             )
             continue
-        row = {"provider": name, "title": profile.title, "found": key is not None}
+        row: dict[str, Any] = {"provider": name, "title": profile.title, "found": key is not None}
         row["env_vars"] = list(profile.auth.env)
         if key is not None:
             row["env_var"] = key.variable
@@ -102,8 +102,9 @@ def _all(reporter: Reporter) -> int:
             row["get_key"] = profile.auth.key_url
         rows.append(row)
     if sys.stderr.isatty():
-        for row in rows:
-            reporter.people(f"{'yes' if row['found'] else 'no ':4} {row['provider']:20} {', '.join(row['env_vars'])}")
+        for entry in rows:
+            variables = ", ".join(entry["env_vars"])
+            reporter.people(f"{'yes' if entry['found'] else 'no ':4} {entry['provider']:20} {variables}")
     return reporter.final(
         "api_keys",
         ExitCode.OK,
