@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,31 +62,36 @@ def submit(ctx: Context, run: Run, provider: Provider, request: CreateRequest) -
         attempt += 1
         exchange = _Exchange(ctx, run, provider, request, stream_path, attempt)
         found = exchange.run()
-        if stream_path is not None and found.http_status in verdict.STREAM_REFUSED and found.outcome is Outcome.REFUSED:
-            # Nothing was created there; the same request goes to the plain endpoint.
-            ctx.reporter.event("sse_http_error", http_status=found.http_status)
-            run.record("not_sent", ctx.clock(), reason=f"the stream endpoint answered HTTP {found.http_status}")
-            stream_path = None
-            continue
         if found.outcome is Outcome.ACCEPTED:
             return _accepted(ctx, run, provider, found, exchange)
         exchange.close()
+        stopped = exchange.interrupted
+        if stream_path is not None and found.http_status in verdict.STREAM_REFUSED and found.outcome is Outcome.REFUSED:
+            # Nothing was created there; the same request goes to the plain endpoint.
+            ctx.reporter.event("sse_http_error", http_status=found.http_status)
+            ctx.record(run, "not_sent", reason=f"the stream endpoint answered HTTP {found.http_status}")
+            if stopped is not None:
+                raise Interrupted(stopped)
+            stream_path = None
+            continue
         if found.outcome is Outcome.REFUSED:
             raise _refused(ctx, run, found)
         if found.outcome is Outcome.UNKNOWN:
-            raise _unknown(ctx, run, found, exchange.interrupted)
+            raise _unknown(ctx, run, found, stopped)
         if found.outcome is Outcome.RESEND:
             assert found.error is not None
-            run.record("resend", ctx.clock(), http_status=found.http_status, error=api_error_fields(found.error))
+            ctx.record(run, "resend", http_status=found.http_status, error=api_error_fields(found.error))
+            if stopped is not None:
+                raise Interrupted(stopped)
             resends += 1
             pause = found.retry_after_s if found.retry_after_s is not None else 2.0**resends
             if resends > ctx.limits.max_resends or pause > (ctx.limits.wait_s or pause):
                 raise _refused(ctx, run, found)
             ctx.reporter.event("warning", message=f"the API asks to slow down; the request goes again in {pause:.0f} s")
         else:
-            run.record("not_sent", ctx.clock(), reason=found.reason)
-            if exchange.interrupted is not None:
-                raise Interrupted(exchange.interrupted)
+            ctx.record(run, "not_sent", reason=found.reason)
+            if stopped is not None:
+                raise Interrupted(stopped)
             unsent += 1
             if unsent > ctx.limits.unsent_retries:
                 assert exchange.silence is not None
@@ -157,6 +163,8 @@ class _Exchange:
                 self.silence = value
                 return verdict.of_silence(value)
             if isinstance(value, WriteAheadFailed):
+                with suppress(OSError):  # whether or not the disk kept the line before it
+                    self.run_.record("not_sent", self.ctx.clock(), reason="the journal could not be written")
                 raise files.disk_error(value.error, "the journal could not be written, so nothing was sent")
             if isinstance(value, TaskError):
                 raise value
@@ -229,23 +237,20 @@ class _Exchange:
 def _accepted(ctx: Context, run: Run, provider: Provider, found: Verdict, exchange: _Exchange) -> Submitted:
     assert found.task_id is not None
     follow = _own_follow(provider, found.follow or {})
-    try:
-        run.record(
-            "submitted",
-            ctx.clock(),
-            task_id=found.task_id,
-            kind=provider.profile.kind,
-            http_status=found.http_status,
-            server_date=found.server_date,
-            follow=follow or None,
-            status=found.snapshot.status.value if found.snapshot else None,
-            provider_status=found.snapshot.provider_status if found.snapshot else None,
-        )
-    except OSError as error:
+    kept = ctx.record(
+        run,
+        "submitted",
+        task_id=found.task_id,
+        kind=provider.profile.kind,
+        http_status=found.http_status,
+        server_date=found.server_date,
+        follow=follow or None,
+        status=found.snapshot.status.value if found.snapshot else None,
+        provider_status=found.snapshot.provider_status if found.snapshot else None,
+    )
+    if not kept:
         # The id must not be lost with the disk: it is printed at once, and the wait goes on from memory.
-        ctx.reporter.event(
-            "warning", message=f"the task id could not be written to disk: {error.strerror}", task_id=found.task_id
-        )
+        ctx.reporter.event("warning", message="the task id is not on disk: keep it", task_id=found.task_id)
     stream = None
     if exchange.streaming and not exchange.ended:
         stream = Stream(exchange.token, exchange.flight, exchange.client)
@@ -261,7 +266,7 @@ def _own_follow(provider: Provider, follow: Mapping[str, str]) -> dict[str, str]
 
 def _refused(ctx: Context, run: Run, found: Verdict) -> TaskError:
     error = found.error or ApiError(Category.UNKNOWN, "", http_status=found.http_status)
-    run.record("refused", ctx.clock(), http_status=found.http_status, error=api_error_fields(error))
+    ctx.record(run, "refused", http_status=found.http_status, error=api_error_fields(error))
     return TaskError(
         error.category,
         category_message(error.category) + "; nothing was created",
@@ -273,9 +278,9 @@ def _refused(ctx: Context, run: Run, found: Verdict) -> TaskError:
 
 def _unknown(ctx: Context, run: Run, found: Verdict, interrupted: int | None) -> TaskError:
     error = submission_unknown(found.reason, found.error, found.http_status)
-    run.record(
+    ctx.record(
+        run,
         "submission_unknown",
-        ctx.clock(),
         reason=found.reason,
         http_status=found.http_status,
         server_date=found.server_date,

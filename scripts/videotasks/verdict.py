@@ -21,8 +21,8 @@ class Outcome(str, Enum):
     UNKNOWN = "unknown"  # it may have been created
 
 
-# The stream endpoint is not there, so nothing was created: the plain one is asked (issue: 405 and 501 of gateways).
-STREAM_REFUSED = frozenset({404, 405, 501})
+# The stream endpoint is not there, so nothing was created: the plain one is asked. (501, as every 5xx, proves nothing.)
+STREAM_REFUSED = frozenset({404, 405})
 # Statuses that do not tell whether the request was taken: 408 and 425 come from intermediaries, 409 may mean "exists".
 AMBIGUOUS_4XX = frozenset({408, 409, 425})
 

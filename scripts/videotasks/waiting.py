@@ -23,9 +23,8 @@ from videotasks.text import inert
 
 MAX_WORKERS = 8  # requests at once, however many tasks are waited for
 NOT_FOUND_LOOKS = 3  # a fresh id may not be on every replica yet (facts, peers 5.1: "404 on the first poll")
-NOT_FOUND_GRACE_S = 15.0
-RESULT_LOOKS_S = (1.0, 3.0, 6.0, 8.0, 12.0)  # success without a result: five more looks over 30 s
-ABORT_SLACK_S = 2.0  # a request is given up this long after its own time-out should have fired
+# A refusal ends a wait only with such a status (2xx: in the body). Codes alone do not: gateways put them into 5xx.
+FINAL_STATUSES = frozenset({200, 201, 202, 400, 401, 402, 403, 404, 410, 422})
 
 
 @dataclass
@@ -62,7 +61,6 @@ class Waiter:
     def __init__(self, ctx: Context, tasks: list[Watched]) -> None:
         self.ctx = ctx
         self.tasks = tasks
-        self._clients: list[Client] = []
         self._idle: dict[int, list[Client]] = {}
         self._by_token: dict[object, Watched] = {}
         self._busy = 0
@@ -140,16 +138,18 @@ class Waiter:
         timeout = ctx.limits.poll_request_s
         idle = self._idle.setdefault(id(task.provider), [])
         client = idle.pop() if idle else task.provider.client()
-        if client not in self._clients:
-            self._clients.append(client)
         task.looking, task.look_flight = token, flight
-        task.look_limit = ctx.monotonic() + timeout + ABORT_SLACK_S
+        task.look_limit = ctx.monotonic() + timeout + ctx.limits.abort_slack_s
         task.looks += 1
         self._by_token[token] = task
         self._busy += 1
 
         def work() -> tuple[Client, Look]:
-            return client, task.provider.look(task.ref, client=client, flight=flight, timeout=timeout)
+            try:
+                return client, task.provider.look(task.ref, client=client, flight=flight, timeout=timeout)
+            except BaseException:
+                client.close()  # nobody knows what its connection still holds
+                raise
 
         ctx.mailbox.start(token, work)
 
@@ -175,7 +175,8 @@ class Waiter:
                 elif isinstance(value, TaskError):
                     task.ending = Ending("refused", "poll", task.snapshot, ApiError(value.category, value.message))
                 else:
-                    raise value
+                    # A fault of ours in reading one answer must not end the wait for a paid task.
+                    self._fault(task, f"the answer could not be read ({type(value).__name__})", None)
             else:
                 client, look = value
                 self._idle[id(task.provider)].append(client)
@@ -192,7 +193,8 @@ class Waiter:
                 task.due = self.ctx.monotonic() + self._delay(task, look.hint_s)
             return
         error = look.error
-        if error is not None and look.final_refusal and not self._excused(task, error):
+        final = look.final_refusal and look.http_status in FINAL_STATUSES
+        if error is not None and final and not self._excused(task, error):
             task.ending = Ending("refused", "poll", task.snapshot, error)
             return
         reason = look.reason or (f"HTTP {look.http_status}" if look.http_status else "no usable answer")
@@ -200,14 +202,15 @@ class Waiter:
 
     def _excused(self, task: Watched, error: ApiError) -> bool:
         """404 for a task that may be too fresh: three looks and 15 seconds of grace (design section 4)."""
+        grace_s = self.ctx.limits.not_found_grace_s
         if error.category is not Category.NOT_FOUND:
             return False
         task.not_found += 1
         age = None if task.age_s is None else task.age_s + self.ctx.monotonic() - task.started
-        if age is not None and age > NOT_FOUND_GRACE_S and task.not_found >= NOT_FOUND_LOOKS:
+        if age is not None and age > grace_s and task.not_found >= NOT_FOUND_LOOKS:
             return False
         waited = self.ctx.monotonic() - task.started
-        return task.not_found < NOT_FOUND_LOOKS or waited < NOT_FOUND_GRACE_S
+        return task.not_found < NOT_FOUND_LOOKS or waited < grace_s
 
     def _fault(
         self,
@@ -235,8 +238,9 @@ class Waiter:
         poll = task.provider.profile.poll
         interval = task.interval_s if task.interval_s is not None else self.ctx.limits.poll_interval_s
         schedule = PollSchedule(poll.floor_s, poll.ceiling_s, interval)
-        if task.result_looks and task.faults == 0 and interval is None:
-            return RESULT_LOOKS_S[min(task.result_looks - 1, len(RESULT_LOOKS_S) - 1)]
+        if task.result_looks and task.faults == 0:
+            looks_s = self.ctx.limits.result_looks_s
+            return max(looks_s[min(task.result_looks, len(looks_s)) - 1], interval or 0.0, hint_s or 0.0)
         elapsed = (task.age_s or 0.0) + self.ctx.monotonic() - task.started
         return schedule.delay(elapsed, random=self.ctx.random(), hint_s=hint_s, faults=task.faults)
 
@@ -284,7 +288,7 @@ class Waiter:
         task.snapshot = snapshot
         status = snapshot.status
         if status is Status.SUCCEEDED and not snapshot.has_result:
-            if task.result_looks >= len(RESULT_LOOKS_S):
+            if task.result_looks >= len(self.ctx.limits.result_looks_s):
                 task.ending = Ending("no_result", source, snapshot, snapshot.error)
             else:
                 task.result_looks += 1
@@ -314,7 +318,14 @@ class Waiter:
             return
         task.told = told
         if not snapshot.status.terminal or snapshot.status is Status.SUCCEEDED:
-            record_status(task.run, ctx, snapshot)
+            ctx.record(
+                task.run,
+                "status",
+                status=snapshot.status.value,
+                provider_status=word,
+                progress=snapshot.progress,
+                follow=dict(snapshot.follow) or None,
+            )
         if len(self.tasks) > 1 and not snapshot.status.terminal:
             return  # many tasks are waited for in one quiet call
         ctx.reporter.event(
@@ -351,8 +362,9 @@ class Waiter:
             self._drop_stream(task)
             if task.look_flight is not None and task.looking is not None:
                 task.look_flight.abort()
-        for client in self._clients:
-            client.close()
+        for idle in self._idle.values():
+            for client in idle:
+                client.close()
 
 
 def status_unknown(snapshot: Snapshot) -> bool:
@@ -367,18 +379,3 @@ def _due(task: Watched, deadline: float | None) -> float:
 def _conclusive(snapshot: Snapshot) -> bool:
     """A terminal status in a stream's own data ends the wait; a success only with its result."""
     return snapshot.status is not Status.SUCCEEDED or snapshot.has_result
-
-
-def record_status(run: Run, ctx: Context, snapshot: Snapshot) -> None:
-    """Journal a status; a disk that refuses must not end the wait for a paid task."""
-    try:
-        run.record(
-            "status",
-            ctx.clock(),
-            status=snapshot.status.value,
-            provider_status=snapshot.provider_status,
-            progress=snapshot.progress,
-            follow=dict(snapshot.follow) or None,
-        )
-    except OSError as error:
-        ctx.reporter.event("warning", message=f"a status could not be written to disk: {error.strerror}")
