@@ -64,6 +64,12 @@ def test_a_chunked_body_is_taken_when_its_end_is_marked(server: FileServer, fetc
     assert fetch().path.read_bytes() == VIDEO
 
 
+def test_a_length_beside_chunks_counts_for_nothing(server: FileServer, fetch: Any) -> None:
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(VIDEO), VIDEO)
+    server.serve(raw(head("200 OK", "Transfer-Encoding: chunked", "Content-Length: 700") + body))
+    assert fetch(limits=GIVE_UP).path.read_bytes() == VIDEO
+
+
 def test_a_body_that_is_coded_against_our_wish_is_decoded(server: FileServer, fetch: Any) -> None:
     server.serve(answer("200 OK", gzip.compress(VIDEO), "Content-Encoding: gzip", 'ETag: "v1"'))
     assert fetch().path.read_bytes() == VIDEO

@@ -84,6 +84,45 @@ def test_a_server_above_the_floor_is_not_called_stalled(server: FileServer, fetc
     fetch(on_progress=tick)
 
 
+def slices(server: FileServer, data: bytes, first: int, then: int) -> Any:
+    """The object in pieces of `then` bytes after the first, each seen as one; ranges are honoured."""
+
+    def handle(connection: socket.socket, request: str) -> None:
+        start = int(request.lower().split("range: bytes=")[1].split("-")[0]) if "range: bytes" in request.lower() else 0
+        told = [f"Content-Length: {len(data) - start}", 'ETag: "v1"']
+        if start:
+            told.append(f"Content-Range: bytes {start}-{len(data) - 1}/{len(data)}")
+        connection.sendall(head("206 P" if start else "200 OK", *told) + data[start : start + first])
+        for at in range(start + first, len(data), then):
+            if server.release.wait(0.005):
+                return
+            connection.sendall(data[at : at + then])
+
+    return handle
+
+
+def test_a_stall_is_no_progress_whatever_it_brought(server: FileServer, fetch: Any, clock: Clock) -> None:
+    server.serve(slices(server, VIDEO, 2000, 2000))
+
+    def tick(size: int, total: int | None) -> None:
+        clock.now += 100
+
+    assert failure(fetch, limits=Limits(max_resumes=2), on_progress=tick).kind == "stalled"
+    assert server.connections == 3
+
+
+def test_a_fast_start_does_not_excuse_a_stall(server: FileServer, fetch: Any, clock: Clock) -> None:
+    video = mp4(400_000)
+    server.serve(slices(server, video, 390_000, 100))
+
+    def tick(size: int, total: int | None) -> None:
+        if size >= 390_000:
+            clock.now += 20
+
+    assert failure(fetch, limits=GIVE_UP, on_progress=tick).kind == "stalled"
+    assert clock.now - 1000 <= 120
+
+
 def hang(server: FileServer) -> Any:
     def handle(connection: socket.socket, request: str) -> None:
         connection.sendall(head("200 OK", "Content-Length: 20000", 'ETag: "v1"') + VIDEO[:9000])
@@ -122,6 +161,17 @@ def test_a_head_that_trickles_in_is_given_up(server: FileServer, fetch: Any) -> 
     server.serve(trickle, stored(VIDEO))
     assert fetch(limits=Limits(request_timeout_s=0.15)).path.read_bytes() == VIDEO
     assert server.connections == 2
+
+
+def test_a_head_that_was_given_up_does_not_cost_the_part(server: FileServer, fetch: Any) -> None:
+    def trickle(connection: socket.socket, request: str) -> None:
+        connection.sendall(b"HTTP/1.1 206 Partial Content\r\nX-Slow: ")
+        while not server.release.wait(0.02):
+            connection.sendall(b"x")
+
+    server.serve(stored(VIDEO, cut=9000), trickle, stored(VIDEO))
+    assert fetch(limits=Limits(request_timeout_s=0.1)).path.read_bytes() == VIDEO
+    assert server.header(2, "range") == "bytes=9000-"
 
 
 def test_cancelling_is_noticed_between_pieces(server: FileServer, folder: Path, fetch: Any) -> None:
@@ -180,6 +230,15 @@ def test_a_disk_that_is_too_small_is_found_out_before_writing(
     assert names(folder) == set()
     usage.free = 20_000
     fetch()
+
+
+def test_what_is_on_the_disk_already_needs_no_room(
+    server: FileServer, fetch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.serve(stored(VIDEO, cut=5000), stored(VIDEO))
+    failure(fetch, limits=GIVE_UP)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 15_000})())
+    assert fetch().path.read_bytes() == VIDEO
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

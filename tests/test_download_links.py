@@ -108,6 +108,11 @@ def test_a_refused_key_is_no_expired_link(
     assert failure(fetch, "/v1/videos/t1/content", api_client=keyed).kind == kind
 
 
+def test_a_refused_hop_behind_the_endpoint_is_an_expired_link(server: FileServer, fetch: Any, keyed: Client) -> None:
+    server.serve(moved("/f1.mp4?signature=s3cret"), answer("400 Bad Request", "<Code>ExpiredToken</Code>"))
+    assert failure(fetch, "/v1/videos/t1/content", api_client=keyed).kind == "link_expired"
+
+
 def test_netrc_and_cookies_add_nothing(
     server: FileServer, fetch: Any, clean_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

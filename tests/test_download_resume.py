@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import json
 import socket
@@ -86,6 +87,28 @@ def test_a_partial_answer_that_does_not_fit_is_not_used(server: FileServer, fetc
     )
     assert fetch().path.read_bytes() == OTHER
     assert server.header(2, "range") is None
+
+
+def test_a_coded_part_is_not_used_where_a_date_is_the_proof(server: FileServer, fetch: Any) -> None:
+    told = ["Content-Range: bytes 5000-19999/20000", "Content-Encoding: gzip"]
+    old = stored(VIDEO, etag=None, modified=DATE, cut=5000)
+    server.serve(old, answer("206 Partial Content", gzip.compress(VIDEO[5000:]), *told), stored(OTHER))
+    assert fetch().path.read_bytes() == OTHER
+
+
+def test_a_part_that_nobody_asked_for_is_not_used(server: FileServer, fetch: Any) -> None:
+    unasked = answer("206 Partial Content", OTHER[5000:], "Content-Range: bytes 5000-19999/20000")
+    server.serve(stored(VIDEO, etag=None, cut=5000), unasked, stored(OTHER))
+    assert fetch().path.read_bytes() == OTHER
+    assert server.connections == 3
+
+
+def test_the_end_of_a_part_is_not_the_end_of_the_whole(server: FileServer, fetch: Any) -> None:
+    chunk = raw(head("200 OK", "Transfer-Encoding: chunked", 'ETag: "v1"') + b"%x\r\n" % 9000 + VIDEO[:7000])
+    slice_of_it = answer("206 Partial Content", VIDEO[7000:9000], 'ETag: "v1"', "Content-Range: bytes 7000-8999/*")
+    server.serve(chunk, slice_of_it, stored(VIDEO))
+    assert fetch().path.read_bytes() == VIDEO
+    assert server.header(2, "range") == "bytes=9000-"
 
 
 def test_a_partial_answer_to_a_request_for_all_is_not_used(server: FileServer, fetch: Any) -> None:
