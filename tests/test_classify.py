@@ -116,6 +116,8 @@ CASES: list[tuple[str, int, Any, str]] = [
     ("skills-video", 400, {"message": "recharge the coolant"}, "validation"),
     ("skills-video", 400, {"message": "creditsafe balance sheet"}, "validation"),
     ("skills-video", 503, {"message": "insufficient balance service unavailable"}, "transient"),
+    ("skills-video", 400, {"message": "NSFW content"}, "moderation"),
+    ("replicate", 422, {"detail": "The input was flagged as sensitive. (E005)"}, "moderation"),
     # A 429 that is really a balance problem
     ("skills-video", 429, {"message": "Insufficient credits. Required: 120"}, "insufficient_credits"),
     ("openai-compatible", 402, oa(None, "m", "insufficient_funds_error"), "insufficient_credits"),

@@ -480,6 +480,26 @@ def test_the_payload_wins_member_by_member_and_says_so() -> None:
     assert build("skills-video", endpoint="/generation/x/y", payload=free).body == free
 
 
+def test_what_a_payload_has_against_the_documentation_is_said_but_sent() -> None:
+    frames = [
+        {"type": "image_url", "image_url": {"url": U1}, "role": "first_frame"},
+        {"type": "image_url", "image_url": {"url": U2}, "role": "reference_image"},
+    ]
+    draft = build(
+        "ark", payload={"model": "doubao-seedance-1-5-pro-251215", "content": [TEXT, *frames], "duration": 30}
+    )
+    assert draft.body["duration"] == 30
+    mixed, long = draft.warnings
+    assert "does not mix image.first_frame with image.reference" in mixed and "at most 12 s" in long
+    (only,) = build("skills-video", model="bytedance/seedance-1.5", prompt="p", set_values=[("duration", 60)]).warnings
+    assert "Split it: 5 videos of 12 s" in only
+    fine = {
+        "model": "doubao-seedance-1-5-pro-251215",
+        "content": [TEXT, {"type": "image_url", "image_url": {"url": U1}}],
+    }
+    assert build("ark", payload=fine).warnings == ()
+
+
 def test_set_is_the_last_word() -> None:
     draft = build(
         "ark",

@@ -42,6 +42,7 @@ _PHRASES: tuple[tuple[Category, re.Pattern[str]], ...] = (
         Category.MODERATION,
         re.compile(
             r"\bcontent[ _](?:policy|moderation|filter)\b|\bflagged by (?:a|an|our|the) content (?:checker|filter)\b"
+            r"|\bnsfw\b|\bflagged as (?:sensitive|unsafe|inappropriate)\b"
             r"|\b(?:safety|moderation) (?:system|filter|policy|check)\b|\bsensitive (?:content|words?)\b"
             r"|敏感(?:词|内容)|内容(?:违规|审核)",
             re.IGNORECASE,

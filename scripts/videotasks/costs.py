@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import limits, paths, values
-from .placing import get_path
+from . import limits, paths, placing, values
 
 if TYPE_CHECKING:
     from .inputs import RequestDraft
@@ -66,31 +65,11 @@ def check_capabilities(
     model = next((m for m in models if m.get(spec.id) == wanted), None)
     if model is None:
         return [f"{profile.name} has no model {wanted!r} now; it has: {', '.join(ids)}"], None
-    asked = _asked(profile, draft)
+    specs = placing.specs(profile, profile.model_info(draft.model))
+    asked, media = limits.asked_in(draft.body, specs, None), limits.media_in(draft.body, specs, None)
     allowed = {name: paths.evaluate(path, model) for name, path in spec.limits.items()}
-    problems = limits.model_problems(str(wanted), allowed, asked, _media(profile, draft))
+    problems = limits.model_problems(str(wanted), allowed, asked, media)
     return problems, None if problems else _price(spec.pricing, spec.defaults, model, asked, draft)
-
-
-def _asked(profile: Profile, draft: RequestDraft) -> dict[str, Any]:
-    asked: dict[str, Any] = {}
-    for name in ("duration", "ratio", "resolution"):
-        to = (profile.inputs.get(name) or {}).get("to")
-        value = get_path(draft.body, str(to)) if to else None
-        if name == "duration" and value is not None:
-            value = values.amount(value)
-        if value is not None:
-            asked[name] = value
-    return asked
-
-
-def _media(profile: Profile, draft: RequestDraft) -> list[str]:
-    roles: list[str] = []
-    for kind in ("image", "video", "audio"):
-        to = str((profile.inputs.get(kind) or {}).get("to") or "")
-        found = get_path(draft.body, to.replace("[+]", "")) if to else None
-        roles += [kind] * (len(found) if isinstance(found, list) else int(found is not None))
-    return roles
 
 
 def _price(

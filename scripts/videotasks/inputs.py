@@ -91,6 +91,9 @@ def build_request(
     warnings = _overlay(body, payload)
     for dotted, value in inputs.set_values:
         placing.set_path(body, dotted, copy.deepcopy(value), flag=f"--set {dotted}")
+    if payload or inputs.set_values:
+        # The API decides over what a person wrote in its own terms; what is documented against it is only said.
+        warnings += tuple(limits.body_problems(profile, info, specs, body))
     files = tuple(_files(body))
     limits.check_total(profile, files)
     if target is None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from . import values
 from .inputs_files import FileRef
 from .models import configuration_error
+from .placing import get_path
 
 if TYPE_CHECKING:
     from .profile_parts import Model
     from .profiles import Profile
 
 
+_MEDIA = ("image", "video", "audio")
 MAX_PARTS = 100  # a limit may come from a server: one of 1e-300 s must not make a list of 1e300 parts
 
 
@@ -48,6 +50,50 @@ def model_problems(model: str, limits: Mapping[str, Any], asked: Mapping[str, An
         if isinstance(most, int) and not isinstance(most, bool) and count > most:
             problems.append(f"{model} takes at most {most} {kind} inputs; {count} were given")
     return problems
+
+
+def body_problems(profile: Profile, info: Model | None, specs: Mapping[str, Any], body: Mapping[str, Any]) -> list[str]:
+    """What of a whole body is outside the documented limits: for what --payload and --set put there."""
+    asked, media = asked_in(body, specs, info), media_in(body, specs, info)
+    return constraint_problems(profile, media) + (model_problems(info.id, info.limits, asked, media) if info else [])
+
+
+def asked_in(body: Mapping[str, Any], specs: Mapping[str, Any], info: Model | None) -> dict[str, Any]:
+    """Duration (seconds), ratio and resolution as a body has them."""
+    asked: dict[str, Any] = {}
+    for name in ("duration", "ratio", "resolution"):
+        fields = (info.fields if info else None) or {}
+        to = fields.get(name) or (specs.get(name) or {}).get("to")
+        value = get_path(body, str(to)) if to else None
+        if name == "duration" and value is not None:
+            value = values.amount(value)
+        if value is not None:
+            asked[name] = value
+    return asked
+
+
+def media_in(body: Mapping[str, Any], specs: Mapping[str, Any], info: Model | None) -> list[str]:
+    """The media of a body as `image.first_frame`, `image`, ..., by where the profile puts them."""
+    found: list[str] = []
+    if info and info.fields is not None:
+        places: list[tuple[str, Mapping[str, Any]]] = [
+            (key, {"to": to}) for key, to in info.fields.items() if key.partition(".")[0] in _MEDIA
+        ]
+    else:
+        places = [(kind, specs[kind]) for kind in _MEDIA if isinstance(specs.get(kind), Mapping)]
+    for key, spec in places:
+        roles: Mapping[str, Any] = spec.get("roles") or {}
+        words = {str((one or {}).get("word") or role): role for role, one in roles.items()}
+        kind_of = spec["as"].get("type") if isinstance(spec.get("as"), Mapping) else None
+        for to in dict.fromkeys([spec.get("to"), spec.get("many"), *((one or {}).get("to") for one in roles.values())]):
+            items = get_path(body, str(to).replace("[+]", "")) if to else None
+            for item in items if isinstance(items, list) else [] if items is None else [items]:
+                if kind_of is None:
+                    found.append(key)
+                elif isinstance(item, Mapping) and item.get("type") == kind_of:
+                    role = words.get(str(item.get("role"))) or spec.get("one_without_role")
+                    found.append(f"{key}.{role}" if role else key)
+    return found
 
 
 def duration_problems(model: str, limits: Mapping[str, Any], seconds: float) -> list[str]:

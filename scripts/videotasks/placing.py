@@ -295,6 +295,7 @@ def _templated(template: Any, value: Any, role: str | None) -> Any:
 
 
 def get_path(body: Any, dotted: str) -> Any:
+    """The member at a plain dotted path, or None."""
     for name in dotted.split("."):
         body = body.get(name) if isinstance(body, dict) else None
     return body
