@@ -57,7 +57,7 @@ STATUS_BODIES: list[tuple[str, Any, dict[str, Any]]] = [
     (
         "creatok",
         {"code": 0, "msg": "ok", "data": {"status": "failed"}},
-        {"status": "failed", "message": "the provider gave no reason"},
+        {"status": "failed", "message": ""},
     ),
     (
         "creatok/image",
@@ -224,7 +224,7 @@ STATUS_BODIES: list[tuple[str, Any, dict[str, Any]]] = [
     (
         "octopusx/openai",
         {"id": "v", "status": "failed", "error": {"message": "", "code": ""}},
-        {"status": "failed", "message": "the provider gave no reason", "code": None},
+        {"status": "failed", "message": "", "code": None},
     ),
     (
         "octopusx",

@@ -273,16 +273,12 @@ def _expires(profile: Profile, *bodies: object) -> float | None:
 
 
 def _task_error(profile: Profile, body: object, status: Status) -> ApiError:
+    """Why a task ended without a result. `message` is the provider's own words, and empty when it gave none."""
     messages, codes = classify.error_texts(profile, body, in_task=True)
-    if status is Status.CANCELLED:
-        category, default = Category.CANCELLED, "the task was cancelled"
-    elif status is Status.EXPIRED:
-        category, default = Category.EXPIRED, "the task expired before it was finished"
-    else:
-        category, default = classify.task_category(profile, codes, messages), "the provider gave no reason"
+    ends = {Status.CANCELLED: Category.CANCELLED, Status.EXPIRED: Category.EXPIRED}
     return ApiError(
-        category=category,
-        message=("; ".join(messages) or default)[: classify.MAX_MESSAGE],
+        category=ends.get(status) or classify.task_category(profile, codes, messages),
+        message="; ".join(messages)[: classify.MAX_MESSAGE],
         code=codes[0] if codes else None,
         in_task=True,
     )

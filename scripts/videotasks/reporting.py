@@ -46,13 +46,12 @@ class Reporter:
         sandbox: bool = False,
         stdout: IO[bytes] | None = None,
         stderr: IO[str] | None = None,
-        on_closed: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.verbose = verbose
         self.sandbox = sandbox
         self._stdout = stdout
         self._stderr = stderr
-        self._on_closed = on_closed
+        self.on_closed: Callable[[Mapping[str, Any]], object] | None = None
         self.finished = False
         self.closed = False
         self._live: Any = None
@@ -113,8 +112,8 @@ class Reporter:
                     _drop_stdout()
             if line.get("final"):
                 self._plain(text)
-                if self._on_closed is not None:
-                    self._on_closed(line)
+                if self.on_closed is not None:
+                    self.on_closed(line)
 
     # -- people -----------------------------------------------------------------------------------------------
 
@@ -177,7 +176,7 @@ def api_error_fields(error: ApiError | None, limit: int = SERVER_TEXT_LIMIT) -> 
     """An ApiError as an `error` object: the server's words only in `server_message`, escaped and cut."""
     if error is None:
         return None
-    fields: dict[str, Any] = {"category": error.category.value}
+    fields: dict[str, Any] = {"category": error.category.value, "message": category_message(error.category)}
     if error.code is not None:
         fields["code"] = inert(error.code, 200)
     if error.http_status is not None:
