@@ -17,6 +17,7 @@ from videotasks.models import Category, TaskError, configuration_error
 
 if TYPE_CHECKING:
     from videotasks.context import Context
+    from videotasks.mailbox import Mailbox
     from videotasks.profiles import Profile
     from videotasks.provider import Provider
 
@@ -166,6 +167,7 @@ def open_session(
     *,
     needs_key: bool = True,
     profile: Profile | None = None,
+    mailbox: Mailbox | None = None,
 ) -> Iterator[Session]:
     """Profile, origin, key, run store and signals for one command; the sandbox runs while it is open.
 
@@ -185,7 +187,7 @@ def open_session(
     profile = profile or load_profile(args)
     store = RunStore(workspace.artifacts_root(args.artifacts_dir))
     reporter = Reporter(verbose=args.verbose, sandbox=args.sandbox)
-    mailbox = Mailbox()
+    mailbox = mailbox or Mailbox()
     ctx = Context(
         store=store,
         reporter=reporter,

@@ -77,7 +77,12 @@ def _create(plan: Plan, args: argparse.Namespace) -> int:
     except Interrupted as stop:
         return report_interrupted(ctx, run, stop.signum)
     except TaskError as error:
+        if run is not None:
+            next_argv = finishing.follow_up(ctx, run, "wait_generation.py", "--timeout", "100")
+            return finishing.finish_error(ctx, run, error, next_argv=next_argv)
         return _report_refusal(plan, error)
+    except OSError as error:
+        return finishing.disk_refused(ctx, run, error)
 
 
 def _report_refusal(plan: Plan, error: TaskError) -> int:

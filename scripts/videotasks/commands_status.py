@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from videotasks import files, finishing, looking, origins
@@ -62,6 +64,8 @@ def task_status(args: argparse.Namespace) -> int:
             if run is not None and error.category is Category.TRANSIENT:
                 next_argv = finishing.follow_up(session.ctx, run, "task_status.py")
             return finishing.finish_error(session.ctx, run, error, next_argv=next_argv)
+        except OSError as error:
+            return finishing.disk_refused(session.ctx, run, error)
 
 
 def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, Any]) -> int:
@@ -137,24 +141,47 @@ def adopt(session: Session, run: Run, task_id: str) -> None:
 
         assert look.error is not None
         raise refusal(look.error)
-    run.record("adopted", session.ctx.clock(), task_id=task_id, kind=session.profile.kind)
+    with in_doubt(session, run):
+        found = run.state().task_id
+        if found is not None and found != task_id:
+            raise configuration_error(f"the run {run.run_id} has the task {found} by now", expected="no adoption")
+        run.record("adopted", session.ctx.clock(), task_id=task_id, kind=session.profile.kind)
 
 
 def resolve(session: Session, run: Run) -> int:
     """--resolve not-created: the user looked, and says that nothing was created."""
-    state = run.state()
-    if state.task_id is not None:
-        raise configuration_error(
-            f"the run {run.run_id} has the task {state.task_id}", expected="a run whose answer was lost"
-        )
-    if state.phase not in ("submission_unknown", "submitting"):
-        raise configuration_error(f"the run {run.run_id} is not in doubt", expected="a run whose answer was lost")
-    run.record("resolved", session.ctx.clock(), how="not_created")
+    with in_doubt(session, run):
+        state = run.state()
+        if state.task_id is not None:
+            raise configuration_error(
+                f"the run {run.run_id} has the task {state.task_id}", expected="a run whose answer was lost"
+            )
+        if state.phase not in ("submission_unknown", "submitting"):
+            raise configuration_error(f"the run {run.run_id} is not in doubt", expected="a run whose answer was lost")
+        run.record("resolved", session.ctx.clock(), how="not_created")
     return report_taskless(session, run)
+
+
+@contextmanager
+def in_doubt(session: Session, run: Run) -> Iterator[None]:
+    """The lock of a run whose answer was lost; a process that still waits for that answer holds it."""
+    lock = session.ctx.store.identity_lock(str(run.request.get("identity")))
+    if not lock.try_acquire():
+        raise configuration_error(
+            f"the run {run.run_id} is being sent right now by another process", expected="the end of that command"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def cancel(session: Session, run: Run) -> int:
     """Look first, then cancel only where that cannot destroy a finished record."""
+    from videotasks.http import NoAnswer
+    from videotasks.mailbox import CallTimedOut
+    from videotasks.provider import no_answer_error, refusal
+
     ctx, spec = session.ctx, session.profile.cancel
     state = run.state()
     if spec is None:
@@ -169,9 +196,6 @@ def cancel(session: Session, run: Run) -> int:
     if not state.ended:
         look = looking.ask(session, ref)
         if look.snapshot is None:
-            from videotasks.http import NoAnswer
-            from videotasks.provider import no_answer_error, refusal
-
             raise refusal(look.error) if look.error else no_answer_error(NoAnswer("cut", look.reason, sent=True))
         looking.take_in(session, run, look)
         state = run.state()
@@ -188,16 +212,21 @@ def cancel(session: Session, run: Run) -> int:
             },
             **_brief(run),
         )
-    run.record("cancel_requested", ctx.clock())
+    ctx.record(run, "cancel_requested")
     client = session.provider.client()
     try:
         answer = ctx.mailbox.call(lambda: session.provider.cancel(ref, client=client), timeout=30.0)
+    except NoAnswer as silence:
+        raise no_answer_error(silence) from None
+    except CallTimedOut:
+        raise no_answer_error(NoAnswer("timeout", "no complete answer to the cancel in time", sent=True)) from None
     finally:
         client.close()
     accepted = 200 <= answer.status < 300
-    look = looking.ask(session, TaskRef(ref.task_id, run.state().follow))
-    if look.snapshot is not None:
-        looking.take_in(session, run, look)
+    with suppress(TaskError):  # the cancel was answered; what has become of the task is asked once more by `next`
+        look = looking.ask(session, TaskRef(ref.task_id, run.state().follow))
+        if look.snapshot is not None:
+            looking.take_in(session, run, look)
     state = run.state()
     done = state.status is Status.CANCELLED
     note = spec.refund_note

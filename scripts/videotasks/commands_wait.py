@@ -61,6 +61,8 @@ def wait_generation(args: argparse.Namespace) -> int:
             return report_interrupted(ctx, run, stop.signum)
         except TaskError as error:
             return finishing.finish_error(ctx, run, error)
+        except OSError as error:
+            return finishing.disk_refused(ctx, run, error)
 
 
 def _limits(session: Session, args: argparse.Namespace) -> None:
@@ -94,7 +96,10 @@ def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]
                 trouble.append({"run_id": run.run_id, "message": error.message})
                 continue
             state = run.state()
-            if state.task_id is None or (state.ended and state.outcome != "no_result"):
+            if state.task_id is None:
+                trouble.append({"run_id": run.run_id, "message": "no task id: look with task_status.py"})
+                continue
+            if state.ended and state.outcome != "no_result":
                 continue
             submitted = epoch_of(state.submitted_at)
             age = max(session.ctx.clock() - submitted, 0.0) if submitted is not None else None
@@ -107,10 +112,9 @@ def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]
 
 def _open(stack: ExitStack, args: argparse.Namespace, name: str | None, sessions: dict[str, Session]) -> Session:
     args.provider = name
-    session = stack.enter_context(open_session(args))
-    if sessions:
-        # One mailbox for all: signals and answers arrive in one place.
-        session.ctx.mailbox = next(iter(sessions.values())).ctx.mailbox
+    # One mailbox for all: signals and answers arrive in one place.
+    mailbox = next(iter(sessions.values())).ctx.mailbox if sessions else None
+    session = stack.enter_context(open_session(args, mailbox=mailbox))
     _limits(session, args)
     sessions[str(name)] = session
     return session
@@ -127,26 +131,25 @@ def _finish_many(
     deadline = ctx.monotonic() + args.timeout
     interrupted: int | None = None
     try:
-        Waiter(ctx, watched).run(deadline)
+        try:
+            Waiter(ctx, watched).run(deadline)
+        finally:
+            for task in watched:  # an interrupt must not undo what others have come to
+                if task.ending is not None:
+                    finishing.record_ending(ctx, task.run, task.provider, task.ending)
         for task in watched:
             assert task.ending is not None
-            finishing.record_ending(ctx, task.run, task.provider, task.ending)
-            if task.ending.outcome == "succeeded" and ctx.download:
-                from videotasks import fetching
-
-                failure = fetching.fetch_all(ctx, task.run, task.provider, deadline=deadline)
-                finishing.write_results(ctx, task.run)
-                if failure is not None:
-                    trouble.append({"run_id": task.run.run_id, "message": failure.message})
             if task.ending.outcome == "refused" and task.ending.error is not None:
                 trouble.append({"run_id": task.run.run_id, "category": task.ending.error.category.value})
-            elif task.ending.outcome not in ("timeout",):
-                finishing.mark_reported(ctx, task.run, task.ending.outcome, 0)
+            if task.ending.outcome == "succeeded" and ctx.download:
+                failure = _fetch(ctx, task, deadline)
+                if failure is not None:
+                    trouble.append({"run_id": task.run.run_id, "message": failure.message})
     except Interrupted as stop:
         interrupted = stop.signum
     rows = [listing.row(run, run.state()) for run in runs]
     code = _exit_code(runs, trouble, interrupted)
-    left = [run for run in runs if run.state().unfinished]
+    left = [run for run in runs if run.state().unfinished and run.state().task_id]
     next_argv = None
     if left:
         from videotasks import nextstep
@@ -163,7 +166,7 @@ def _finish_many(
             str(ctx.store.root),
             *(("--sandbox",) if args.sandbox else ()),
         )
-    return ctx.reporter.final(
+    ctx.reporter.final(
         "interrupted" if interrupted is not None else ("timeout" if code == ExitCode.NOT_FINISHED else "list"),
         code,
         next_argv=next_argv,
@@ -172,6 +175,23 @@ def _finish_many(
         trouble=listing.within(trouble, 1000),
         runs=listing.within(rows, 5000),
     )
+    for run in runs:
+        state = run.state()
+        if state.ended and not state.reported:
+            finishing.mark_reported(ctx, run, state.outcome or "", code)
+    return code
+
+
+def _fetch(ctx: Any, task: Watched, deadline: float) -> TaskError | None:
+    """The files of one of many; what is in the way of one must not stop the others."""
+    from videotasks import fetching
+
+    try:
+        failure = fetching.fetch_all(ctx, task.run, task.provider, deadline=deadline)
+    except TaskError as error:
+        failure = error
+    finishing.write_results(ctx, task.run)
+    return failure
 
 
 def _exit_code(runs: list[Run], trouble: list[dict[str, Any]], interrupted: int | None) -> int:
@@ -181,9 +201,11 @@ def _exit_code(runs: list[Run], trouble: list[dict[str, Any]], interrupted: int 
     if interrupted is not None:
         return int(ExitCode.SIGTERM if interrupted == getattr(signal, "SIGTERM", 15) else ExitCode.SIGINT)
     states = [run.state() for run in runs]
-    if any(state.unfinished for state in states):
+    if any(state.unfinished and state.task_id for state in states):
         refused = any("category" in entry for entry in trouble)
         return int(ExitCode.POLL_REFUSED if refused else ExitCode.NOT_FINISHED)
+    if any(state.unfinished for state in states):
+        return int(ExitCode.SUBMISSION_UNKNOWN)
     if any(state.outcome in ("failed", "cancelled", "expired") or state.phase == "refused" for state in states):
         return int(ExitCode.TASK_ENDED)
     if trouble or any(state.outcome == "no_result" for state in states):

@@ -12,7 +12,8 @@ from videotasks.identity import identity
 from videotasks.inputs import RequestDraft
 from videotasks.journal import RunState
 from videotasks.locks import FileLock
-from videotasks.models import configuration_error
+from videotasks.models import Category, TaskError, configuration_error
+from videotasks.reporting import category_message
 from videotasks.runs import Run
 from videotasks.submit import CreateRequest, Submitted, submission_unknown, submit
 
@@ -137,8 +138,10 @@ def _attach(plan: Plan, run: Run) -> Created:
         ctx.reporter.people(f"the same request was made as run {run.run_id}; attaching to it")
     if state.phase == "submitting":
         # We hold the lock, so its sender is gone: it was killed between the first byte and the answer.
-        run.record("submission_unknown", ctx.clock(), reason="the process that sent it ended before the answer")
+        ctx.record(run, "submission_unknown", reason="the process that sent it ended before the answer")
         state = run.state()
+    if state.phase == "refused":
+        raise _refused_before(state)  # its process ended before anybody was told; from now on the command may pay again
     if state.phase == "submission_unknown":
         results.write(run, now=ctx.clock())
         error = submission_unknown("this very request was sent before and its answer was lost")
@@ -153,6 +156,22 @@ def _attach(plan: Plan, run: Run) -> Created:
         note=f"the same request was made before; --take {plan.take + 1} makes another",
     )
     return Created(run, state)
+
+
+def _refused_before(state: RunState) -> TaskError:
+    """The refusal that the journal holds, as it would have been reported."""
+    told: Mapping[str, Any] = state.error or {}
+    try:
+        category = Category(told.get("category"))
+    except ValueError:
+        category = Category.UNKNOWN
+    return TaskError(
+        category,
+        category_message(category) + "; nothing was created",
+        code=told.get("code"),
+        server_message=told.get("server_message"),
+        http_status=told.get("http_status"),
+    )
 
 
 class SubmissionUnknown(Exception):

@@ -62,9 +62,9 @@ def _fetch_locked(
                 break
     kept = list(entries.values())
     if kept:
-        run.record("downloaded", ctx.clock(), files=kept)
+        ctx.record(run, "downloaded", files=kept)
     if failure is not None:
-        run.record("download_failed", ctx.clock(), error=error_fields(failure))
+        ctx.record(run, "download_failed", error=error_fields(failure))
         return failure
     if ctx.output:
         source = next((e for kind in MAIN_KINDS for e in kept if e["kind"] == kind), None)
@@ -184,7 +184,7 @@ def _fresh_output(
     snapshot = look.snapshot
     if snapshot is None or snapshot.status is not Status.SUCCEEDED or not snapshot.has_result:
         return None
-    run.record("ended", ctx.clock(), outcome="succeeded", **snapshot_fields(ctx, provider, snapshot))
+    ctx.record(run, "ended", outcome="succeeded", **snapshot_fields(ctx, provider, snapshot))
     return dict(named_outputs(run.state())).get(name)
 
 

@@ -21,11 +21,9 @@ def record_ending(ctx: Context, run: Run, provider: Provider, ending: Ending) ->
     """Journal how a task ended (or that it is still going) and write the result files."""
     snapshot = ending.snapshot
     if ending.outcome not in ("timeout", "refused"):
-        run.record(
-            "ended", ctx.clock(), outcome=ending.outcome, **snapshot_fields(ctx, provider, snapshot, ending.error)
-        )
+        ctx.record(run, "ended", outcome=ending.outcome, **snapshot_fields(ctx, provider, snapshot, ending.error))
     elif ending.outcome == "timeout":
-        run.record("timeout", ctx.clock())
+        ctx.record(run, "timeout")
     write_results(ctx, run, snapshot)
 
 
@@ -102,11 +100,13 @@ def report(
     next_argv = None
     if failure is not None and failure.category is not Category.CONFIGURATION:
         next_argv = follow_up(ctx, run, "task_status.py", "--download")
-    mark_reported(ctx, run, outcome, exit_code)
     ctx.reporter.live_end()
     ctx.reporter.people(results.summary(run, state))
     fields = {**terminal_fields(run, state, attached), **fields}
-    return ctx.reporter.final("terminal", exit_code, next_argv=next_argv, source=source, **fields)
+    keep_unread_line(ctx, run)
+    ctx.reporter.final("terminal", exit_code, next_argv=next_argv, source=source, **fields)
+    mark_reported(ctx, run, outcome, exit_code)
+    return exit_code
 
 
 def terminal_fields(run: Run, state: RunState, attached: bool = False) -> dict[str, Any]:
@@ -149,6 +149,7 @@ def report_timeout(ctx: Context, run: Run, state: RunState) -> int:
     elapsed = round(ctx.clock() - submitted, 1) if submitted else None
     ctx.reporter.live_end()
     ctx.reporter.people(results.summary(run, state) + " It goes on; nothing is lost.")
+    keep_unread_line(ctx, run)
     return ctx.reporter.final(
         "timeout",
         ExitCode.NOT_FINISHED,
@@ -179,8 +180,17 @@ def finish_error(ctx: Context, run: Run | None, error: TaskError, *, next_argv: 
             "run_id": run.run_id,
             "artifacts_dir": str(run.folder),
         }
-        mark_reported(ctx, run, error.category.value, error.exit_code)
-    return ctx.reporter.error(error, next_argv=next_argv, **fields)
+        keep_unread_line(ctx, run)
+    exit_code = ctx.reporter.error(error, next_argv=next_argv, **fields)
+    if run is not None:
+        mark_reported(ctx, run, error.category.value, exit_code)
+    return exit_code
+
+
+def disk_refused(ctx: Context, run: Run | None, error: OSError) -> int:
+    """The final line when the workspace could not be written to; a task that is known goes on with `next`."""
+    next_argv = follow_up(ctx, run, "task_status.py") if run is not None and run.state().task_id else None
+    return finish_error(ctx, run, files.disk_error(error, "the workspace could not be written"), next_argv=next_argv)
 
 
 def follow_up(ctx: Context, run: Run, script: str, *more: str) -> list[str]:
@@ -196,8 +206,11 @@ def _wait_option(ctx: Context) -> tuple[str, ...]:
 
 
 def mark_reported(ctx: Context, run: Run, outcome: str, exit_code: int) -> None:
-    """What a person was told of counts as reported: only then may the same command pay again."""
-    try:
-        run.record("reported", ctx.clock(), outcome=outcome, exit_code=int(exit_code))
-    except OSError:
-        pass
+    """After the last line: what a reader was told counts as reported, and only then may the same command pay again."""
+    if not ctx.reporter.closed:
+        ctx.record(run, "reported", outcome=outcome, exit_code=int(exit_code))
+
+
+def keep_unread_line(ctx: Context, run: Run) -> None:
+    """Before the last line: when nobody reads stdout any more, the journal keeps it."""
+    ctx.reporter.on_closed = lambda line: ctx.record(run, "last_line", line=dict(line))

@@ -50,6 +50,7 @@ def wait_and_finish(session: Session, watched: Watched, *, deadline: float | Non
 def report_created(session: Session, run: Run, attached: bool = False) -> int:
     """The final line of --no-wait."""
     ctx, state = session.ctx, run.state()
+    finishing.keep_unread_line(ctx, run)
     return ctx.reporter.final(
         "created",
         ExitCode.OK,
@@ -75,13 +76,15 @@ def report_interrupted(ctx: Any, run: Run | None, signum: int) -> int:
             code,
             error={"category": "interrupted", "message": "interrupted; nothing was sent"},
         )
-    try:
-        run.record("interrupted", ctx.clock(), signum=int(signum))
-    except OSError:
-        pass
+    ctx.record(run, "interrupted", signum=int(signum))
     finishing.write_results(ctx, run)
     state = run.state()
-    ctx.reporter.people("interrupted; the task goes on at the provider, nothing is lost")
+    if state.outcome == "succeeded":
+        what = "stopped before the result was on disk; fetch it with next"
+    else:
+        what = "stopped waiting; the task goes on; go on with next"
+    ctx.reporter.people("interrupted; nothing is lost")
+    finishing.keep_unread_line(ctx, run)
     return ctx.reporter.final(
         "interrupted",
         code,
@@ -93,5 +96,5 @@ def report_interrupted(ctx: Any, run: Run | None, signum: int) -> int:
         video_url=state.url_of("video"),
         run_id=run.run_id,
         artifacts_dir=str(run.folder),
-        error={"category": "interrupted", "message": "stopped waiting; the task goes on; go on with next"},
+        error={"category": "interrupted", "message": what},
     )

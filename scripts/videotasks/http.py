@@ -353,7 +353,8 @@ def _no_answer(error: Exception, flight: Flight, url: str, *, status: int | None
     if names & {"ConnectTimeout", "ConnectTimeoutError"}:
         return answer("connect", f"{host} did not take the connection in time")
     # After the first byte the same names speak of a broken answer (two lengths, an odd header), not of our request.
-    if not flight.sent and names & {"InvalidURL", "InvalidSchema", "MissingSchema", "LocationParseError", "InvalidHeader"}:
+    unusable = {"InvalidURL", "InvalidSchema", "MissingSchema", "LocationParseError", "InvalidHeader"}
+    if not flight.sent and names & unusable:
         return answer("invalid", "the request could not be built")
     if names & {"ReadTimeout", "ReadTimeoutError", "TimeoutError", "timeout"}:
         return answer("timeout", f"{host} did not answer in time")

@@ -28,6 +28,7 @@ class RunState:
     uploads: dict[str, str] = field(default_factory=dict)
     submitting_at: str | None = None
     submitted_at: str | None = None
+    answered_at: str | None = None  # when an answer without an id came; `server_date` is the server's clock then
     status_at: str | None = None
     ended_at: str | None = None
     server_date: float | None = None
@@ -90,7 +91,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
             state.phase, state.error, state.ended_at = "refused", _mapping(entry.get("error")), at
         elif event == "submission_unknown":
             state.phase, state.error = "submission_unknown", _mapping(entry.get("error"))
-            state.server_date = _number(entry.get("server_date"))
+            state.server_date, state.answered_at = _number(entry.get("server_date")), at
         elif event == "resolved":
             if entry.get("how") == "not_created" and state.task_id is None:
                 state.closed_by_user, state.phase = True, "refused"

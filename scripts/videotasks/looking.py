@@ -175,7 +175,7 @@ def take_in(session: Session, run: Run, look: Look) -> None:
             session.ctx, run, session.provider, Ending(snapshot.status.value, "poll", snapshot, snapshot.error)
         )
         return
-    run.record("status", session.ctx.clock(), **snapshot_fields(session.ctx, session.provider, snapshot))
+    session.ctx.record(run, "status", **snapshot_fields(session.ctx, session.provider, snapshot))
     finishing.write_results(session.ctx, run, snapshot)
 
 
@@ -208,10 +208,12 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
             if document.get("expires_at")
             else "the link may expire soon"
         )
+    ctx.reporter.people(results.summary(run, state))
+    finishing.keep_unread_line(ctx, run)
+    ctx.reporter.final("status", exit_code, next_argv=next_argv, **fields, **more)
     if state.ended:
         finishing.mark_reported(ctx, run, state.outcome or "", exit_code)
-    ctx.reporter.people(results.summary(run, state))
-    return ctx.reporter.final("status", exit_code, next_argv=next_argv, **fields, **more)
+    return exit_code
 
 
 def need_one(script: str) -> Exception:

@@ -35,7 +35,7 @@ def settle_unknown(session: Session, run: Run) -> int:
         )
     try:
         if run.state().phase == "submitting":
-            run.record("submission_unknown", ctx.clock(), reason="the process that sent it ended before the answer")
+            ctx.record(run, "submission_unknown", reason="the process that sent it ended before the answer")
     finally:
         lock.release()
     finishing.write_results(ctx, run)
@@ -60,7 +60,7 @@ def settle_unknown(session: Session, run: Run) -> int:
     error.details["to_adopt"] = nextstep.quoted(nextstep.command("task_status.py", "--task-id", "ID", *base))
     error.details["to_close"] = nextstep.quoted(nextstep.command("task_status.py", "--resolve", "not-created", *base))
     ctx.reporter.people(results.summary(run, state))
-    finishing.mark_reported(ctx, run, "submission_unknown", error.exit_code)
+    finishing.keep_unread_line(ctx, run)
     return ctx.reporter.error(
         error,
         next_argv=None,
@@ -72,10 +72,17 @@ def settle_unknown(session: Session, run: Run) -> int:
 
 
 def candidates(session: Session, run: Run, state: RunState) -> list[dict[str, Any]]:
-    """Tasks of the same model, created about when the request was sent, by the server's own clock."""
+    """Tasks of the same model, created about when the request was sent, by the server's own clock.
+
+    How far that clock is from ours is best known from the lost answer's own Date, else from the list's.
+    """
     items, now_there = listed(session)
     ctx = session.ctx
-    skew = now_there - ctx.clock() if now_there is not None else 0.0
+    answered = epoch_of(state.answered_at)
+    if state.server_date is not None and answered is not None:
+        skew = state.server_date - answered
+    else:
+        skew = now_there - ctx.clock() if now_there is not None else 0.0
     sent = epoch_of(state.submitting_at) or run.created_at
     spec = session.profile.list
     assert spec is not None
@@ -88,7 +95,9 @@ def candidates(session: Session, run: Run, state: RunState) -> list[dict[str, An
         told = paths.first_string((spec.model,), item)
         if model and told and told != model:
             continue
-        found.append(_shown(session, item, created, told))
+        shown = _shown(session, item, created, told)
+        if ctx.store.by_task(shown["task_id"], mode=ctx.mode, origin=session.origin) is None:  # else another run's
+            found.append(shown)
     return found[:MAX_CANDIDATES]
 
 
