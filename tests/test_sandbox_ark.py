@@ -89,6 +89,7 @@ def test_links_die_after_a_day_and_tasks_after_a_week(call: Caller) -> None:
     task_id = call.post(TASKS, body()).json["id"]
     call.clock.now += 3
     url = call.get(f"{TASKS}/{task_id}").json["content"]["video_url"]
+    call.clock.now += 60
     assert call.get(f"{TASKS}/{task_id}").json["content"]["video_url"] == url
     call.clock.now += 86400
     assert call.get(url).status == 403

@@ -95,6 +95,8 @@ class TestLinks:
         origin = f"http://127.0.0.1:{call.sandbox.port}"
         early = media.link(origin, task, "video.mp4", call.clock.now, 60)
         assert call.get(early).status == 404
+        call.clock.now += 1
+        assert call.get(early).status == 404
         stranger = media.link(origin, {**task, "id": "gen_other"}, "video.mp4", call.clock.now, 60)
         assert call.get(stranger).status == 404
         unknown = media.link(origin, task, "video-2.mp4", call.clock.now, 60)

@@ -176,6 +176,7 @@ def test_rate_limited_lets_the_second_attempt_through(start: Start) -> None:
     assert call.post(SORA, {"prompt": "x"}).headers["Retry-After"] == "1"
     assert call.post(SORA, {"prompt": "x"}).status == 200
     assert call.post(SORA, {"prompt": "another"}).status == 429
+    assert call.post(SORA, {"prompt": "x"}).status == 429
 
 
 def test_failed_task(start: Start) -> None:
@@ -218,6 +219,7 @@ def test_stream_drop_cuts_inside_an_event_and_the_task_goes_on(start: Start) -> 
     pieces = cut.value.partial.decode().split("\n\n")
     first = json.loads(pieces[0][len("data: ") :])
     assert first["status"] == "IN_QUEUE"
+    assert pieces[-1].startswith("data: {")
     with pytest.raises(ValueError):
         json.loads(pieces[-1][len("data: ") :])
     call.clock.now += 3
