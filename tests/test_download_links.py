@@ -225,6 +225,27 @@ def test_a_redirect_to_a_name_that_leads_inside_is_found_out(
     assert cdn.received == 0
 
 
+def test_a_dot_at_the_end_of_a_name_hides_nothing(
+    server: FileServer, cdn: FileServer, folder: Path, resolve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve("cdn.example", cdn)
+    resolve("cdn.example.", cdn)
+    monkeypatch.setattr(result_link, "refusal_of_link", lambda url, **_: None)
+    failed = failure(download, "http://cdn.example./v.mp4", folder, "video", api_base_url=server.origin)
+    assert (failed.kind, cdn.received) == ("blocked", 0)
+
+
+def test_a_proxy_on_a_private_address_is_the_users_own(
+    server: FileServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(result_link, "refusal_of_link", lambda url, **_: None)
+    with file_server(stored(VIDEO)) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.origin)
+        done = download("http://cdn.example/v.mp4", folder, "video", api_base_url=server.origin)
+        assert proxy.requests[0].startswith("GET http://cdn.example/v.mp4 ")
+    assert done.path.read_bytes() == VIDEO
+
+
 def test_behind_a_proxy_only_names_can_be_judged(
     server: FileServer, cdn: FileServer, folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,6 +174,7 @@ def test_a_link_is_replaced_and_what_it_points_to_is_not(source: Path, place: Pa
         link = place / "out.mp4"
         link.symlink_to(target)
         refusal(copy_output, source, str(link), force=False)
+        refusal(output_path, str(link), "video.mp4", force=False)
         assert link.is_symlink()
         copy_output(source, str(link), force=True)
         assert not link.is_symlink()
