@@ -19,13 +19,6 @@ from videotasks.http import Client
 clock, server, folder, fetch = downloads.clock, downloads.server, downloads.folder, downloads.fetch
 KEY = "sk-CANARY-7f3a"
 
-UNTIL_HTTP_LEAVES_REDIRECTS_ALONE = pytest.mark.xfail(
-    strict=True, reason="requests reads the body and target of a redirect even when it does not follow it"
-)
-UNTIL_THE_PEER_IS_JUDGED_BEFORE_TLS = pytest.mark.xfail(
-    strict=True, reason="the guard runs after the TLS handshake, which a plain server cannot finish"
-)
-
 
 @pytest.fixture
 def cdn() -> Iterator[FileServer]:
@@ -160,7 +153,7 @@ def test_a_redirect_never_leaves_https(monkeypatch: pytest.MonkeyPatch) -> None:
         "https://10.0.0.1/",
         "file:///etc/passwd",
         "https://user:pw@cdn.example/",
-        pytest.param("http://[::1", marks=UNTIL_HTTP_LEAVES_REDIRECTS_ALONE),
+        pytest.param("http://[::1"),
         "gopher://127.0.0.1:PORT/",
     ],
 )
@@ -288,7 +281,6 @@ def test_a_redirect_with_an_endless_body_does_not_hold_us(server: FileServer, fe
     assert fetch(limits=Limits(request_timeout_s=0.5, max_resumes=0)).path.read_bytes() == VIDEO
 
 
-@UNTIL_THE_PEER_IS_JUDGED_BEFORE_TLS
 def test_a_name_over_tls_that_leads_inside_is_found_out_before_the_handshake(
     server: FileServer, cdn: FileServer, folder: Path, resolve: Any, clock: Clock
 ) -> None:

@@ -234,6 +234,10 @@ class Client:
             )
         except Exception as error:
             raise _no_answer(error, flight, url) from None
+        if flight.aborted:
+            # A shut-down socket ends a head early, and half a head can pass for a whole answer.
+            response.close()
+            raise NoAnswer("aborted", "the request was given up", sent=flight.sent)
         return OpenAnswer(response, flight, url)
 
     def _sign(self, request: Any) -> Any:
@@ -243,11 +247,9 @@ class Client:
 
     def _open_session(self) -> requests.Session:
         if self._session is None:
-            import requests
+            from videotasks.wire import PlainSession, tracking_adapter
 
-            from videotasks.wire import tracking_adapter
-
-            session = requests.Session()
+            session = PlainSession()
             session.headers.clear()
             session.headers["Accept-Encoding"] = "gzip, deflate"
             adapter = tracking_adapter(self)
@@ -290,6 +292,8 @@ class OpenAnswer:
         try:
             while True:
                 chunk = raw.read1(size, decode_content=True)
+                if self._flight.aborted:
+                    raise AbortedBeforeSending  # what came after the abort is no answer, however whole it looks
                 if not chunk:
                     if raw.closed or getattr(raw, "_fp", None) is None or raw._fp.closed:
                         return

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import requests
 import requests.adapters
 import urllib3.connection
 import urllib3.connectionpool
 
 if TYPE_CHECKING:
     from videotasks.http import Client
+
+
+class PlainSession(requests.Session):
+    """A session that never looks at where a redirect leads: requests reads such a body whole even when it is told
+    not to follow it (26 MB in a trial)."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
@@ -29,7 +38,17 @@ def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
                 super().connect()  # type: ignore[misc]
             finally:
                 self.connecting = False
-            client.judge_peer(self.sock, self.host)
+            client.flight.connected(self.sock)
+
+        def _new_conn(self) -> Any:
+            # Judged before the TLS handshake: a refused peer sees not one byte, and its certificate does not matter.
+            sock = super()._new_conn()  # type: ignore[misc]
+            try:
+                client.judge_peer(sock, self.host)
+            except BaseException:
+                sock.close()
+                raise
+            return sock
 
         def send(self, data: Any) -> None:
             if self.sock is None and self.auto_open:
@@ -61,7 +80,8 @@ def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
 
         def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
             manager = super().proxy_manager_for(*args, **kwargs)
-            manager.pool_classes_by_scheme = pools
+            if not kwargs.get("proxy", args[0] if args else "").lower().startswith("socks"):
+                manager.pool_classes_by_scheme = pools  # a SOCKS manager has pools of its own
             return manager
 
     # No retries in here: whether to send again is decided where money is known about.
