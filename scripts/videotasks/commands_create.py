@@ -26,6 +26,10 @@ def create_and_wait(args: argparse.Namespace) -> int:
     given = common_inputs(args)
     if args.run_id:
         require_run_id(args.run_id)
+    if args.output:
+        from videotasks.output_copy import output_path
+
+        output_path(args.output, "video.mp4", force=args.force)  # where it cannot go is told before anything is paid
     profile = commandline.load_profile(args)
     endpoint, field_names = args.sse_endpoint, None
     if args.openapi:
@@ -60,10 +64,11 @@ def create_and_wait(args: argparse.Namespace) -> int:
             return preflight.report_plan(plan, args, findings)
         preflight.require(findings, args)
         preflight.guard_cost(plan, args, findings)
-        return _create(plan, args)
+        return carry_out(plan, wait_s=args.poll_timeout, no_wait=args.no_wait)
 
 
-def _create(plan: Plan, args: argparse.Namespace) -> int:
+def carry_out(plan: Plan, *, wait_s: float, no_wait: bool = False) -> int:
+    """Create or attach, wait `wait_s` seconds at most, finish; every expected end is a final line and an exit code."""
     ctx = plan.session.ctx
     from videotasks import finishing
 
@@ -71,7 +76,7 @@ def _create(plan: Plan, args: argparse.Namespace) -> int:
     try:
         created = create_or_attach(plan)
         run = created.run
-        return _go_on(plan.session, created, args)
+        return _go_on(plan.session, created, wait_s, no_wait)
     except SubmissionUnknown as unknown:
         return finishing.finish_error(ctx, unknown.run, unknown.error, next_argv=look_up(ctx, unknown.run))
     except Interrupted as stop:
@@ -98,13 +103,13 @@ def _report_refusal(plan: Plan, error: TaskError) -> int:
     return finishing.finish_error(ctx, run, error, next_argv=next_argv)
 
 
-def _go_on(session: Session, created: Created, args: argparse.Namespace) -> int:
+def _go_on(session: Session, created: Created, wait_s: float, no_wait: bool) -> int:
     from videotasks import finishing
 
     ctx, run, submitted = session.ctx, created.run, created.submitted
-    deadline = ctx.monotonic() + args.poll_timeout
+    deadline = ctx.monotonic() + wait_s
     if submitted is None:
-        return go_on_with_run(session, run, deadline=deadline, attached=True, wait=not args.no_wait)
+        return go_on_with_run(session, run, deadline=deadline, attached=True, wait=not no_wait)
     finishing.write_results(ctx, run, submitted.snapshot)
     first = submitted.snapshot.status.value if submitted.snapshot else None
     ctx.reporter.event("created", task_id=submitted.task_id, status=first)
@@ -113,7 +118,7 @@ def _go_on(session: Session, created: Created, args: argparse.Namespace) -> int:
         if submitted.stream is not None:
             submitted.stream.flight.abort()
         raise Interrupted(submitted.interrupted)
-    if args.no_wait:
+    if no_wait:
         if submitted.stream is not None:
             submitted.stream.flight.abort()
         return report_created(session, run)
