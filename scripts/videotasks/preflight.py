@@ -142,17 +142,17 @@ def report_plan(plan: Plan, args: argparse.Namespace, found: Findings) -> int:
 
 def spec_field_names(spec: str, endpoint: str | None, given: CommonInputs, profile: Profile) -> set[str] | None:
     """Names of the body's fields by a specification: they decide between `duration` and `seconds`."""
-    from videotasks import openapi
+    from videotasks.openapi import validation
     from videotasks.endpoints import of_model
 
     path = endpoint or of_model(profile, given.model or profile.default_model).path
-    return openapi.request_field_names(spec, path) or None
+    return validation.request_field_names(spec, path) or None
 
 
 def _validate(plan: Plan, args: argparse.Namespace, found: Findings) -> None:
-    from videotasks import openapi
+    from videotasks.openapi import validation
 
-    report = openapi.validate_payload(
+    report = validation.validate_payload(
         args.openapi,
         f"{plan.draft.method} {plan.draft.path}",
         inputs.materialise(plan.draft, {ref.sha256: "uploaded" for ref in plan.draft.files}),
