@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import os
@@ -57,6 +58,7 @@ def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         )
     payload = _payload(args.validate) if args.validate else None
     spec = document.load(args.openapi)
+    gc.freeze()  # the document lives until the end; walking its million objects again and again finds nothing
     found: dict[str, Any] = {"ok": True, "exit_code": 0}
     failed = False
     if args.search:
@@ -81,17 +83,17 @@ def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
 def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
     """The seed's lists, from the navigation or from the specification, and a table of what each endpoint is."""
     names, found, source, how, warnings = _named(spec, args)
-    rows: dict[str, dict[str, Any] | None] = {}
-    default: list[str] = []
-    streams: list[str] = []
+    streams = endpoints.Streams(spec)
+    rows: dict[str, Operation | None] = {}
+    default: dict[str, None] = {}
+    streaming: dict[str, None] = {}
     for name, operation in zip(names, found, strict=True):
-        method, path = operations.split_endpoint(name)
-        stream = endpoints.stream_path(spec, method or "POST", path)
-        plain = endpoints.polling_path(spec, method or "POST", path)
-        rows.setdefault(f"{method} {plain or path}", _row(operation) if operation else None)
+        method, _, path = name.partition(" ")
+        stream = streams.path_for(method, path)
+        rows.setdefault(f"{method} {endpoints.polling_path(spec, method, path) or path}", operation)
         if stream:
-            streams.append(f"{method} {stream}")
-        default.append(f"{method} {stream or path}")
+            streaming[f"{method} {stream}"] = None
+        default[f"{method} {stream or path}"] = None
     polling = list(rows)
     poll = endpoints.poll_operation(spec, next((operation for operation in found if operation), None))
 
@@ -99,14 +101,14 @@ def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
         made: dict[str, Any] = {
             "category": args.category,
             "source": source,
-            "default_result_mode": "sse" if streams else "polling",
-            "default_endpoints": list(dict.fromkeys(default))[:limit],
-            "sse_endpoints": list(dict.fromkeys(streams))[:limit],
+            "default_result_mode": "sse" if streaming else "polling",
+            "default_endpoints": list(default)[:limit],
+            "sse_endpoints": list(streaming)[:limit],
             "polling_endpoints": polling[:limit],
             "poll_endpoint": poll.path if poll else None,
             "found_by": how,
             "total": len(polling),
-            "endpoints": [row for row in list(rows.values())[:limit] if row],
+            "endpoints": [_row(operation) for operation in list(rows.values())[:limit] if operation],
             "server_url": operations.server_url(spec, None),
         }
         if how in ("generic", "all"):

@@ -56,7 +56,7 @@ LEVELS = (
 def describe(operation: Operation, schemas: Schemas, detail: Detail) -> dict[str, Any]:
     """The contract of an operation; the keys of the seed's script first, then ours. All texts are one line, cut."""
     document, method, path = operation.document, operation.method, operation.path
-    stream = endpoints.stream_path(document, method, path)
+    stream = endpoints.Streams(document).path_for(method, path)
     polling = endpoints.polling_path(document, method, path)
     poll = endpoints.poll_operation(document, operation)
     media = operation.request_media()

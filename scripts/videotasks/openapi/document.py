@@ -65,6 +65,10 @@ class Document:
                 return {}
         return node
 
+    def path_names(self) -> list[str]:
+        paths = self.root.get("paths")
+        return [path for path in paths if isinstance(path, str)] if isinstance(paths, dict) else []
+
     def paths(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Path and path item, references followed and siblings of the reference kept."""
         paths = self.root.get("paths")
