@@ -28,7 +28,7 @@ EXAMPLES = """  create_and_wait.py --sandbox --prompt "a paper boat in the rain"
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.commandline import (
+    from videotasks.options import (
         Parser,
         add_download_options,
         add_provider_options,

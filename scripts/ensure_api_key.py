@@ -31,7 +31,7 @@ EXIT_CODES = """exit codes: 0 the key is set (--all: always)  1 it is not, or is
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.commandline import Parser, add_provider_options, add_run_options
+    from videotasks.options import Parser, add_provider_options, add_run_options
 
     parser = Parser(description=__doc__, examples=EXAMPLES, exit_codes=EXIT_CODES)
     parser.add_argument("--all", action="store_true", help="every provider, key found or not")

@@ -31,7 +31,7 @@ EXIT_CODES = """exit codes: 0 no error  1 configuration  2 usage  10 the task it
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.commandline import Parser, add_provider_options, add_run_options
+    from videotasks.options import Parser, add_provider_options, add_run_options
 
     parser = Parser(description=__doc__, examples=EXAMPLES, exit_codes=EXIT_CODES)
     parser.add_argument("--status", type=int, required=True, metavar="HTTP", help="the HTTP status")

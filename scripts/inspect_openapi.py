@@ -33,7 +33,7 @@ Prints one JSON document under 8,000 characters; --limit 0 prints everything. Se
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.commandline import Parser
+    from videotasks.options import Parser
 
     parser = Parser(description=__doc__, examples=EXAMPLES, exit_codes=EXIT_CODES)
     parser.add_argument(

@@ -26,9 +26,7 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
-from videotasks_sandbox.scenarios import PROVIDERS, SCENARIOS, plays
-from videotasks_sandbox.server import SandboxError, start_sandbox
-from videotasks_sandbox.state import Store
+from videotasks_sandbox.scenarios import PROVIDERS, SCENARIOS, SandboxError, plays
 
 EXIT_CONFIGURATION, EXIT_USAGE = 1, 2
 
@@ -68,6 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def print_log(path: Path, limit: int) -> None:
+    from videotasks_sandbox.state import Store
+
     if not path.is_file():
         fail(EXIT_CONFIGURATION, "no_state_file", f"there is no state file {path}")
     state = Store(path).read()
@@ -96,6 +96,8 @@ def main() -> None:
     if options.log is not None:
         print_log(options.log, options.limit)
         return
+    from videotasks_sandbox.server import start_sandbox  # not for --help
+
     stop = threading.Event()
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):

@@ -29,7 +29,7 @@ EXAMPLES = """  wait_generation.py --run-id RUN --timeout 100
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.commandline import Parser, add_download_options, add_provider_options, add_run_options, seconds
+    from videotasks.options import Parser, add_download_options, add_provider_options, add_run_options, seconds
 
     parser = Parser(description=__doc__, examples=EXAMPLES)
     which = parser.add_argument_group("which task")

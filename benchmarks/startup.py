@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""What a command costs before it does anything: `--help` over an empty Python, one status look over `import requests`.
+
+    python3 benchmarks/startup.py [--rounds 25] [--imports]
+
+CPU time (user and system) of whole processes, started in turns, so that a busy machine slows all of them alike; medians
+and the medians of the ratios within each round. The look goes to a server on loopback in this process. No timed test
+rests on this: the numbers depend on the machine, the ratios hardly do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.server
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+ENTRY = ("create_and_wait.py", "wait_generation.py", "task_status.py", "ensure_api_key.py", "handle_runtime_error.py")
+ENTRY += ("inspect_openapi.py", "sandbox.py")
+HELP_GOAL_MS, LOOK_GOAL = 40.0, 1.5
+TASK = {"id": "gen_1", "status": "IN_PROGRESS", "created_at": "2026-11-21T09:30:00Z"}
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = json.dumps(TASK).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def cost(argv: list[str], env: dict[str, str], cwd: str) -> tuple[float, float]:
+    """(CPU, wall) milliseconds of one process; fails when it does."""
+    began = time.perf_counter()
+    process = subprocess.Popen(argv, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = process.stdout, process.stderr
+    assert out is not None and err is not None
+    printed, told = out.read(), err.read()
+    if hasattr(os, "wait4"):
+        _, status, usage = os.wait4(process.pid, 0)
+        code = process.returncode = os.waitstatus_to_exitcode(status)
+        cpu = (usage.ru_utime + usage.ru_stime) * 1000
+    else:  # Windows has no rusage: wall time stands in
+        code, cpu = process.wait(), (time.perf_counter() - began) * 1000
+    if code:
+        raise SystemExit(f"{argv} ended with {code}\n{printed.decode()}\n{told.decode()}")
+    return cpu, (time.perf_counter() - began) * 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--imports", action="store_true", help="also list the dearest imports of one look")
+    options = parser.parse_args()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_address[1]}"
+    python = options.python
+    with tempfile.TemporaryDirectory() as folder:
+        env = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT", "TEMP") if name in os.environ}
+        env["SKILLS_VIDEO_API_KEY"] = "sk-benchmark"
+        look = [python, str(SCRIPTS / "task_status.py"), "gen_1", "--provider", "skills-video", "--base-url", base]
+        commands: dict[str, list[str]] = {
+            "empty": [python, "-c", ""],
+            "requests": [python, "-c", "import requests"],
+            "look": look,
+        }
+        commands.update({f"{name} --help": [python, str(SCRIPTS / name), "--help"] for name in ENTRY})
+        for argv in commands.values():
+            cost(argv, env, folder)  # compiles and fills caches
+        rounds: list[dict[str, tuple[float, float]]] = []
+        for _ in range(options.rounds):
+            rounds.append({name: cost(argv, env, folder) for name, argv in commands.items()})
+
+        def middle(name: str, which: int = 0) -> float:
+            return statistics.median(one[name][which] for one in rounds)
+
+        def over(name: str, base_name: str) -> float:
+            return statistics.median(one[name][0] - one[base_name][0] for one in rounds)
+
+        print(f"{options.rounds} rounds, {python}")
+        print(f"{'':32}{'CPU ms':>8}{'wall ms':>9}")
+        for name in commands:
+            print(f"{name:32}{middle(name):8.1f}{middle(name, 1):9.1f}", end="")
+            if name.endswith("--help"):
+                more = over(name, "empty")
+                print(f"   +{more:.1f} ms over an empty Python (goal {HELP_GOAL_MS:.0f})", end="")
+            if name == "look":
+                ratio = statistics.median(one["look"][0] / one["requests"][0] for one in rounds)
+                print(f"   {ratio:.2f} x `import requests` (goal {LOOK_GOAL})", end="")
+            print()
+        if options.imports:
+            argv = [python, "-X", "importtime", *look[1:]]
+            done = subprocess.run(argv, env=env, cwd=folder, capture_output=True, text=True)
+            rows = [line[12:].split("|") for line in done.stderr.splitlines() if line.startswith("import time:")][1:]
+            for own, total, name in sorted(rows, key=lambda row: -int(row[0]))[:40]:
+                print(f"{int(own) / 1000:8.2f} ms own {int(total) / 1000:8.2f} ms with its imports  {name.strip()}")
+
+
+if __name__ == "__main__":
+    main()
