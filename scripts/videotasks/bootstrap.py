@@ -106,14 +106,16 @@ def _silence_stdout() -> None:
 
 
 def _keep_bytecode_out_of_the_skill() -> None:
-    """Nothing is written into an installed skill: its bytecode goes to the user's cache, or nowhere."""
-    if sys.flags.dont_write_bytecode or os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        return
-    if sys.pycache_prefix is None:
-        from videotasks.cachedir import cache_dir
+    """Nothing is written into an installed skill: our bytecode goes to the user's cache, or nowhere.
 
-        folder = cache_dir("bytecode")
-        if folder is None:
-            return
-        sys.pycache_prefix = str(folder)
-    sys.dont_write_bytecode = False
+    Only ours: sys.pycache_prefix as a whole would also leave every installed package's own bytecode aside.
+    PYTHONDONTWRITEBYTECODE is about litter beside sources, which this never is.
+    """
+    from videotasks.cachedir import cache_dir
+
+    folder = cache_dir("bytecode")
+    if folder is not None:
+        from videotasks.bytecode import cache_package_bytecode
+
+        cache_package_bytecode(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), str(folder))
+    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)

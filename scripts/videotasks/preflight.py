@@ -142,8 +142,8 @@ def report_plan(plan: Plan, args: argparse.Namespace, found: Findings) -> int:
 
 def spec_field_names(spec: str, endpoint: str | None, given: CommonInputs, profile: Profile) -> set[str] | None:
     """Names of the body's fields by a specification: they decide between `duration` and `seconds`."""
-    from videotasks.openapi import validation
     from videotasks.endpoints import of_model
+    from videotasks.openapi import validation
 
     path = endpoint or of_model(profile, given.model or profile.default_model).path
     return validation.request_field_names(spec, path) or None
