@@ -30,9 +30,9 @@ class Session:
     origin: str  # as runs are told apart: an origin, or sandbox:<provider>
 
 
-def load_profile(args: argparse.Namespace) -> Profile:
-    """The chosen profile in the chosen kind, at the origin that flag or environment names."""
-    from videotasks import credentials, origins, profiles
+def named_profile(args: argparse.Namespace) -> Profile:
+    """The chosen profile in the chosen kind, as its file says it. Raises TaskError."""
+    from videotasks import profiles
 
     name = args.provider or args.default_provider
     if not name:
@@ -42,9 +42,19 @@ def load_profile(args: argparse.Namespace) -> Profile:
             hint="ensure_api_key.py --all shows for which a key is set",
         )
     profile = profiles.load_profile(name, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
-    profile = profile.for_kind(args.kind)
-    if args.sandbox:
-        return profile
+    return profile.for_kind(args.kind)
+
+
+def load_profile(args: argparse.Namespace) -> Profile:
+    """The chosen profile at the origin that flag or environment names. Raises TaskError."""
+    profile = named_profile(args)
+    return profile if args.sandbox else at_named_origin(profile, args)
+
+
+def at_named_origin(profile: Profile, args: argparse.Namespace, *, required: bool = True) -> Profile:
+    """A profile at the origin that --base-url or the environment names, else its own. Raises TaskError."""
+    from videotasks import credentials, origins
+
     if args.base_url:
         return profile.with_base_url(
             origins.checked_base_url(args.base_url, source="--base-url", allow_http=args.allow_http)
@@ -52,6 +62,8 @@ def load_profile(args: argparse.Namespace) -> Profile:
     named = credentials.named_origin(profile)
     if named is not None:
         return profile.with_base_url(origins.checked_base_url(named[1], source=named[0], allow_http=args.allow_http))
+    if profile.base_url_required and not required:
+        return profile
     if profile.base_url_required:
         raise configuration_error(
             f"{profile.title} is spoken by many gateways: say which one",
@@ -142,10 +154,9 @@ def _next_options(args: argparse.Namespace, profile: Profile) -> tuple[str, ...]
     if args.sandbox:
         options.append("--sandbox")
     elif profile.foreign and args.provider:
-        options += [
-            "--provider",
-            str(Path(args.provider).expanduser().absolute()) if os.sep in args.provider else args.provider,
-        ]
+        path = Path(args.provider).expanduser()  # a name is looked up in $VIDEO_TASKS_PROVIDERS, a path from here
+        is_path = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
+        options += ["--provider", str(path.absolute()) if is_path else args.provider]
     if args.base_url or (not args.sandbox and profile.base_url != profile.shipped_base_url):
         options += ["--base-url", profile.base_url]
     if args.allow_http:
@@ -158,6 +169,8 @@ def _next_options(args: argparse.Namespace, profile: Profile) -> tuple[str, ...]
 def read_text_input(path: str, *, flag: str, limit: int = 1_000_000) -> str:
     """A text file, or standard input for `-`, as UTF-8 without a byte order mark."""
     try:
+        if path == "-" and sys.stdin is None:
+            raise configuration_error(f"{flag}: standard input is closed", expected="a file, or text on standard input")
         data = sys.stdin.buffer.read(limit + 1) if path == "-" else _read(path, limit + 1)
     except OSError as error:
         raise configuration_error(

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from videotasks import classify, nextstep, normalize
-from videotasks.commandline import load_profile, read_text_input
+from videotasks.commandline import named_profile, read_text_input
 from videotasks.http import parse_json
 from videotasks.models import EXIT_OF_CATEGORY, ApiError, Category, ExitCode, configuration_error
 from videotasks.profiles import Profile
@@ -20,7 +20,7 @@ def handle_runtime_error(args: argparse.Namespace) -> int:
         raise configuration_error("--body and --body-file are both given", expected="one of them")
     if not 100 <= args.status <= 599:
         raise configuration_error("--status is no HTTP status", expected="100 to 599")
-    profile = load_profile(args)
+    profile = named_profile(args)  # nothing is sent, so no origin is needed
     text = args.body or ""
     if args.body_file is not None:
         text = read_text_input(args.body_file, flag="--body-file", limit=10_000_000)
@@ -48,21 +48,25 @@ def handle_runtime_error(args: argparse.Namespace) -> int:
         operation=args.operation,
         provider=profile.name,
         code=inert(error.code, 200) if error.code else None,
-        message=inert(error.message, 500),
+        message=category_message(error.category),
         server_message=inert(error.message, 500),
         should_retry=retry,
         retry_after_s=error.retry_after_s,
         may_have_been_created=may_have_been_created(args.operation, args.status, error),
         guidance=guidance(args.operation, error, args.status),
-        credits_check_command=nextstep.quoted(
-            nextstep.command("ensure_api_key.py", "--provider", args.provider or profile.name, "--verify")
-        ),
+        credits_check_command=nextstep.quoted(_check_command(args, profile)),
         credits_endpoint=args.credits_endpoint,
         recharge={
             "dashboard_url": profile.links.dashboard or profile.auth.key_url,
             "pricing_url": profile.links.pricing or profile.links.dashboard,
         },
     )
+
+
+def _check_command(args: argparse.Namespace, profile: Profile) -> list[str]:
+    """A free call that shows balance and key state; the key itself never stands in a command line."""
+    origin = ("--base-url", args.base_url) if args.base_url else ()
+    return nextstep.command("ensure_api_key.py", "--provider", args.provider or profile.name, "--verify", *origin)
 
 
 def classified(

@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 from videotasks import costs, credentials
-from videotasks.commandline import load_profile, open_session
-from videotasks.models import ExitCode, TaskError
-from videotasks.profiles import Profile, shipped_names
-from videotasks.profiles import load_profile as load_by_name
+from videotasks.commandline import at_named_origin, named_profile, open_session
+from videotasks.mailbox import CallTimedOut, Interrupted
+from videotasks.models import Category, ExitCode, TaskError, configuration_error
+from videotasks.profiles import Profile, load_profile, shipped_names
 from videotasks.reporting import Reporter, error_fields
 
 RESTART_NOTE = (
@@ -23,8 +23,17 @@ def ensure_api_key(args: argparse.Namespace) -> int:
     """Run the command; prints one JSON document. Exit 0 when the key is there (or for --all), else 1."""
     reporter = Reporter(sandbox=args.sandbox)
     if args.all:
+        if args.verify or args.provider:
+            raise configuration_error(
+                "--all goes with neither --verify nor --provider", expected="one provider to verify"
+            )
         return _all(reporter)
-    profile = load_profile(args)
+    profile = named_profile(args)
+    if not args.sandbox and not args.verify:
+        # Nothing is sent, so an origin that is missing is no error; one that is named decides which key counts.
+        profile = at_named_origin(profile, args, required=False)
+    elif not args.sandbox:
+        profile = at_named_origin(profile, args)
     if args.sandbox:
         fields: dict[str, Any] = {
             "ok": True,
@@ -84,8 +93,11 @@ def set_examples(variable: str) -> list[str]:
 def _all(reporter: Reporter) -> int:
     rows: list[dict[str, Any]] = []
     for name in shipped_names():
-        profile = load_by_name(name)
+        profile = load_profile(name)
         try:
+            named = credentials.named_origin(profile)
+            if named is not None:
+                profile = profile.with_base_url(named[1])
             key = credentials.find_key(profile)
         except TaskError as error:
             rows.append(
@@ -134,7 +146,12 @@ def _verify(args: argparse.Namespace, profile: Profile, fields: dict[str, Any]) 
         client = provider.client()
         try:
             body = session.ctx.mailbox.call(lambda: provider.get_json(path, client=client, query=query), timeout=40.0)
-        except TaskError as error:
+        except Interrupted as stop:
+            from videotasks.going_on import report_interrupted
+
+            return report_interrupted(session.ctx, None, stop.signum)
+        except (TaskError, CallTimedOut) as problem:
+            error = problem if isinstance(problem, TaskError) else TaskError(Category.TRANSIENT, "no answer in time")
             fields["message"] = error.message
             return reporter.final("api_key", error.exit_code, verified=False, **fields, error=error_fields(error))
         finally:

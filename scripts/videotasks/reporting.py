@@ -17,7 +17,8 @@ from videotasks.nextstep import quoted
 from videotasks.text import inert, one_line, redact
 
 SERVER_TEXT_LIMIT = 500  # in an event; the whole is in result.json
-LINE_LIMIT = 7_500
+STDOUT_LIMIT = 7_900  # characters of a whole run without --verbose; the promise is 8,000
+EVENTS_LIMIT = 3_000  # of these, for the lines before the last: a status that flaps must not fill them
 VERBOSE_ONLY = frozenset(
     {
         "sse_open",
@@ -54,6 +55,7 @@ class Reporter:
         self.on_closed: Callable[[Mapping[str, Any]], object] | None = None
         self.finished = False
         self.closed = False
+        self._used = 0
         self._live: Any = None
 
     # -- machines ---------------------------------------------------------------------------------------------
@@ -63,7 +65,14 @@ class Reporter:
         if name in VERBOSE_ONLY and not self.verbose:
             return
         line = {"event": name, **{k: v for k, v in fields.items() if v is not None}}
-        self._write(line)
+        text = _dumps(line)
+        if not self.verbose:
+            # What must be seen (an id, a link, a disk that is full) has more room than the rest.
+            telling = name == "created" or "video_url" in line or (name == "warning" and "server_message" not in line)
+            if self._used + len(text) > EVENTS_LIMIT * (1 + telling):
+                return
+            self._used += len(text) + 1
+        self._write(line, text)
 
     def final(
         self,
@@ -72,9 +81,13 @@ class Reporter:
         *,
         next_argv: Sequence[str] | None = None,
         hint: str | None = None,
+        whole: bool = False,
         **fields: Any,
     ) -> int:
-        """The last line; returns the exit code. `ok` is true exactly when that is 0."""
+        """The last line; returns the exit code. `ok` is true exactly when that is 0.
+
+        It is shortened to what the run has left of its 8,000 characters, unless the user asked for the `whole`.
+        """
         if self.finished:
             return exit_code
         self.finished = True
@@ -87,19 +100,24 @@ class Reporter:
         line["next_argv"] = list(next_argv) if next_argv else None
         if hint:
             line["hint"] = hint
-        self._write(line)
+        text = _dumps(line)
+        if not whole and not self.verbose and len(text) > STDOUT_LIMIT - self._used:
+            text = _dumps(shortened(line, STDOUT_LIMIT - self._used))
+        self._write(line, text)
         return int(exit_code)
 
     def error(self, error: TaskError, *, next_argv: Sequence[str] | None = None, **fields: Any) -> int:
         """The final line of a command that ends with an expected error, and a sentence for people."""
         self.people(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
-        return self.final("error", error.exit_code, next_argv=next_argv, error=error_fields(error), **fields)
+        fields = {"error": error_fields(error), "message": error.message, **fields}
+        return self.final("error", error.exit_code, next_argv=next_argv, **fields)
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        text = _dumps(line)
+    def _write(self, line: Mapping[str, Any], text: str) -> None:
         data = redact(text, credentials.known_secrets()).encode("utf-8", "backslashreplace") + b"\n"
         try:
             if self.closed:
+                raise BrokenPipeError
+            if self._stdout is None and sys.stdout is None:  # started with a closed descriptor 1
                 raise BrokenPipeError
             stream = self._stdout if self._stdout is not None else sys.stdout.buffer
             stream.write(data)
@@ -123,6 +141,8 @@ class Reporter:
 
     def _plain(self, text: str) -> None:
         stream = self._stderr if self._stderr is not None else sys.stderr
+        if stream is None:  # started with a closed descriptor 2
+            return
         try:
             if self._live is not None:
                 self._live.above(redact(text, credentials.known_secrets()))
@@ -137,7 +157,7 @@ class Reporter:
     def live_begin(self) -> None:
         """A live line on a terminal; plain lines elsewhere."""
         stream = self._stderr if self._stderr is not None else sys.stderr
-        if self._live is None and stream.isatty() and os.environ.get("TERM") != "dumb":
+        if self._live is None and stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb":
             try:
                 from videotasks.livescreen import LiveScreen
 
@@ -187,14 +207,43 @@ def api_error_fields(error: ApiError | None, limit: int = SERVER_TEXT_LIMIT) -> 
 
 
 def _dumps(line: Mapping[str, Any]) -> str:
-    text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
-    if len(text) <= LINE_LIMIT or not line.get("final"):
-        return text
-    # A bounded last line is still a whole one: the bulky extras go, what decides stays.
-    bulky = ("response", "usage", "files", "request", "candidates")
-    shorter = {key: value for key, value in line.items() if key not in bulky}
-    shorter["shortened"] = True
-    return json.dumps(shorter, ensure_ascii=False, separators=(",", ":"), default=str)
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def shortened(line: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """A line that fits: the bulky extras go first, then the ends of what is long; what decides stays whole."""
+    short = {key: value for key, value in line.items() if key not in _BULKY}
+    short["shortened"] = True
+    for most in (1_000, 300, 100):
+        if len(_dumps(short)) <= limit:
+            break
+        short = {key: value if key in _DECIDING else _cut(value, most) for key, value in short.items()}
+    return short
+
+
+_BULKY = ("response", "usage", "candidates", "for_a_running_assistant")
+_DECIDING = frozenset(
+    {"event", "final", "ok", "exit_code", "next", "next_argv", "task_id", "run_id", "video_url", "video_file"}
+)
+
+
+def _cut(value: Any, most: int) -> Any:
+    """Strings of at most `most` characters, lists of as many items as fit into four times that."""
+    if isinstance(value, str):
+        return value if len(value) <= most else value[:most] + "..."
+    if isinstance(value, Mapping):
+        return {key: _cut(item, most) for key, item in list(value.items())[:30]}
+    if isinstance(value, (list, tuple)):
+        kept: list[Any] = []
+        room = 4 * most
+        for item in value:
+            item = _cut(item, most)
+            room -= len(_dumps({"": item}))
+            if room < 0:
+                break
+            kept.append(item)
+        return kept
+    return value
 
 
 def _drop_stdout() -> None:
