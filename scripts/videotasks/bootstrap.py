@@ -30,9 +30,10 @@ def run(main: Callable[[list[str]], int], argv: list[str] | None = None) -> int:
     try:
         return int(main(argv) or 0)
     except SystemExit as stop:
+        _flush_stdout()
         return stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 1)
     except KeyboardInterrupt:
-        return fail("interrupted", "interrupted before anything was sent", exit_code=130)
+        return fail("interrupted", "interrupted before anything was created", exit_code=130)
     except BrokenPipeError:
         _silence_stdout()
         return 1
@@ -42,21 +43,27 @@ def run(main: Callable[[list[str]], int], argv: list[str] | None = None) -> int:
             return fail(
                 "configuration",
                 f"the Python package {name} is missing",
-                expected="the packages of requirements in this script's header",
+                expected="the packages that this script's header lists",
                 hint="run the script with `uv run`, or once: " + PIP_LINE,
             )
         return _unexpected(error)
     except Exception as error:
-        return _known_or_unexpected(error)
+        return _known_or_unexpected(error, argv)
 
 
-def _known_or_unexpected(error: Exception) -> int:
-    from videotasks.models import TaskError
+def _known_or_unexpected(error: Exception, argv: list[str]) -> int:
+    from videotasks.mailbox import CallTimedOut, Interrupted
+    from videotasks.models import Category, TaskError
+    from videotasks.reporting import Reporter
 
+    # What may have created something reports its own interrupts; here only calls are left that cost nothing.
+    if isinstance(error, Interrupted):
+        exit_code = 143 if error.signum == 15 else 130
+        error = TaskError(Category.INTERRUPTED, "interrupted before anything was created", exit_code=exit_code)
+    elif isinstance(error, CallTimedOut):
+        error = TaskError(Category.TRANSIENT, "no answer in time", hint="try the same command again later")
     if isinstance(error, TaskError):
-        from videotasks.reporting import Reporter
-
-        return Reporter().error(error)
+        return Reporter(sandbox="--sandbox" in argv).error(error)
     return _unexpected(error)
 
 
@@ -89,12 +96,23 @@ def fail(category: str, message: str, expected: str | None = None, hint: str | N
     }
     import json
 
+    if sys.stdout is None:  # started with a closed descriptor 1
+        return exit_code
     try:
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
     except (OSError, ValueError):
         _silence_stdout()
     return exit_code
+
+
+def _flush_stdout() -> None:
+    """--help into a pipe that nobody reads any more is no error."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        _silence_stdout()
 
 
 def _silence_stdout() -> None:

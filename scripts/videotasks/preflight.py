@@ -11,11 +11,13 @@ from typing import Any
 
 from videotasks import costs, credentials, inputs, nextstep
 from videotasks.costs import Balance, Estimate
-from videotasks.creating import Plan, attachable
+from videotasks.creating import Plan, attachable, refuse_keys
 from videotasks.http import NoAnswer
 from videotasks.inputs import CommonInputs
+from videotasks.mailbox import CallTimedOut
 from videotasks.models import Category, ExitCode, TaskError, configuration_error
 from videotasks.profiles import Profile
+from videotasks.reporting import error_fields
 
 _COST = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([A-Za-z][A-Za-z _-]{0,30})\s*$")
 
@@ -34,6 +36,7 @@ class Findings:
 
 def check(plan: Plan, args: argparse.Namespace, given: CommonInputs) -> Findings:
     """Everything that costs nothing. Network calls here are GETs; one that fails is a note, not an obstacle."""
+    refuse_keys(plan.draft)
     found = Findings()
     run = attachable(plan)
     found.attaches_to = run.run_id if run is not None else None
@@ -115,8 +118,16 @@ def report_plan(plan: Plan, args: argparse.Namespace, found: Findings) -> int:
     }
     send = nextstep.command(os.path.basename(sys.argv[0]) or "create_and_wait.py", *_without_dry_run(sys.argv[1:]))
     price = f"{estimate.amount:g} {estimate.unit}" if estimate else "unknown"
+    refusal = None
+    try:
+        guard_cost(plan, args, found)
+    except TaskError as error:
+        refusal = error
     session.ctx.reporter.people(f"dry run: nothing was sent; price: {price}")
-    code = int(ExitCode.VALIDATION if found.problems else ExitCode.OK)
+    code = int(ExitCode.VALIDATION if found.problems else refusal.exit_code if refusal else ExitCode.OK)
+    error_of_plan: dict[str, Any] | None = error_fields(refusal) if refusal else None
+    if found.problems:
+        error_of_plan = {"category": "validation", "message": str(found.problems[0]["message"])}
     return session.ctx.reporter.final(
         "plan",
         code,
@@ -136,7 +147,7 @@ def report_plan(plan: Plan, args: argparse.Namespace, found: Findings) -> int:
         notes=found.notes,
         send=nextstep.quoted(send),
         send_needs="the user's confirmation: it pays" if not session.ctx.sandbox and not found.attaches_to else None,
-        error={"category": "validation", "message": str(found.problems[0]["message"])} if found.problems else None,
+        error=error_of_plan,
     )
 
 
@@ -171,6 +182,8 @@ def _ask(plan: Plan, path: str, found: Findings, what: str) -> Any:
         return ctx.mailbox.call(lambda: provider.get_json(path, client=client), timeout=30.0)
     except (TaskError, NoAnswer) as error:
         found.notes.append(f"{what} could not be asked for: {error}")
+    except CallTimedOut:
+        found.notes.append(f"{what} could not be asked for: no answer in time")
     finally:
         client.close()
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from videotasks.models import configuration_error
@@ -14,7 +15,7 @@ ENVIRONMENT = "VIDEO_TASKS_ARTIFACTS"
 def artifacts_root(
     option: str | None = None,
     *,
-    environ: dict[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     home: Path | None = None,
     skill: Path | None = None,
@@ -30,17 +31,18 @@ def artifacts_root(
     for named, source in ((option, "--artifacts-dir"), (environ.get(ENVIRONMENT), ENVIRONMENT)):
         if named:
             return _named(named, source, cwd)
-    start = outside_of_skill(cwd, skill_folder() if skill is None else skill)
+    start = outside_of_skill(cwd, skill_folder() if skill is None else skill, _as_spelled(cwd, environ))
     home = _home() if home is None else home
+    top = os.path.realpath(home) if home is not None else None
     repository: Path | None = None
     for folder in (start, *start.parents):
         candidate = folder / ARTIFACTS
-        if candidate.is_dir():
+        if candidate.is_dir() and (folder == start or _ours(candidate)):
             return candidate
         if (folder / ".git").exists():
             repository = folder
             break
-        if folder == home:
+        if top is not None and os.path.realpath(folder) == top:
             break
     return (repository or start) / ARTIFACTS
 
@@ -50,15 +52,42 @@ def skill_folder() -> Path:
     return Path(os.path.abspath(__file__)).parents[2]
 
 
-def outside_of_skill(folder: Path, skill: Path) -> Path:
-    """`folder`, or the folder above the agent's directory when it lies inside the installed skill itself."""
-    for spelled in {skill, Path(os.path.realpath(skill))}:
-        if spelled.parent.name != "skills":
-            continue  # a checkout, not an installed copy: .../<agent directory>/skills/<name>
-        for place in (folder, Path(os.path.realpath(folder))):
-            if place == spelled or spelled in place.parents:
-                return spelled.parent.parent.parent
+def outside_of_skill(folder: Path, skill: Path, spelled: Path | None = None) -> Path:
+    """`folder`, or the folder above the agent's directory when it lies inside the installed skill itself.
+
+    `spelled` is the same folder with the links through which it was reached: an installed skill may be one
+    (.claude/skills/NAME -> ../../vendor/NAME), and its real place then says nothing of the project.
+    """
+    real, place = Path(os.path.realpath(skill)), Path(os.path.realpath(folder))
+    if real != place and real not in place.parents:
+        return folder
+    spelled = spelled or folder
+    for name in (spelled, *spelled.parents, skill, real):
+        # Else a checkout, not an installed copy: .../<agent directory>/skills/<name>
+        if name.parent.name == "skills" and os.path.realpath(name) == str(real):
+            return Path(os.path.realpath(name.parent.parent.parent))
     return folder
+
+
+def _as_spelled(cwd: Path, environ: Mapping[str, str]) -> Path:
+    """The current directory as the shell names it: links that were walked through are still in it."""
+    spelled = environ.get("PWD", "")
+    try:
+        if os.path.isabs(spelled) and os.path.samefile(spelled, cwd):
+            return Path(os.path.normpath(spelled))
+    except OSError:
+        pass
+    return cwd
+
+
+def _ours(folder: Path) -> bool:
+    """A folder above the current one counts only when it belongs to this user: /tmp is everybody's."""
+    if os.name == "nt":
+        return True
+    try:
+        return folder.stat().st_uid == os.getuid()
+    except OSError:
+        return False
 
 
 def _named(value: str, source: str, cwd: Path) -> Path:
