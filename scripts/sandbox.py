@@ -42,6 +42,9 @@ def fail(exit_code: int, error: str, message: str) -> NoReturn:
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments:"):  # their values are not repeated: one may be a key
+            names = [word.split("=")[0] for word in message.split()[2:] if word.startswith("-")]
+            message = "unknown option " + (", ".join(names) or "(a word that belongs to none)")
         fail(EXIT_USAGE, "usage", f"{message}; see {self.prog} --help")
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import Any
 
-from videotasks import classify, nextstep, normalize
+from videotasks import classify, credentials, nextstep, normalize
 from videotasks.commandline import named_profile, read_text_input
 from videotasks.http import parse_json
-from videotasks.models import EXIT_OF_CATEGORY, ApiError, Category, ExitCode, configuration_error
+from videotasks.models import EXIT_OF_CATEGORY, ApiError, Category, ExitCode, TaskError, configuration_error
 from videotasks.profiles import Profile
 from videotasks.reporting import Reporter, category_message
-from videotasks.text import inert
+from videotasks.text import inert, redact
 
 
 def handle_runtime_error(args: argparse.Namespace) -> int:
@@ -24,6 +25,9 @@ def handle_runtime_error(args: argparse.Namespace) -> int:
     text = args.body or ""
     if args.body_file is not None:
         text = read_text_input(args.body_file, flag="--body-file", limit=10_000_000)
+    with suppress(TaskError):
+        credentials.find_key(profile)
+    text = redact(text, credentials.known_secrets())  # an API may echo the key that it was sent
     body = parse_json(text) if text.strip() else None
     error = classified(profile, args.operation, args.status, body, text, args.retry_after)
     reporter = Reporter()

@@ -13,6 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from videotasks import credentials
+from videotasks.origins import is_loopback
+from videotasks.text import redact
+
 if TYPE_CHECKING:
     import socket
 
@@ -228,6 +232,8 @@ class Client:
                 headers=all_headers,
                 # A callable is immune to ~/.netrc, which overrides a plain header (facts, reliability fact 9).
                 auth=self._sign,
+                # Plain http is allowed to this machine only; by way of a proxy it would leave it, key and all.
+                proxies={"no_proxy": "*"} if is_loopback(url) else None,
                 timeout=(min(CONNECT_TIMEOUT_S, timeout), timeout),
                 allow_redirects=False,
                 stream=True,
@@ -317,9 +323,16 @@ class OpenAnswer:
                     self.truncated = True
                     break
         except NoAnswer as error:
-            error.body = b"".join(parts)[:max_bytes]
+            error.body = without_secrets(b"".join(parts)[:max_bytes])
             raise
-        return b"".join(parts)[:max_bytes]
+        return without_secrets(b"".join(parts)[:max_bytes])
+
+
+def without_secrets(body: bytes) -> bytes:
+    """A body without any key that the server put into it. Done at the door: a text that is cut later keeps no half."""
+    text = body.decode("utf-8", "surrogateescape")
+    clean = redact(text, credentials.known_secrets())
+    return body if clean == text else clean.encode("utf-8", "surrogateescape")
 
 
 def encode_json(value: Any) -> bytes:

@@ -28,6 +28,7 @@ def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
         """Mixed into a connection class: everything before `connect` returns is no part of the request."""
 
         connecting = False
+        debuglevel = 0  # http.client prints every header, the key's too, once somebody raises its own
         sock: Any
         host: str
         auto_open: int
