@@ -30,6 +30,7 @@ class Limits:
     result_looks_s: tuple[float, ...] = (1.0, 3.0, 6.0, 8.0, 12.0)  # success without a result: five more over 30 s
     max_resends: int = 4
     unsent_retries: int = 2
+    unsent_pause_s: float = 0.5  # doubled each time
 
 
 @dataclass

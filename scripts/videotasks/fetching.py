@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ from videotasks.context import Context
 from videotasks.ending import snapshot_fields
 from videotasks.http import Flight, NoAnswer
 from videotasks.journal import RunState
-from videotasks.mailbox import Message
-from videotasks.models import Category, ExitCode, Output, Status, TaskError
+from videotasks.mailbox import CallTimedOut, Message
+from videotasks.models import Category, ExitCode, Output, Snapshot, Status, TaskError
 from videotasks.provider import Look, Provider, TaskRef
 from videotasks.reporting import error_fields
 from videotasks.runs import Run
+from videotasks.schedule import PollSchedule
 from videotasks.text import cut_query
 
 MAIN_KINDS = ("video", "image", "audio")
+FRESH_LOOKS = 6  # for a link that has died
 SLOW_DOWNLOAD_S = 1.0  # a download that takes longer has its link printed beforehand, for whoever is cut off
 
 
@@ -168,24 +171,36 @@ def _fresh_output(
     """The same output with the link that the API gives now (many links live for an hour or a day)."""
     if state.task_id is None:
         return None
-    ref = TaskRef(state.task_id, state.follow)
-    client = provider.client()
-    try:
-        look: Look = ctx.mailbox.call(
-            lambda: provider.look(ref, client=client, timeout=ctx.limits.poll_request_s),
-            timeout=ctx.limits.poll_request_s + 2,
-        )
-    except NoAnswer:
-        return None
-    except TaskError:
-        return None
-    finally:
-        client.close()
-    snapshot = look.snapshot
+    snapshot = _look_through_faults(ctx, provider, TaskRef(state.task_id, state.follow), deadline)
     if snapshot is None or snapshot.status is not Status.SUCCEEDED or not snapshot.has_result:
         return None
     ctx.record(run, "ended", outcome="succeeded", **snapshot_fields(ctx, provider, snapshot))
     return dict(named_outputs(run.state())).get(name)
+
+
+def _look_through_faults(ctx: Context, provider: Provider, ref: TaskRef, deadline: float | None) -> Snapshot | None:
+    """The task as it is now; a passing fault is asked again, as in any wait."""
+    poll, timeout = provider.profile.poll, ctx.limits.poll_request_s
+    schedule = PollSchedule(poll.floor_s, poll.ceiling_s, ctx.limits.poll_interval_s)
+    for faults in range(1, FRESH_LOOKS + 1):
+        client, hint_s = provider.client(), None
+        look_once = partial(provider.look, ref, client=client, timeout=timeout)
+        try:
+            look: Look = ctx.mailbox.call(look_once, timeout=timeout + ctx.limits.abort_slack_s)
+            if look.snapshot is not None or look.final_refusal:
+                return look.snapshot
+            hint_s = look.hint_s
+        except TaskError:
+            return None
+        except (NoAnswer, CallTimedOut):
+            client.flight.abort()
+        finally:
+            client.close()
+        pause = schedule.delay(0.0, random=ctx.random(), hint_s=hint_s, faults=faults)
+        if faults == FRESH_LOOKS or (deadline is not None and ctx.monotonic() + pause >= deadline):
+            return None
+        ctx.mailbox.sleep(pause)
+    return None
 
 
 def _still_there(run: Run, entry: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from videotasks.journal import RunState
 from videotasks.models import ApiError, Category, ExitCode, Snapshot, TaskError
 from videotasks.provider import Provider
 from videotasks.reporting import category_message, error_fields
-from videotasks.runs import Run, epoch_of, iso, write_json
+from videotasks.runs import Run, epoch_of, iso, without_secrets, write_json
 from videotasks.text import inert
 
 RESPONSE_INLINE_LIMIT = 400  # characters; a longer one goes to outputs/response.json
@@ -33,7 +33,7 @@ def write_results(ctx: Context, run: Run, snapshot: Snapshot | None = None) -> d
     try:
         if raw is not None:
             run.prepare()
-            write_json(run.outputs / "response.json", results.without_secrets({"response": raw})["response"])
+            write_json(run.outputs / "response.json", without_secrets({"response": raw})["response"])
         return results.write(run, now=ctx.clock(), raw=raw)
     except OSError as error:
         ctx.reporter.event("warning", message=f"result.json could not be written: {error.strerror}")

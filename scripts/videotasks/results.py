@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from videotasks import credentials, files
+from videotasks import files
 from videotasks.journal import RunState
 from videotasks.models import Status
-from videotasks.runs import Run, iso, write_json
-from videotasks.text import inert, markdown_fence, one_line, redact
+from videotasks.runs import Run, iso, without_secrets, write_json
+from videotasks.text import inert, markdown_fence, one_line
 
 RAW_LIMIT = 200_000  # characters of a raw body that are kept
 
@@ -117,18 +117,6 @@ def write(run: Run, *, now: float, raw: Any = None) -> dict[str, Any]:
     write_json(run.result_file, document)
     files.write_atomic(run.outputs / "result.md", result_markdown(document).encode("utf-8", "backslashreplace"))
     return document
-
-
-def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
-    """An API that echoes the Authorization header must not bring the key to disk."""
-    secrets = credentials.known_secrets()
-    if not secrets:
-        return document
-    import json
-
-    text = json.dumps(document, ensure_ascii=False, default=str)
-    clean = redact(text, secrets)
-    return document if clean == text else json.loads(clean)
 
 
 def _bounded(raw: Any) -> Any:

@@ -11,11 +11,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from videotasks import files
+from videotasks import credentials, files
 from videotasks.identity import PREFIX_LENGTH, new_run_id, valid_run_id
 from videotasks.journal import RunState, fold
 from videotasks.locks import FileLock
 from videotasks.models import configuration_error
+from videotasks.text import redact
 
 _GENERATED = re.compile(rf"^\d{{8}}-\d{{6}}-[0-9a-f]{{{PREFIX_LENGTH}}}(-\d+)?$")
 SCHEMA_VERSION = 1
@@ -79,7 +80,7 @@ class Run:
         """
         entry = {"at": iso(at), "event": event}
         entry.update({key: value for key, value in fields.items() if value is not None})
-        self._unsaved.append(entry)
+        self._unsaved.append(without_secrets(entry))
         while self._unsaved:
             files.append_line(self.journal_file, self._unsaved[0])
             del self._unsaved[0]
@@ -232,21 +233,23 @@ class RunStore:
 
     def by_task(self, task_id: str, *, mode: str, origin: str) -> Run | None:
         """The run that owns a task. The journal is searched as bytes first: most runs have another id."""
+        return next((run for run in self._owning(task_id, mode) if run.origin == origin), None)
+
+    def by_task_anywhere(self, task_id: str, *, mode: str) -> list[Run]:
+        """Runs of any origin that own a task of that id, for a look-up that names no provider."""
+        return list(self._owning(task_id, mode))
+
+    def _owning(self, task_id: str, mode: str) -> Iterator[Run]:
         needle = task_id.encode("utf-8", "surrogatepass")
         for run in self.runs():
-            if run.mode != mode or run.origin != origin:
+            if run.mode != mode:
                 continue
             try:
                 data = run.journal_file.read_bytes()
             except OSError:
                 continue
             if (needle in data or not needle.isascii() or b"\\" in data) and run.state().task_id == task_id:
-                return run
-        return None
-
-    def by_task_anywhere(self, task_id: str, *, mode: str) -> list[Run]:
-        """Runs of any origin that own a task of that id, for a look-up that names no provider."""
-        return [run for run in self.runs() if run.mode == mode and run.state().task_id == task_id]
+                yield run
 
 
 def require_run_id(run_id: str) -> None:
@@ -255,6 +258,18 @@ def require_run_id(run_id: str) -> None:
             "that is no run id",
             expected="1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit",
         )
+
+
+def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
+    """An API that echoes the Authorization header must not bring the key to disk."""
+    secrets = credentials.known_secrets()
+    if not secrets:
+        return document
+    import json
+
+    text = json.dumps(document, ensure_ascii=False, default=str)
+    clean = redact(text, secrets)
+    return document if clean == text else json.loads(clean)
 
 
 def write_json(path: Path, value: Any) -> None:

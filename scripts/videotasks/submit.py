@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from videotasks import files, normalize, origins, verdict
+from videotasks import credentials, files, normalize, origins, verdict
 from videotasks.context import Context
 from videotasks.http import Answer, Client, Flight, NoAnswer, WriteAheadFailed
 from videotasks.mailbox import Interrupted
@@ -16,7 +16,7 @@ from videotasks.provider import Provider, no_answer_error
 from videotasks.reporting import api_error_fields, category_message
 from videotasks.runs import Run
 from videotasks.sse import SseEvent, SseLimitError, SseParser, is_event_stream
-from videotasks.text import inert
+from videotasks.text import inert, redact
 from videotasks.verdict import Outcome, Verdict
 
 
@@ -96,7 +96,7 @@ def submit(ctx: Context, run: Run, provider: Provider, request: CreateRequest) -
             if unsent > ctx.limits.unsent_retries:
                 assert exchange.silence is not None
                 raise no_answer_error(exchange.silence)
-            pause = 0.5 * 2 ** (unsent - 1)
+            pause = ctx.limits.unsent_pause_s * 2 ** (unsent - 1)
         ctx.mailbox.sleep(pause)
 
 
@@ -226,10 +226,10 @@ class _Exchange:
             try:
                 for chunk in opened.chunks():
                     for event in parser.feed(chunk):
-                        post(Message("event", self.token, event))
+                        post(Message("event", self.token, without_key(event)))
             except SseLimitError as error:
                 for event in error.events:  # the task id may have come before the limit
-                    post(Message("event", self.token, event))
+                    post(Message("event", self.token, without_key(event)))
                 raise NoAnswer("cut", str(error), sent=True, status=opened.status) from None
             return None
 
@@ -300,6 +300,12 @@ def submission_unknown(reason: str, error: ApiError | None = None, http_status: 
         server_message=error.message if error else None,
         http_status=http_status,
     )
+
+
+def without_key(event: SseEvent) -> SseEvent:
+    """The event without any key that the server put into it, before anything is cut out of it."""
+    secrets = credentials.known_secrets()
+    return replace(event, event=redact(event.event, secrets), data=redact(event.data, secrets))
 
 
 def report_event(ctx: Context, event: SseEvent, task_id: str | None, snapshot: Snapshot | None) -> None:

@@ -1,0 +1,382 @@
+"""The fault campaign: seeded runs of a whole command against a provider that breaks, judged by what the server knows.
+
+`draw(random)` makes a scenario, `play(scenario, folder)` runs the command, then the same command again with all faults
+gone, and returns what was wrong. Times are compressed (support.lifecycle.SHORT); nothing else is simulated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support import faults
+from support.faults import HOLD, RESET, answer, html, json_answer, retry_after, sse
+from support.faultserver import Action
+from support.lifecycle import SHORT, Client, Outcome, key_found
+from support.taskserver import (
+    KEY,
+    VIDEO,
+    WIRES,
+    CreateFault,
+    FileHost,
+    TaskServer,
+    Wire,
+    event,
+    taken,
+    told,
+    whole_stream,
+)
+
+DEADLINE_S = 6.0
+SHORT_DEADLINE_S = 0.8  # for tasks that never end
+SLACK_S = 1.5  # of a busy two-core machine, beside the last look
+
+
+def _whole(wire: Wire, task_id: str) -> bytes:
+    return json.dumps(wire.created(task_id)).encode()
+
+
+# -- the fault points of a create (facts, reliability section 3) ----------------------------------------------------
+
+UNSENT = [CreateFault("reset on connect", lambda w, t: faults.reset_on_connect(), creates=False, connection=True)]
+UNREAD = [
+    CreateFault("reset unread", lambda w, t: faults.reset_unread(), creates=False, connection=True),
+    CreateFault("close unread", lambda w, t: faults.close_unread(), creates=False, connection=True),
+]
+AMBIGUOUS: list[CreateFault] = [
+    taken(faults.reset_after_headers()),
+    taken(faults.reset_after_request()),
+    taken(faults.reset_mid_headers()),
+    taken(faults.close_without_answer()),
+    taken(faults.half_status_line()),
+    taken(faults.garbage()),
+    taken(faults.continue_then_close()),
+    taken(faults.silence()),
+    taken(faults.silence_after_headers()),
+    CreateFault("reset in the body", lambda w, t: faults.reset_mid_body(_whole(w, t), 8)),
+    CreateFault("cut within its length", lambda w, t: faults.cut_length(_whole(w, t), 8)),
+    CreateFault("cut in a chunk", lambda w, t: faults.cut_chunk(_whole(w, t), 8)),
+    CreateFault("cut between chunks", lambda w, t: faults.cut_between_chunks(_whole(w, t), 8)),
+    CreateFault("half a close-delimited body", lambda w, t: faults.cut_close_delimited(_whole(w, t), 8)),
+    CreateFault("a length that is too short", lambda w, t: faults.lie_about_length(_whole(w, t), 8)),
+    CreateFault("a length that is too long", lambda w, t: faults.lie_about_length(_whole(w, t), 800)),
+    CreateFault("bad chunk size", lambda w, t: faults.bad_chunk_size(_whole(w, t))),
+    taken(html(200)),
+    taken(faults.empty(200)),
+    taken(json_answer({"ok": True})),
+    taken(json_answer([1, 2, 3])),
+    *(taken(html(status)) for status in (500, 502, 503, 504, 520)),
+    taken(answer(408)),
+    taken(answer(409)),
+    taken(answer(425)),
+    taken(retry_after(1, 503)),
+]
+TOLD: list[CreateFault] = [
+    told("every byte its own chunk", lambda w, t: faults.split_utf8(_whole(w, t).decode())),
+    told("in drops", lambda w, t: faults.trickle(_whole(w, t), 0.002)),
+    told("late", lambda w, t: faults.late(0.3, json_answer(w.created(t)))),
+    told("close-delimited", lambda w, t: answer(200, _whole(w, t), framing="close")),
+    told("201", lambda w, t: json_answer(w.created(t), 201)),
+    told("byte order mark", lambda w, t: answer(200, b"\xef\xbb\xbf" + _whole(w, t))),
+]
+REFUSED: list[CreateFault] = [
+    CreateFault("429 then", lambda w, t: retry_after("0.05", 429, w.refusal("slow down")), creates=False),
+    CreateFault("422", lambda w, t: json_answer(w.refusal("the prompt is too long"), 422), creates=False),
+    CreateFault("401 echo", lambda w, t: json_answer(w.refusal(f"no such key: Bearer {KEY}"), 401), creates=False),
+    CreateFault("302", lambda w, t: faults.redirect("http://127.0.0.1:9/elsewhere"), creates=False),
+]
+
+# -- faults of an event stream that tells the id, or does not ---------------------------------------------------------
+
+Streams = dict[str, tuple[Callable[[TaskServer, str], Action], bool]]  # action, whether the id is told
+
+
+def _opened(server: TaskServer) -> str:
+    return event(server.body("queued"))
+
+
+STREAMS: Streams = {
+    "whole": (whole_stream, True),
+    "cut after the id": (lambda s, t: sse(_opened(s)), True),
+    "reset after the id": (lambda s, t: sse(_opened(s), RESET), True),
+    "cut in the end": (lambda s, t: sse(_opened(s), event(s.final())[:-9]), True),
+    "end without its blank line": (lambda s, t: sse(_opened(s), event(s.final())[:-1]), True),
+    "mute after the id": (lambda s, t: sse(_opened(s), HOLD), True),
+    "heartbeats": (lambda s, t: sse(_opened(s), *([": ping\n\n", 0.05] * 100)), True),
+    "names that lie": (
+        lambda s, t: sse(_opened(s), event(s.body("running"), "succeeded"), event("[DONE]", "done")),
+        True,
+    ),
+    "somebody else's end": (
+        lambda s, t: sse(_opened(s), event(s.wire.task("task-other", "succeeded", s.url)), HOLD),
+        True,
+    ),
+    "an end without a result": (lambda s, t: sse(_opened(s), event(s.wire.task(t, "succeeded", None))), True),
+    "split into bytes": (lambda s, t: sse(*(bytes([b]) for b in _opened(s).encode()), framing="chunked"), True),
+    "plain JSON instead": (lambda s, t: json_answer(s.wire.created(t)), True),
+    "cut before the id": (lambda s, t: sse(_opened(s)[:14]), False),
+    "no id": (lambda s, t: sse(event("", "ready"), event("[DONE]")), False),
+    "mute from the start": (lambda s, t: sse(HOLD), False),
+    "error event before an id": (lambda s, t: sse(event(s.wire.refusal("upstream broke"), "error")), False),
+}
+
+# -- faults of a look: all must be survived ---------------------------------------------------------------------------
+
+POLLS: list[Callable[[Wire], Action]] = [
+    lambda w: json_answer(w.refusal("upstream fault"), 500),
+    lambda w: html(502),
+    lambda w: json_answer(w.refusal("unavailable"), 503),
+    lambda w: retry_after("0.05", 429, w.refusal("slow down")),
+    lambda w: json_answer(w.refusal("slow down"), 429),
+    lambda w: html(520),
+    lambda w: answer(408),
+    lambda w: faults.reset_after_request(),
+    lambda w: faults.close_without_answer(),
+    lambda w: faults.cut_length(b'{"status": "succeeded"}', 9),
+    lambda w: faults.cut_chunk(b'{"status": "succeeded"}', 9),
+    lambda w: html(200),
+    lambda w: faults.empty(200),
+    lambda w: json_answer(w.refusal("not found"), 404),
+    lambda w: html(404),
+    lambda w: html(401),
+    lambda w: faults.silence(),
+    lambda w: faults.garbage(),
+    lambda w: faults.trickle(b'{"a": 1}' + b" " * 200, 0.02),
+    lambda w: json_answer({"message": "succeeded", "event": "succeeded"}),
+    lambda w: json_answer(w.task("task-7f31", "post_processing", None)),
+    lambda w: faults.redirect("http://127.0.0.1:9/elsewhere"),
+    lambda w: answer(500, f"Authorization: Bearer {KEY}"),
+    lambda w: json_answer(w.refusal(f"Bearer {KEY} is over its limit"), 429),
+    lambda w: answer(200, b"[" * 5000),
+    lambda w: answer(200, b'{"status": NaN}'),
+    lambda w: faults.bad_chunk_size(),
+    lambda w: faults.two_lengths(),
+]
+DOWNLOADS: list[Callable[[], Action]] = [
+    lambda: faults.cut_length(VIDEO, 3000, {"ETag": '"v1"', "Content-Type": "video/mp4"}),
+    lambda: faults.reset_mid_body(VIDEO, 2000),
+    lambda: answer(503),
+    lambda: answer(403, "<Error><Code>AccessDenied</Code></Error>"),
+    lambda: faults.reset_after_request(),
+    lambda: faults.cut_chunk(VIDEO, 4000),
+]
+OUTCOMES = ("succeeded",) * 7 + ("failed", "cancelled", "no_result", "never")
+
+
+@dataclass
+class Scenario:
+    """One run's script, all that is needed to play it again."""
+
+    number: int
+    provider: str
+    streaming: bool
+    creates: list[CreateFault]
+    stream: str
+    polls: list[Action]
+    downloads: list[Action]
+    outcome: str
+
+    def __str__(self) -> str:
+        names = [fault.name for fault in self.creates]
+        if self.streaming:
+            names.append(f"stream: {self.stream}")
+        names += [f"poll: {action.name}" for action in self.polls] + [f"file: {a.name}" for a in self.downloads]
+        return f"#{self.number} {self.provider} {'stream' if self.streaming else 'plain'} {self.outcome}: {names}"
+
+
+@dataclass
+class Report:
+    """What one run came to; `wrong` is empty when every promise held."""
+
+    scenario: Scenario
+    wrong: list[str] = field(default_factory=list)
+    code: int = -1
+    posts_taken: int = 0
+    paid: int = 0
+    told: bool = False
+    lost: bool = False
+    false_success: bool = False
+    traceback: bool = False
+    overrun_s: float = 0.0
+    leaks: int = 0
+
+
+def draw(rng: random.Random, number: int = 0) -> Scenario:
+    """A scenario: half of the creates meet a fault, most waits and a third of the downloads do."""
+    provider = rng.choice(list(WIRES))
+    wire, streaming = WIRES[provider], rng.random() < 0.5
+    creates: list[CreateFault] = []
+    for group, share in ((UNSENT, 0.08), (UNREAD, 0.03), (REFUSED, 0.12)):
+        if rng.random() < share:
+            creates.append(rng.choice(group))
+    if rng.random() < 0.5:
+        creates.append(rng.choice(AMBIGUOUS if rng.random() < 0.75 else TOLD))
+    downloads = [rng.choice(DOWNLOADS)() for _ in range(rng.choice((0, 0, 0, 0, 1, 2)))]
+    polls = [rng.choice(POLLS)(wire) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
+    outcome = rng.choice(OUTCOMES)
+    stream = rng.choice(list(STREAMS))
+    if outcome not in ("succeeded", "no_result") and stream == "an end without a result":
+        stream = "whole"  # a server that says succeeded and serves a file has made it
+    return Scenario(number, provider, streaming, creates, stream, polls, downloads, outcome)
+
+
+def play(scenario: Scenario, folder: Path) -> Report:
+    """Run it in an empty `folder`."""
+    report = Report(scenario)
+    make, tells = STREAMS[scenario.stream]
+    wire = WIRES[scenario.provider]
+    with (
+        FileHost(scenario.downloads) as files,
+        TaskServer(
+            wire,
+            creates=scenario.creates,
+            polls=scenario.polls,
+            outcome=scenario.outcome,
+            polls_needed=len(scenario.polls) + 2,
+            link_origin=files.base_url,
+            stream=make if scenario.streaming else None,
+            stream_tells=tells,
+        ) as server,
+    ):
+        client = Client(server, folder, streaming=scenario.streaming)
+        wait_s = SHORT_DEADLINE_S if scenario.outcome == "never" else DEADLINE_S
+        first = _command(client, report, wait_s)
+        if first is not None:
+            _judge(report, client, server, first)
+            _again(report, client, server, first, wait_s)
+        report.posts_taken, report.paid = server.posts_taken, server.paid
+        report.leaks = len(server.leaks) + len(files.leaks) + len(key_found(folder))
+        if server.leaks or files.leaks:
+            report.wrong.append(f"the key went to {server.leaks + files.leaks}")
+        if found := key_found(folder):
+            report.wrong.append(f"the key is in {found}")
+        server.release()
+    return report
+
+
+def _command(client: Client, report: Report, wait_s: float) -> Outcome | None:
+    try:
+        outcome = client.create(wait_s=wait_s)
+    except BaseException as error:
+        report.traceback = True
+        report.wrong.append(f"{type(error).__name__}: {error}")
+        return None
+    ended, said = time.monotonic(), client.sessions[-1].ctx.reporter.times  # type: ignore[attr-defined]
+    began = said.get("created", said.get("start"))
+    if began is not None:
+        report.overrun_s = max(report.overrun_s, ended - began - wait_s)
+    if "created" in said and ended - said["created"] > wait_s + SHORT.last_look_s + SLACK_S:
+        report.wrong.append(f"it took {ended - said['created']:.1f} s of {wait_s} s")
+    if "Traceback" in outcome.stderr or b"internal error" in outcome.stdout:
+        report.traceback = True
+        report.wrong.append("a traceback was printed")
+    if key_found(Path("/nonexistent"), outcome.stdout, outcome.stderr):
+        report.leaks += 1
+        report.wrong.append("the key was printed")
+    return outcome
+
+
+def _judge(report: Report, client: Client, server: TaskServer, first: Outcome) -> None:
+    report.code, final = first.code, first.final
+    state = client.run.state()
+    if server.paid > 1:
+        report.wrong.append(f"paid {server.paid} times")
+    if server.told:
+        report.told = True
+        if state.task_id != server.task_id or final.get("task_id") != server.task_id:
+            report.lost = True
+            report.wrong.append(f"the id was told and lost: {final}")
+    elif server.paid and first.code != 3:
+        report.wrong.append(f"a task may exist, and yet exit {first.code}: {final}")
+    _judge_success(report, client, server, first)
+    expected = {"succeeded": 0, "failed": 10, "cancelled": 10, "no_result": 13, "never": 11}[server.outcome]
+    if sum(action.name == "answer 403" for action in report.scenario.downloads) > 1 and first.code == 13:
+        expected = 13  # a fresh link that is dead as well ends the command, resumable
+    if server.told and first.code != expected:
+        report.wrong.append(f"exit {first.code} instead of {expected}: {final}")
+    if first.code == 3 and any(word in json.dumps(final).lower() for word in ("create_and_wait", "retry")):
+        report.wrong.append("an unknown submission points to a create")
+
+
+def _judge_success(report: Report, client: Client, server: TaskServer, outcome: Outcome) -> None:
+    told = [line for line in outcome.lines if line["event"] not in ("sse_event", "poll")]  # those repeat the server
+    claims = outcome.code == 0 or any(line.get("status") == "succeeded" for line in told)
+    if claims and server.outcome not in ("succeeded", "no_result"):
+        report.false_success = True
+    if outcome.code == 0:
+        video = outcome.final.get("video_file")
+        if not video or Path(video).read_bytes() != VIDEO:
+            report.false_success = True
+    if report.false_success:
+        report.wrong.append(f"a success that is none: {outcome.final}")
+
+
+def _again(report: Report, client: Client, server: TaskServer, first: Outcome, wait_s: float) -> None:
+    """The same command once more, with nothing broken: it goes on, or still says that it does not know."""
+    state = client.run.state()
+    if state.may_pay_again and state.phase != "new":
+        return  # it ended and said so: the next one is a new request by design
+    paid = server.paid
+    server.heal()
+    second = _command(client, report, wait_s)
+    if second is None:
+        return
+    _judge_success(report, client, server, second)
+    if first.code == 3 and (second.code != 3 or server.paid != paid):
+        report.wrong.append(f"after exit 3 the same command paid or guessed: {second.final}")
+    if server.told and server.paid != max(paid, 1):
+        report.wrong.append("the same command paid again")
+    if server.told and server.outcome == "succeeded" and second.code != 0:
+        report.wrong.append(f"the repeat did not reach the result: {second.final}")
+
+
+@contextlib.contextmanager
+def compressed() -> Iterator[None]:
+    """Pauses between tries of a download, which no limit of the session shortens."""
+    from videotasks import transfer
+
+    kept = transfer.BACKOFF_S, transfer.MAX_BACKOFF_S
+    transfer.BACKOFF_S, transfer.MAX_BACKOFF_S = 0.02, 0.1  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        transfer.BACKOFF_S, transfer.MAX_BACKOFF_S = kept  # type: ignore[misc]
+
+
+def campaign(count: int, seed: int, folder: Path, threads: int = 8) -> list[Report]:
+    """`count` runs in threads; the same seed draws the same scenarios."""
+    rng = random.Random(seed)
+    scenarios = [draw(rng, number) for number in range(count)]
+
+    def one(scenario: Scenario) -> Report:
+        place = folder / f"run-{scenario.number}"
+        place.mkdir()
+        return play(scenario, place)
+
+    with compressed(), ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, scenarios))
+
+
+def figures(reports: Sequence[Report]) -> dict[str, Any]:
+    """What the campaign is judged by."""
+    return {
+        "runs": len(reports),
+        "most creates taken in a run": max(report.paid for report in reports),
+        "runs with a task taken": sum(report.paid > 0 for report in reports),
+        "runs whose id was told": sum(report.told for report in reports),
+        "lost ids": sum(report.lost for report in reports),
+        "submissions unknown (exit 3)": sum(report.code == 3 for report in reports),
+        "false successes": sum(report.false_success for report in reports),
+        "tracebacks": sum(report.traceback for report in reports),
+        "hangs past the deadline": sum("it took" in text for report in reports for text in report.wrong),
+        "worst overrun, s": round(max(report.overrun_s for report in reports), 2),
+        "key found elsewhere": sum(report.leaks for report in reports),
+        "promises broken": sum(bool(report.wrong) for report in reports),
+    }
