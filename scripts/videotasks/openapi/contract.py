@@ -32,15 +32,15 @@ _RATE_HEADERS = re.compile(r"rate-?limit|retry-after", re.IGNORECASE)
 
 
 class Detail(NamedTuple):
-    """How much is shown. None means all."""
+    """How much is shown: characters of a description, levels, values of a list, rows. None means all."""
 
     description: int | None
-    depth: int | None
+    depth: int
     values: int | None
     fields: int | None
 
 
-FULL = Detail(None, None, None, None)
+FULL = Detail(None, 8, None, None)
 # Tried in turn until the output is short enough.
 LEVELS = (
     Detail(160, 3, 30, 60),
@@ -135,7 +135,7 @@ class _Body:
             self.note = f"the body is {_type_of(schemas, schema)}" if schema is not True else "the body has no schema"
         elif objects and not self.names:
             self.note = "the body is an object of free form: the specification names no fields"
-        rows = _rows(schemas, objects, detail, 0, ())
+        rows = _rows(schemas, objects, detail, 0, set())
         if detail.fields is not None and len(rows) > detail.fields:
             rows.sort(key=lambda row: not row["required"])
             self.left_out = len(rows) - detail.fields
@@ -168,9 +168,7 @@ class _Body:
         return found
 
 
-def _rows(
-    schemas: Schemas, shapes: list[Shape], detail: Detail, depth: int, trail: tuple[str, ...]
-) -> list[dict[str, Any]]:
+def _rows(schemas: Schemas, shapes: list[Shape], detail: Detail, depth: int, shown: set[str]) -> list[dict[str, Any]]:
     """One row for each property of the variants together; required when every variant asks for it."""
     order: dict[str, list[Any]] = {}
     for shape in shapes:
@@ -183,14 +181,14 @@ def _rows(
     for name, found in order.items():
         schema = found[0] if len(found) == 1 else {"anyOf": found}
         required = all(name in shape.required for shape in shapes)
-        row = _row(schemas, name, schema, required, detail, depth, trail)
+        row = _row(schemas, name, schema, required, detail, depth, shown)
         if row is not None:
             rows.append(row)
     return rows
 
 
 def _row(
-    schemas: Schemas, name: str, schema: Any, required: bool, detail: Detail, depth: int, trail: tuple[str, ...]
+    schemas: Schemas, name: str, schema: Any, required: bool, detail: Detail, depth: int, shown: set[str]
 ) -> dict[str, Any] | None:
     shape = shape_of(schemas, schema)
     choices = list(variants(schemas, shape)) or [shape]
@@ -231,29 +229,28 @@ def _row(
             row[key] = True
     if not required and shape.examples and "default" not in row and not allowed and detail.description != 0:
         row["example"] = _shortened(shape.examples[0], detail)
-    if detail.depth is None or depth < detail.depth:
-        _nest(schemas, row, choices, detail, depth, trail)
+    if depth < detail.depth:
+        _nest(schemas, row, choices, detail, depth, shown)
     return row
 
 
 def _nest(
-    schemas: Schemas, row: dict[str, Any], choices: list[Shape], detail: Detail, depth: int, trail: tuple[str, ...]
+    schemas: Schemas, row: dict[str, Any], choices: list[Shape], detail: Detail, depth: int, shown: set[str]
 ) -> None:
-    """Fields of an object or of a list's entries, unless this is inside itself."""
-    uris = tuple(uri for choice in choices for uri in choice.uris)
-    if any(uri in trail for uri in uris) or depth > 20:
-        return
-    trail = (*trail, *uris)
+    """Fields of an object or of a list's entries. A named schema is spelled out where it is met first, then named."""
     objects = [choice for choice in choices if choice.properties]
-    inner = _rows(schemas, objects, detail, depth + 1, trail)
-    if not inner:
-        for choice in choices:
-            if choice.items:
-                shapes = [s for s in variants(schemas, shape_of(schemas, choice.items[0])) if s.properties]
-                uris = tuple(uri for s in shapes for uri in s.uris)
-                if not any(uri in trail for uri in uris):
-                    inner = _rows(schemas, shapes, detail, depth + 1, (*trail, *uris))
-                break
+    if not objects:
+        items = next((choice.items[0] for choice in choices if choice.items), None)
+        objects = [choice for choice in variants(schemas, shape_of(schemas, items)) if choice.properties]
+    if not objects:
+        return
+    uris = {uri for choice in objects for uri in choice.uris}
+    if uris:
+        row["schema"] = " | ".join(dict.fromkeys(schemas.name(choice.uris[0]) for choice in objects if choice.uris))
+        if uris <= shown:
+            return
+        shown |= uris
+    inner = _rows(schemas, objects, detail, depth + 1, shown)
     if inner:
         kept = inner if detail.fields is None else inner[: max(6, detail.fields // 3)]
         row["fields"] = kept

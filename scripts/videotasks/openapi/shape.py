@@ -13,6 +13,7 @@ from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING
 
 MAX_VARIANTS = 60
+MAX_STEPS = 400  # choices looked at for one place; combinations that exclude each other end here
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
 _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
 _FIRST = ("title", "description", "format", "multipleOf", "uniqueItems", "contains", "propertyNames", "readOnly",
@@ -104,7 +105,7 @@ def add(schemas: Schemas, shape: Shape, schema: Any, trail: tuple[str, ...]) -> 
     if isinstance(discriminator, dict) and "oneOf" not in schema and "anyOf" not in schema:
         _inherit(schemas, shape, discriminator, trail)
     uri = schema.get("$ref")
-    if uri is not None and uri not in trail:
+    if uri is not None and uri not in shape.uris:  # a second time says nothing new, and 2**n times would
         shape.uris.append(uri)
         add(schemas, shape, schemas.target(uri), (*trail, uri))
     for part in schema.get("allOf", ()):
@@ -173,10 +174,11 @@ def variants(schemas: Schemas, shape: Shape, prefer: Any = None) -> Iterator[Sha
 
     `prefer(schema) -> number` orders the branches of each choice (smallest first); null comes last by itself.
     """
-    count = 0
+    count = steps = 0
     stack = [shape]
-    while stack and count < MAX_VARIANTS:
+    while stack and count < MAX_VARIANTS and steps < MAX_STEPS:
         current = stack.pop()
+        steps += 1
         if current.impossible:
             continue
         if not current.groups:

@@ -211,7 +211,7 @@ class _Maker:
 
     def _prompt_inside(self, schema: Any, levels: int) -> int:
         """The best rank of a prompt-like name in `schema`, at most `levels` down."""
-        if levels <= 0 or not isinstance(schema, dict):
+        if levels <= 0 or not isinstance(schema, dict) or len(self._ranks) > MAX_CHECKS:
             return placeholders.NO_PROMPT
         key = (id(schema), levels)
         if key not in self._ranks:

@@ -9,7 +9,7 @@ from videotasks.openapi.convert import Schemas
 from videotasks.openapi.patterns import Patterns
 
 # A validation of a large real body takes some hundred steps; allOf in allOf in allOf can ask for 2**60.
-MAX_STEPS = 100_000
+MAX_STEPS = 20_000
 MAX_ERRORS = 50
 
 
@@ -36,6 +36,7 @@ class Validator:
         self.schemas = schemas
         self.patterns = patterns or Patterns()
         self._steps = 0
+        self._given_up = 0
         resources: dict[str, Any] = {}
         make: Any = Resource
 
@@ -53,11 +54,16 @@ class Validator:
             return []
         self._steps = 0
         found = []
+        if self._given_up > 1:
+            raise TooComplex("the schema repeats itself too often to be checked")
         try:
             for error in self._class(schema, registry=self._registry).iter_errors(value):
                 found.append(error)
                 if len(found) >= MAX_ERRORS:
                     break
+        except TooComplex:
+            self._given_up += 1
+            raise
         except RecursionError:
             raise TooComplex("the value or the schema is nested too deeply") from None
         return found
@@ -66,10 +72,13 @@ class Validator:
         """Whether there is no error; False also when that cannot be told."""
         if schema is True or schema == {}:
             return True
+        if self._given_up > 1:  # what was too complex twice is a bomb; each try costs a second
+            return False
         self._steps = 0
         try:
             return next(self._class(schema, registry=self._registry).iter_errors(value), None) is None
         except (RecursionError, TooComplex):
+            self._given_up += 1
             return False
 
     def _step(self) -> None:
