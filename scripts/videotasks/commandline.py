@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from videotasks.models import configuration_error
+from videotasks.models import TaskError, configuration_error
 
 if TYPE_CHECKING:
     from videotasks.context import Context
@@ -71,6 +71,27 @@ def at_named_origin(profile: Profile, args: argparse.Namespace, *, required: boo
         )
     origins.checked_base_url(profile.base_url, source=f"the profile {profile.name}", allow_http=args.allow_http)
     return profile
+
+
+def origin_here(args: argparse.Namespace, provider: str) -> str | None:
+    """The origin that this command would use for `provider`, as runs are told apart; None when none is named.
+
+    Listings and --latest stay with it: a run made at another origin is somebody else's API.
+    """
+    from videotasks import credentials, origins, profiles
+
+    if args.sandbox:
+        return f"sandbox:{provider}"
+    if args.base_url:
+        return origins.origin_of(origins.checked_base_url(args.base_url, source="--base-url", allow_http=True))
+    try:
+        profile = profiles.load_profile(provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
+        named = credentials.named_origin(profile)
+        if named is None and profile.base_url_required:
+            return None
+        return origins.origin_of(named[1] if named else profile.base_url)
+    except (TaskError, ValueError):
+        return None
 
 
 @contextmanager

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from videotasks import files, finishing, looking, origins
 from videotasks.commandline import Session, open_session, with_limits
 from videotasks.mailbox import Interrupted
-from videotasks.models import Category, ExitCode, Status, TaskError, configuration_error
-from videotasks.provider import TaskRef
+from videotasks.models import Category, ExitCode, TaskError, configuration_error
+from videotasks.provider import Look, TaskRef
 from videotasks.runs import Run, RunStore, age_text
 from videotasks.workspace import artifacts_root
 
@@ -20,55 +20,95 @@ FROM_LIMIT = 5_000_000
 
 def task_status(args: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
-    if args.id and args.task_id:
-        raise configuration_error("two task ids are given", expected="one")
-    task_id = args.task_id or args.id
+    check_options(args)
     if args.list or args.refresh:
         from videotasks import listing
 
         return listing.list_runs(args) if args.list else listing.refresh(args)
+    task_id = args.task_id or args.id
     store = RunStore(artifacts_root(args.artifacts_dir))
-    provider = args.provider
     if args.from_file:
         task_id, told = read_foreign_result(args.from_file)
-        provider = provider or told
-    run_id: str | None = args.run_id
+        args.provider = args.provider or told
+    run: Run | None = None
     note: dict[str, Any] = {}
     if args.latest:
-        run_id, note = find_latest(store, args)
-    if run_id is None and task_id is None:
+        run, note = find_latest(store, args)
+    elif args.run_id:
+        run = store.open(args.run_id)
+    elif task_id is not None:
+        run = run_of_task(store, task_id, args)
+    else:
         raise looking.need_one("task_status.py")
-    if provider is None and run_id is not None:
-        store.open(run_id)
-        provider = looking.provider_of_run(store, run_id)
-    if provider is None and task_id is not None:
-        provider = provider_of_task(store, task_id, args)
-    args.provider = provider
-    with open_session(args, needs_key=needs_key(args, store, run_id)) as session:
+    if args.provider is None and run is not None:
+        args.provider = looking.provider_of_run(store, run.run_id)
+    profile = looking.session_profile(args, run)
+    named = bool(args.latest or args.run_id)
+    with open_session(args, needs_key=needs_key(args, run if named else None), profile=profile) as session:
         with_limits(session.ctx, wait_s=args.timeout)
         session.ctx.download = args.download or (args.wait and not args.no_download) or bool(args.output)
-        run: Run | None = None
+        look: Look | None = None
         try:
-            run = looking.open_run(session, run_id) if run_id else looking.run_for_task(session, str(task_id))
-            if run_id and task_id:
-                adopt(session, run, task_id)
+            if run is not None and named:
+                looking.require_same_place(session, run)
+                if task_id:
+                    adopt(session, run, task_id)
+            else:
+                run = session.ctx.store.by_task(str(task_id), mode=session.ctx.mode, origin=session.origin)
+                if run is None and not args.wait:
+                    run, look = looking.look_at_stranger(session, str(task_id))
+                elif run is None:
+                    run = looking.run_for_task(session, str(task_id))
             if note:
                 session.ctx.reporter.people(f"latest run: {run.run_id} ({note['age']} old): {run.prompt[:60]}")
-            return act(session, run, args, note)
+            return act(session, run, args, note, look)
         except Interrupted as stop:
             from videotasks.going_on import report_interrupted
 
             return report_interrupted(session.ctx, run, stop.signum)
         except TaskError as error:
             next_argv = None
-            if run is not None and error.category is Category.TRANSIENT:
-                next_argv = finishing.follow_up(session.ctx, run, "task_status.py")
+            if error.category is Category.TRANSIENT:
+                next_argv = _look_again(session, run, task_id)
             return finishing.finish_error(session.ctx, run, error, next_argv=next_argv)
         except OSError as error:
             return finishing.disk_refused(session.ctx, run, error)
 
 
-def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, Any]) -> int:
+def check_options(args: argparse.Namespace) -> None:
+    """What does not go together. Raises TaskError before anything is read or sent."""
+    if args.id and args.task_id and args.id != args.task_id:
+        raise configuration_error("two task ids are given", expected="one")
+    a_task = bool(args.id or args.task_id)
+    if sum([a_task and not args.run_id, bool(args.run_id), args.latest, bool(args.from_file)]) > 1:
+        raise configuration_error(
+            "several of TASK_ID, --run-id, --latest and --from are given",
+            expected="one of them (--run-id with --task-id adopts the id into that run)",
+        )
+    actions = [name for name in ("wait", "download", "cancel", "resolve", "list", "refresh") if getattr(args, name)]
+    if len(actions) > 1 and set(actions) not in ({"wait", "download"}, {"list", "refresh"}):
+        raise configuration_error(
+            "these do not go together: " + ", ".join("--" + name for name in actions), expected="one of them"
+        )
+    filters = [name for name in ("remote", "status", "since", "limit") if getattr(args, name) not in (None, False)]
+    if filters and not args.list:
+        raise configuration_error(f"--{filters[0]} goes with --list", expected="--list as well")
+    if (args.list or args.refresh) and (a_task or args.run_id or args.latest or args.from_file):
+        raise configuration_error("--list and --refresh are about all runs", expected="no task or run named")
+
+
+def _look_again(session: Session, run: Run | None, task_id: str | None) -> list[str] | None:
+    if run is not None:
+        return finishing.follow_up(session.ctx, run, "task_status.py")
+    from videotasks import nextstep
+
+    options = session.ctx.next_options
+    provider = () if "--provider" in options else ("--provider", session.profile.name)
+    root = ("--artifacts-dir", str(session.ctx.store.root))
+    return nextstep.command("task_status.py", "--task-id", str(task_id), *provider, *root, *options)
+
+
+def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, Any], look: Look | None) -> int:
     """What was asked of one run."""
     ctx, state = session.ctx, run.state()
     if args.resolve:
@@ -80,6 +120,8 @@ def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, An
             return settle_unknown(session, run)
         return report_taskless(session, run)
     if args.cancel:
+        from videotasks.cancelling import cancel
+
         return cancel(session, run)
     if args.wait or ctx.download:
         deadline = ctx.monotonic() + args.timeout
@@ -90,7 +132,7 @@ def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, An
         from videotasks.going_on import go_on_with_run
 
         return go_on_with_run(session, run, deadline=deadline, attached=False)
-    return looking.look_once(session, run, **note_fields(note))
+    return looking.look_once(session, run, look, **note_fields(note))
 
 
 def note_fields(note: dict[str, Any]) -> dict[str, Any]:
@@ -106,9 +148,10 @@ def report_taskless(session: Session, run: Run) -> int:
     summary = results.summary(run, state)
     if state.phase == "new":
         summary = "This request was never sent; nothing was created."
+    refused = state.phase == "refused" and not state.closed_by_user
     return session.ctx.reporter.final(
         "status",
-        ExitCode.OK,
+        ExitCode.TASK_ENDED if refused else ExitCode.OK,
         run_id=run.run_id,
         provider=run.provider,
         task_id=None,
@@ -176,96 +219,14 @@ def in_doubt(session: Session, run: Run) -> Iterator[None]:
         lock.release()
 
 
-def cancel(session: Session, run: Run) -> int:
-    """Look first, then cancel only where that cannot destroy a finished record."""
-    from videotasks.http import NoAnswer
-    from videotasks.mailbox import CallTimedOut
-    from videotasks.provider import no_answer_error, refusal
-
-    ctx, spec = session.ctx, session.profile.cancel
-    state = run.state()
-    if spec is None:
-        raise TaskError(
-            Category.CONFIGURATION,
-            f"{session.profile.title} has no way to cancel a task by API",
-            hint="the task goes on and may be charged",
-            code="cannot_cancel",
-        )
-    assert state.task_id is not None
-    ref = TaskRef(state.task_id, state.follow)
-    if not state.ended:
-        look = looking.ask(session, ref)
-        if look.snapshot is None:
-            raise refusal(look.error) if look.error else no_answer_error(NoAnswer("cut", look.reason, sent=True))
-        looking.take_in(session, run, look)
-        state = run.state()
-    if state.ended or (spec.only_when and state.status.value not in spec.only_when):
-        allowed = " or ".join(spec.only_when) or "live"
-        ctx.reporter.people(f"the task is {state.status.value}; only a {allowed} one can be cancelled")
-        return ctx.reporter.final(
-            "cancelled",
-            ExitCode.CONFIGURATION,
-            cancelled=False,
-            error={
-                "category": "configuration",
-                "message": f"the task is {state.status.value}; only {allowed} ones can be cancelled: nothing was sent",
-            },
-            **_brief(run),
-        )
-    ctx.record(run, "cancel_requested")
-    client = session.provider.client()
-    try:
-        answer = ctx.mailbox.call(lambda: session.provider.cancel(ref, client=client), timeout=30.0)
-    except NoAnswer as silence:
-        raise no_answer_error(silence) from None
-    except CallTimedOut:
-        raise no_answer_error(NoAnswer("timeout", "no complete answer to the cancel in time", sent=True)) from None
-    finally:
-        client.close()
-    accepted = 200 <= answer.status < 300
-    with suppress(TaskError):  # the cancel was answered; what has become of the task is asked once more by `next`
-        look = looking.ask(session, TaskRef(ref.task_id, run.state().follow))
-        if look.snapshot is not None:
-            looking.take_in(session, run, look)
-    state = run.state()
-    done = state.status is Status.CANCELLED
-    note = spec.refund_note
-    ctx.reporter.people("cancelled" if done else "the cancel was sent; the task is still " + state.status.value)
-    next_argv = None if state.ended else finishing.follow_up(ctx, run, "task_status.py")
-    error = (
-        None if accepted else {"category": "unknown", "message": f"the cancel was answered with HTTP {answer.status}"}
-    )
-    return ctx.reporter.final(
-        "cancelled",
-        ExitCode.OK if accepted else ExitCode.UNKNOWN,
-        next_argv=next_argv,
-        cancelled=done,
-        refund=note,
-        error=error,
-        **_brief(run),
-    )
-
-
-def _brief(run: Run) -> dict[str, Any]:
-    state = run.state()
-    return {
-        "task_id": state.task_id,
-        "provider": run.provider,
-        "status": state.status.value,
-        "run_id": run.run_id,
-        "artifacts_dir": str(run.folder),
-    }
-
-
 # -- which run -----------------------------------------------------------------------------------------------------
 
 
-def find_latest(store: RunStore, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """--latest: the newest run's id, and what to say about it."""
+def find_latest(store: RunStore, args: argparse.Namespace) -> tuple[Run, dict[str, Any]]:
+    """--latest: the newest run, and what to say about it."""
     import time
 
-    mode = "sandbox" if args.sandbox else "real"
-    found = looking.latest(store, mode=mode, provider=args.provider, origin=None)
+    found = looking.latest(store, args)
     if found is None:
         raise configuration_error(
             f"there is no {'sandbox' if args.sandbox else 'earlier'} run under {store.root}",
@@ -274,33 +235,30 @@ def find_latest(store: RunStore, args: argparse.Namespace) -> tuple[str, dict[st
             code="missing_task_id",
         )
     run, others = found
-    return run.run_id, {
-        "run_id": run.run_id,
-        "age": age_text(time.time() - run.created_at),
-        "prompt_start": run.prompt[:60],
-        "other_unfinished": others,
-    }
+    age = age_text(time.time() - run.created_at)
+    return run, {"age": age, "prompt_start": run.prompt[:60], "other_unfinished": others}
 
 
-def provider_of_task(store: RunStore, task_id: str, args: argparse.Namespace) -> str | None:
-    """The provider of a bare id by the workspace; None when no run knows it."""
+def run_of_task(store: RunStore, task_id: str, args: argparse.Namespace) -> Run | None:
+    """The run of a bare id by the workspace; None when no run knows it."""
     origins.require_task_id(task_id)
     runs = store.by_task_anywhere(task_id, mode="sandbox" if args.sandbox else "real")
+    runs = [run for run in runs if args.provider in (None, run.provider)]
     names = {run.provider for run in runs}
     if len(names) > 1:
         raise configuration_error(
             "that task id is known for several providers: " + ", ".join(sorted(names)), expected="--provider NAME"
         )
-    return looking.provider_of_run(store, runs[0].run_id) if runs else None
+    return runs[0] if runs else None
 
 
-def needs_key(args: argparse.Namespace, store: RunStore, run_id: str | None) -> bool:
+def needs_key(args: argparse.Namespace, run: Run | None) -> bool:
     """A run that has ended and is on disk can be shown without any key."""
     if args.resolve:
         return False
-    if run_id is None or args.download or args.cancel or args.wait:
+    if run is None or args.download or args.cancel or args.wait or args.task_id:
         return True
-    state = store.open(run_id).state()
+    state = run.state()
     return not (state.ended and state.outcome != "no_result") and state.phase not in ("refused", "new")
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from contextlib import suppress
 from typing import Any
 
-from videotasks import finishing, listing, looking
+from videotasks import finishing, listing, looking, results
 from videotasks.commandline import Session, open_session, with_limits
-from videotasks.commands_status import find_latest, provider_of_task
+from videotasks.commands_status import find_latest, run_of_task
+from videotasks.ending import Ending
 from videotasks.going_on import go_on_with_run, report_interrupted
 from videotasks.lookup import settle_unknown
 from videotasks.mailbox import Interrupted
 from videotasks.models import ExitCode, TaskError, configuration_error
 from videotasks.provider import TaskRef
-from videotasks.runs import Run, RunStore, epoch_of
+from videotasks.runs import Run, RunStore
+from videotasks.sessions import Sessions
 from videotasks.waiting import Waiter, Watched
 from videotasks.workspace import artifacts_root
+
+NEXT_RUNS = 12  # more run ids than this would not fit into a bounded `next`, which then waits for all unfinished ones
 
 
 def wait_generation(args: argparse.Namespace) -> int:
@@ -30,19 +34,18 @@ def wait_generation(args: argparse.Namespace) -> int:
             )
         raise looking.need_one("task_status.py")
     store = RunStore(artifacts_root(args.artifacts_dir))
+    known: Run | None = None
     if args.latest:
-        run_ids = [find_latest(store, args)[0]]
+        known = find_latest(store, args)[0]
+        run_ids = [known.run_id]
     if len(run_ids) > 1 or args.all_unfinished:
         return _wait_for_many(args, store, run_ids)
-    provider = args.provider
-    if provider is None:
-        if run_ids:
-            store.open(run_ids[0])
-            provider = looking.provider_of_run(store, run_ids[0])
-        else:
-            provider = provider_of_task(store, str(task_id), args)
-    args.provider = provider
-    with open_session(args) as session:
+    if known is None:
+        known = store.open(run_ids[0]) if run_ids else run_of_task(store, str(task_id), args)
+    if args.provider is None and known is not None:
+        args.provider = looking.provider_of_run(store, known.run_id)
+    profile = looking.session_profile(args, known)
+    with open_session(args, profile=profile) as session:
         _limits(session, args)
         ctx = session.ctx
         deadline = ctx.monotonic() + args.timeout
@@ -71,10 +74,14 @@ def _limits(session: Session, args: argparse.Namespace) -> None:
 
 def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]) -> int:
     """All of them in one loop; each session keeps its own origin and key, all share one mailbox."""
-    mode = "sandbox" if args.sandbox else "real"
+    if args.output:
+        raise configuration_error("--output is for one task", expected="the files in the runs' folders, or one run")
     if args.all_unfinished:
-        runs = [r for r in store.runs() if r.mode == mode and r.state().unfinished and r.state().task_id]
-        runs = [r for r in runs if not args.provider or r.provider == args.provider]
+        runs = []
+        for run in listing.of_mode(store, args):
+            state = run.state()
+            if state.unfinished and state.task_id and not looking.never_seen(run, state):
+                runs.append(run)
     else:
         runs = [store.open(run_id) for run_id in run_ids]
     if not runs:
@@ -82,54 +89,25 @@ def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]
 
         Reporter().people("no unfinished run")
         return Reporter(sandbox=args.sandbox).final("list", ExitCode.OK, total=0, unfinished=0, runs=[])
-    chosen = args.provider
-    with ExitStack() as stack:
-        sessions: dict[str, Session] = {}
+    with Sessions(args, on_open=lambda session: _limits(session, args)) as sessions:
         trouble: list[dict[str, Any]] = []
-        watched: list[Watched] = []
-        for run in runs:
-            name = chosen or looking.provider_of_run(store, run.run_id)
-            try:
-                session = sessions.get(str(name)) or _open(stack, args, str(name) if name else None, sessions)
-                looking.require_same_place(session, run)
-            except TaskError as error:
-                trouble.append({"run_id": run.run_id, "message": error.message})
-                continue
-            state = run.state()
-            if state.task_id is None:
-                trouble.append({"run_id": run.run_id, "message": "no task id: look with task_status.py"})
-                continue
-            if state.ended and state.outcome != "no_result":
-                continue
-            submitted = epoch_of(state.submitted_at)
-            age = max(session.ctx.clock() - submitted, 0.0) if submitted is not None else None
-            watched.append(Watched(run, session.provider, TaskRef(state.task_id, state.follow), age_s=age))
+        watched = sessions.watch(runs, trouble)
         if not sessions:
             raise configuration_error(trouble[0]["message"] if trouble else "no run can be waited for")
-        ctx = next(iter(sessions.values())).ctx
-        return _finish_many(ctx, sessions, runs, watched, trouble, args)
-
-
-def _open(stack: ExitStack, args: argparse.Namespace, name: str | None, sessions: dict[str, Session]) -> Session:
-    args.provider = name
-    # One mailbox for all: signals and answers arrive in one place.
-    mailbox = next(iter(sessions.values())).ctx.mailbox if sessions else None
-    session = stack.enter_context(open_session(args, mailbox=mailbox))
-    _limits(session, args)
-    sessions[str(name)] = session
-    return session
+        return _finish_many(sessions, runs, watched, trouble, args)
 
 
 def _finish_many(
-    ctx: Any,
-    sessions: dict[str, Session],
+    sessions: Sessions,
     runs: list[Run],
     watched: list[Watched],
     trouble: list[dict[str, Any]],
     args: argparse.Namespace,
 ) -> int:
+    ctx = sessions.first.ctx
     deadline = ctx.monotonic() + args.timeout
     interrupted: int | None = None
+    done = _done_without_files(sessions, runs) if ctx.download else []
     try:
         try:
             Waiter(ctx, watched).run(deadline)
@@ -137,7 +115,7 @@ def _finish_many(
             for task in watched:  # an interrupt must not undo what others have come to
                 if task.ending is not None:
                     finishing.record_ending(ctx, task.run, task.provider, task.ending)
-        for task in watched:
+        for task in [*watched, *done]:
             assert task.ending is not None
             if task.ending.outcome == "refused" and task.ending.error is not None:
                 trouble.append({"run_id": task.run.run_id, "category": task.ending.error.category.value})
@@ -154,9 +132,8 @@ def _finish_many(
     if left:
         from videotasks import nextstep
 
-        options = (
-            ("--all-unfinished",) if args.all_unfinished else tuple(w for r in left for w in ("--run-id", r.run_id))
-        )
+        named = tuple(word for run in left for word in ("--run-id", run.run_id))
+        options = ("--all-unfinished",) if args.all_unfinished or len(left) > NEXT_RUNS else named
         next_argv = nextstep.command(
             "wait_generation.py",
             *options,
@@ -164,7 +141,7 @@ def _finish_many(
             f"{args.timeout:g}",
             "--artifacts-dir",
             str(ctx.store.root),
-            *(("--sandbox",) if args.sandbox else ()),
+            *_next_options(args, ctx),
         )
     ctx.reporter.final(
         "interrupted" if interrupted is not None else ("timeout" if code == ExitCode.NOT_FINISHED else "list"),
@@ -180,6 +157,26 @@ def _finish_many(
         if state.ended and not state.reported:
             finishing.mark_reported(ctx, run, state.outcome or "", code)
     return code
+
+
+def _done_without_files(sessions: Sessions, runs: list[Run]) -> list[Watched]:
+    """Runs that had ended well before, and whose files are not here: waiting for one is fetching it."""
+    done = []
+    for run in runs:
+        state = run.state()
+        if state.task_id and state.outcome == "succeeded" and results.video_file(run, state) is None:
+            with suppress(TaskError):
+                watched = Watched(run, sessions.of(run).provider, TaskRef(state.task_id, state.follow))
+                watched.ending = Ending("succeeded", "record")
+                done.append(watched)
+    return done
+
+
+def _next_options(args: argparse.Namespace, ctx: Any) -> tuple[str, ...]:
+    """What `next` repeats. --provider belongs to a foreign profile only; the runs name the shipped ones."""
+    if args.provider and "--provider" not in ctx.next_options:
+        return (*ctx.next_options, "--provider", args.provider)
+    return tuple(ctx.next_options)
 
 
 def _fetch(ctx: Any, task: Watched, deadline: float) -> TaskError | None:

@@ -106,7 +106,7 @@ def create_or_attach(plan: Plan) -> Created:
         run = _run_for(plan)
         ctx.reporter.event(
             "start",
-            url=plan.session.provider.url(plan.draft.stream_path or plan.draft.path),
+            url=plan.session.provider.url(plan.draft.stream_path or plan.draft.path) if ctx.reporter.verbose else None,
             mode=("sse_then_poll_fallback" if plan.draft.stream_path else "poll") if ctx.reporter.verbose else None,
             run_id=run.run_id,
         )

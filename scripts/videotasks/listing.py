@@ -6,13 +6,14 @@ import argparse
 import re
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
 from videotasks import looking, results
-from videotasks.commandline import open_session
+from videotasks.commandline import open_session, origin_here
 from videotasks.journal import RunState
-from videotasks.models import ExitCode, TaskError, configuration_error
+from videotasks.models import ExitCode, Status, configuration_error
 from videotasks.reporting import Reporter
 from videotasks.runs import Run, RunStore, age_text
 from videotasks.text import one_line
@@ -21,49 +22,85 @@ from videotasks.workspace import artifacts_root
 _SINCE = re.compile(r"^(\d+)([smhdw])$")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 DEFAULT_LIMIT = 20
-OUTPUT_CHARS = 7_000
+OUTPUT_CHARS = 5_500  # of rows; sums, trouble and the folder's path share the rest of the 8,000
+PHASES = ("new", "submitting", "submission_unknown", "refused", "submitted")
+STATUS_WORDS = ("unfinished", *(status.value for status in Status), *PHASES)
 
 
 def list_runs(args: argparse.Namespace) -> int:
-    """--list, or --list --remote."""
+    """--list, --list --refresh, or --list --remote."""
+    _check(args)
     if args.remote:
         return _list_remote(args)
+    trouble = look_at_unfinished(args)[1] if args.refresh else None
     store = RunStore(artifacts_root(args.artifacts_dir))
-    mode = "sandbox" if args.sandbox else "real"
     since = parse_since(args.since, time.time()) if args.since else None
     limit = DEFAULT_LIMIT if args.limit is None else args.limit
-    rows: list[dict[str, Any]] = []
+    found: list[tuple[Run, RunState]] = []
     sums: dict[str, dict[str, Any]] = {}
     total = unfinished = 0
-    for run in store.runs():
-        if run.mode != mode or (args.provider and run.provider != args.provider):
-            continue
+    origins_here: dict[str, str | None] = {}
+    for run in of_mode(store, args):
         if since is not None and run.created_at < since:
             continue
         state = run.state()
-        word = "unfinished" if state.unfinished else results.status_of(state)
-        if args.status and args.status not in (word, results.status_of(state), state.phase):
+        if args.status and args.status not in words_of(state):
             continue
         total += 1
         unfinished += state.unfinished
-        add_up(sums, run, state)
-        if limit == 0 or len(rows) < limit:
-            rows.append(row(run, state))
+        if run.provider not in origins_here:
+            origins_here[run.provider] = origin_here(args, run.provider)
+        elsewhere = None if run.origin == origins_here[run.provider] else run.origin
+        add_up(sums, run, state, elsewhere)
+        found.append((run, state))
+    found.sort(key=lambda one: one[0].created_at, reverse=True)
+    rows = [
+        row(run, state, None if run.origin == origins_here[run.provider] else run.origin)
+        for run, state in (found if limit == 0 else found[:limit])
+    ]
     reporter = Reporter(sandbox=args.sandbox)
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         for line in table(rows):
             reporter.people(line)
+    summed = list(sums.values())
     shown = rows if limit == 0 else within(rows, OUTPUT_CHARS)
     return reporter.final(
         "list",
         ExitCode.OK,
+        whole=limit == 0,
         total=total,
         unfinished=unfinished,
         shown=len(shown),
-        sums=list(sums.values()),
+        sums=summed if limit == 0 else within(summed, 1_000),
+        trouble=within(trouble, 500) if trouble else None,
         artifacts_root=str(store.root),
         runs=shown,
     )
+
+
+def of_mode(store: RunStore, args: argparse.Namespace) -> Iterator[Run]:
+    """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
+    mode = "sandbox" if args.sandbox else "real"
+    for run in store.runs():
+        if run.mode != mode or (args.provider and run.provider != args.provider):
+            continue
+        if args.base_url and run.origin != origin_here(args, run.provider):
+            continue
+        yield run
+
+
+def words_of(state: RunState) -> tuple[str, ...]:
+    """The words of --status that a run answers to."""
+    return (results.status_of(state), state.phase, *(("unfinished",) if state.unfinished else ()))
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.status and args.status not in STATUS_WORDS:
+        raise configuration_error("--status is none of the words", expected=", ".join(STATUS_WORDS))
+    if args.limit is not None and args.limit < 0:
+        raise configuration_error("--limit is below 0", expected="a number of rows, or 0 for all")
+    if args.remote and (args.status or args.since or args.refresh):
+        raise configuration_error("--remote shows the provider's list as it is", expected="--limit or no filter")
 
 
 def _list_remote(args: argparse.Namespace) -> int:
@@ -74,15 +111,16 @@ def _list_remote(args: argparse.Namespace) -> int:
         shown = lookup.shown_items(session, items)
         limit = DEFAULT_LIMIT if args.limit is None else args.limit
         rows = shown if limit == 0 else within(shown[:limit], OUTPUT_CHARS)
-        known = {run.state().task_id: run.run_id for run in session.ctx.store.runs() if run.mode == session.ctx.mode}
         for entry in rows:
-            if known.get(entry["task_id"]):
-                entry["run_id"] = known[entry["task_id"]]
+            run = session.ctx.store.by_task(entry["task_id"], mode=session.ctx.mode, origin=session.origin)
+            if run is not None:
+                entry["run_id"] = run.run_id
         return session.ctx.reporter.final(
             "list",
             ExitCode.OK,
             provider=session.profile.name,
             remote=True,
+            whole=limit == 0,
             total=len(shown),
             shown=len(rows),
             tasks=rows,
@@ -90,34 +128,10 @@ def _list_remote(args: argparse.Namespace) -> int:
 
 
 def refresh(args: argparse.Namespace) -> int:
-    """--refresh: one look at every unfinished run, provider by provider."""
-    store = RunStore(artifacts_root(args.artifacts_dir))
-    mode = "sandbox" if args.sandbox else "real"
-    waiting = [
-        run
-        for run in store.runs()
-        if run.mode == mode and run.state().unfinished and (not args.provider or run.provider == args.provider)
-    ]
-    reporter = Reporter(sandbox=args.sandbox, verbose=args.verbose)
-    rows: list[dict[str, Any]] = []
-    trouble: list[dict[str, Any]] = []
-    chosen = args.provider
-    for name in sorted({run.provider for run in waiting}):
-        args.provider = chosen or looking.provider_of_run(store, next(r.run_id for r in waiting if r.provider == name))
-        try:
-            with open_session(args) as session:
-                for run in (r for r in waiting if r.provider == name):
-                    try:
-                        looking.require_same_place(session, run)
-                        if run.state().task_id is not None:
-                            looking.take_in_if_any(session, run)
-                    except TaskError as error:
-                        trouble.append({"run_id": run.run_id, "message": error.message})
-                    rows.append(row(run, run.state()))
-        except TaskError as error:
-            trouble.append({"provider": name, "message": error.message})
-    args.provider = chosen
-    return reporter.final(
+    """--refresh: one look at every unfinished run."""
+    runs, trouble = look_at_unfinished(args)
+    rows = [row(run, run.state()) for run in runs]
+    return Reporter(sandbox=args.sandbox, verbose=args.verbose).final(
         "list",
         ExitCode.OK,
         refreshed=len(rows),
@@ -127,8 +141,41 @@ def refresh(args: argparse.Namespace) -> int:
     )
 
 
-def row(run: Run, state: RunState) -> dict[str, Any]:
-    """One run as a list shows it."""
+def look_at_unfinished(args: argparse.Namespace) -> tuple[list[Run], list[dict[str, Any]]]:
+    """Ask once about every unfinished run, several at a time. (the runs, what was in the way of some)"""
+    from videotasks import finishing
+    from videotasks.sessions import Sessions
+    from videotasks.waiting import Waiter
+
+    store = RunStore(artifacts_root(args.artifacts_dir))
+    runs = []
+    for run in of_mode(store, args):
+        state = run.state()
+        if state.unfinished and state.task_id and not looking.never_seen(run, state):
+            runs.append(run)
+    trouble: list[dict[str, Any]] = []
+    with Sessions(args) as sessions:
+        watched = sessions.watch(runs, trouble)
+        if watched:
+            ctx = sessions.first.ctx
+            # A wait whose deadline is now is one look at each.
+            ctx.limits.last_look_s = ctx.limits.poll_request_s * (1 + len(watched) // 8)
+            Waiter(ctx, watched).run(ctx.monotonic())
+        for task in watched:
+            assert task.ending is not None
+            if task.ending.outcome == "refused" and task.ending.error is not None:
+                trouble.append({"run_id": task.run.run_id, "category": task.ending.error.category.value})
+            elif task.ending.outcome == "timeout":
+                if task.faults:
+                    trouble.append({"run_id": task.run.run_id, "message": "no usable answer"})
+                finishing.write_results(ctx, task.run, task.snapshot)
+            else:
+                finishing.record_ending(ctx, task.run, task.provider, task.ending)
+    return runs, trouble
+
+
+def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, Any]:
+    """One run as a list shows it. `elsewhere` is its origin when that is not the one used here."""
     entry: dict[str, Any] = {
         "run_id": run.run_id,
         "provider": run.provider,
@@ -138,6 +185,7 @@ def row(run: Run, state: RunState) -> dict[str, Any]:
         "age": age_text(time.time() - run.created_at),
         "prompt": one_line(run.prompt, 50) or None,
         "files": len(state.files),
+        "origin": elsewhere,
     }
     if state.phase in ("submission_unknown", "refused", "new"):
         entry["phase"] = state.phase
@@ -148,13 +196,15 @@ def row(run: Run, state: RunState) -> dict[str, Any]:
     }
 
 
-def add_up(sums: dict[str, dict[str, Any]], run: Run, state: RunState) -> None:
-    """Usage and cost per provider and unit; runs of unknown cost are counted, never taken as free."""
+def add_up(sums: dict[str, dict[str, Any]], run: Run, state: RunState, elsewhere: str | None = None) -> None:
+    """Usage and cost per provider, origin and unit; runs of unknown cost are counted, never taken as free."""
     if state.task_id is None:
         return
     unit = state.cost_unit if state.cost is not None else None
-    key = f"{run.provider} {unit}"
-    entry = sums.setdefault(key, {"provider": run.provider, "unit": unit, "runs": 0, "cost": 0.0 if unit else None})
+    new = {"provider": run.provider, "unit": unit, "runs": 0, "cost": 0.0 if unit else None}
+    if elsewhere:
+        new["origin"] = elsewhere
+    entry = sums.setdefault(f"{run.provider} {unit} {elsewhere}", new)
     entry["runs"] += 1
     if unit and state.cost is not None:
         entry["cost"] = round(entry["cost"] + state.cost, 6)
@@ -188,7 +238,7 @@ def parse_since(text: str, now: float) -> float:
     """Epoch seconds of `2h`, `3d` or an ISO date. Raises TaskError."""
     match = _SINCE.match(text.strip())
     if match:
-        return now - int(match.group(1)) * _UNIT_S[match.group(2)]
+        return now - min(int(match.group(1)), 10**9) * _UNIT_S[match.group(2)]
     try:
         moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     except ValueError:

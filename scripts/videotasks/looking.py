@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import argparse
+from typing import TYPE_CHECKING, Any
 
 from videotasks import files, finishing, nextstep, origins, results
-from videotasks.commandline import Session
+from videotasks.commandline import Session, load_profile, origin_here
 from videotasks.ending import Ending, snapshot_fields
 from videotasks.http import NoAnswer
 from videotasks.identity import identity
 from videotasks.journal import RunState
 from videotasks.mailbox import CallTimedOut
-from videotasks.models import ApiError, Status, configuration_error
+from videotasks.models import ApiError, Category, Status, configuration_error
 from videotasks.provider import Look, TaskRef, no_answer_error, refusal
 from videotasks.runs import Run, RunStore, epoch_of
 from videotasks.schedule import PollSchedule
 
-
-@dataclass(frozen=True)
-class Known:
-    """A run that was found, and how."""
-
-    run: Run
-    state: RunState
+if TYPE_CHECKING:
+    from videotasks.profiles import Profile
 
 
 def open_run(session: Session, run_id: str) -> Run:
@@ -49,22 +44,45 @@ def require_same_place(session: Session, run: Run) -> None:
         )
 
 
-def latest(store: RunStore, *, mode: str, provider: str | None, origin: str | None) -> tuple[Run, int] | None:
-    """The newest run by its create time, without refusals and unsent ones, and how many others are unfinished."""
-    newest: Run | None = None
-    unfinished = 0
+def latest(store: RunStore, args: argparse.Namespace) -> tuple[Run, int] | None:
+    """The newest run by its create time, and how many others are unfinished. Refusals and unsent runs do not count.
+
+    Runs at the origin that this command would use come first; one from elsewhere is found only when there is none
+    here, and then refused with the way to name its origin.
+    """
+    mode = "sandbox" if args.sandbox else "real"
+    origins_here: dict[str, str | None] = {}
+    newest: tuple[bool, float, Run] | None = None
+    unfinished: list[tuple[bool, Run]] = []
     for run in store.runs():
-        if run.mode != mode or (provider and run.provider != provider) or (origin and run.origin != origin):
+        if run.mode != mode or (args.provider and run.provider != args.provider):
             continue
         state = run.state()
-        if state.phase in ("new", "refused") and state.task_id is None:
+        if (state.phase in ("new", "refused") and state.task_id is None) or never_seen(run, state):
             continue
-        unfinished += state.unfinished
-        if newest is None or run.created_at > newest.created_at:
-            newest = run
+        if run.provider not in origins_here:
+            origins_here[run.provider] = origin_here(args, run.provider)
+        here = origins_here[run.provider] == run.origin
+        if state.unfinished:
+            unfinished.append((here, run))
+        if newest is None or (here, run.created_at) > newest[:2]:
+            newest = here, run.created_at, run
     if newest is None:
         return None
-    return newest, unfinished - int(newest.state().unfinished)
+    here, _, found = newest
+    return found, sum(1 for other, run in unfinished if other == here and run.run_id != found.run_id)
+
+
+def never_seen(run: Run, state: RunState) -> bool:
+    """A bare id that somebody asked about and that the provider has never shown: no task of this workspace."""
+    return bool(run.request.get("adopted")) and state.status_at is None
+
+
+def session_profile(args: argparse.Namespace, run: Run | None) -> Profile:
+    """The profile for a command on `run`: in the kind that the run was made with, unless --kind names another."""
+    profile = load_profile(args)
+    kind = run.request.get("kind") if run is not None else None
+    return profile.for_kind(kind) if args.kind is None and kind in profile.kinds else profile
 
 
 def provider_of_run(store: RunStore, run_id: str) -> str | None:
@@ -124,7 +142,15 @@ def take_in_if_any(session: Session, run: Run) -> None:
         raise refusal(look.error)
 
 
-def look_once(session: Session, run: Run, **more: Any) -> int:
+def look_at_stranger(session: Session, task_id: str) -> tuple[Run, Look]:
+    """A bare id that no run knows: it gets a run folder only when the provider shows a task. Raises TaskError."""
+    look = ask(session, TaskRef(origins.require_task_id(task_id)))
+    if look.snapshot is None:
+        raise refusal(_error_of(look))
+    return run_for_task(session, task_id), look
+
+
+def look_once(session: Session, run: Run, look: Look | None = None, **more: Any) -> int:
     """One look: journal it, write the result files, print the final `status` line. Raises TaskError, Interrupted."""
     state = run.state()
     if state.task_id is None:
@@ -133,20 +159,18 @@ def look_once(session: Session, run: Run, **more: Any) -> int:
         return report_status(session, run, **more)
     if state.outcome == "succeeded" and (session.provider.keyless or results.video_file(run, state)):
         return report_status(session, run, **more)
-    look = ask(session, TaskRef(state.task_id, state.follow))
+    if look is None:
+        look = ask(session, TaskRef(state.task_id, state.follow))
     if look.snapshot is None:
         if state.ended:
             return report_status(session, run, **more)  # what is known to be over stays known
-        error = look.error or ApiError(category=no_answer_category(), message=look.reason, http_status=look.http_status)
-        raise refusal(error)
+        raise refusal(_error_of(look))
     take_in(session, run, look)
     return report_status(session, run, hint_s=look.hint_s, **more)
 
 
-def no_answer_category() -> Any:
-    from videotasks.models import Category
-
-    return Category.TRANSIENT
+def _error_of(look: Look) -> ApiError:
+    return look.error or ApiError(Category.TRANSIENT, look.reason, http_status=look.http_status)
 
 
 def ask(session: Session, ref: TaskRef) -> Look:
@@ -182,7 +206,7 @@ def take_in(session: Session, run: Run, look: Look) -> None:
 def report_status(session: Session, run: Run, *, hint_s: float | None = None, **more: Any) -> int:
     """The final line of one look: canonical status, link, reason, a summary, and when to look again."""
     ctx = session.ctx
-    document = files.read_json(run.result_file) or finishing.write_results(ctx, run)
+    document = finishing.write_results(ctx, run)
     state = run.state()
     exit_code = 0
     if state.outcome in ("failed", "cancelled", "expired"):
@@ -191,7 +215,7 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
         exit_code = 13
     fields = finishing.terminal_fields(run, state)
     fields["error"] = state.error
-    fields["summary"] = document.get("summary")
+    fields["summary"] = results.summary(run, state, brief=True)
     next_argv = None
     if not state.ended:
         submitted_at = epoch_of(state.submitted_at) or run.created_at

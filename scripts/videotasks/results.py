@@ -70,8 +70,11 @@ def video_file(run: Run, state: RunState) -> str | None:
     return None
 
 
-def summary(run: Run, state: RunState) -> str:
-    """Plain words for a person; only our own words, so that no server text can pose as advice."""
+def summary(run: Run, state: RunState, *, brief: bool = False) -> str:
+    """Plain words for a person; only our own words, so that no server text can pose as advice.
+
+    `brief` leaves out what stands beside it in a line: the file's path.
+    """
     rehearsal = " (a sandbox rehearsal: nothing was paid)" if run.mode == "sandbox" else ""
     if state.phase == "submission_unknown" or state.phase == "submitting":
         return (
@@ -85,7 +88,7 @@ def summary(run: Run, state: RunState) -> str:
     if state.outcome == "succeeded":
         path = video_file(run, state)
         if path:
-            return f"The result is ready: {path}" + rehearsal
+            return ("The result is on disk." if brief else f"The result is ready: {path}") + rehearsal
         link = (
             " The link works until " + iso(state.expires_at) + "." if state.expires_at else " Its link may expire soon."
         )
