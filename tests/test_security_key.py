@@ -30,8 +30,8 @@ logging.basicConfig(level=logging.DEBUG)
 BROKEN = """\
 import requests
 def broken(self, *args, **kwargs):
-    key = kwargs.get("auth")
-    raise RuntimeError("https://cdn.example/v.mp4?Signature=SIGNED-7b " + repr(vars(kwargs["auth"](requests.Request()))))
+    signed = vars(kwargs["auth"](requests.Request()))
+    raise RuntimeError(f"https://cdn.example/v.mp4?Signature=SIGNED-7b {signed}")
 requests.Session.request = broken
 """
 

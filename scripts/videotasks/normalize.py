@@ -310,8 +310,11 @@ def _follow(profile: Profile, body: object) -> tuple[dict[str, str], tuple[str, 
         given = paths.evaluate(path, body)
         if not isinstance(given, str) or not given:
             continue
-        url = values.http_url(urljoin(profile.base_url + "/", given))
-        link = urlsplit(url) if url else None
+        try:
+            url = values.http_url(urljoin(profile.base_url + "/", given))
+            link = urlsplit(url) if url else None
+        except ValueError:  # such as https://[x: the task that came with it must not be lost for that
+            url = link = None
         if url and link and (link.scheme, link.netloc.casefold()) == (base.scheme, base.netloc.casefold()):
             kept[name] = url
         else:

@@ -174,7 +174,10 @@ class _Exchange:
         if kind == "result":
             self.ended = True
             if isinstance(value, Answer):
-                return verdict.of_answer(self.provider.profile, value, now=self.ctx.clock())
+                try:
+                    return verdict.of_answer(self.provider.profile, value, now=self.ctx.clock())
+                except Exception:  # whatever a server makes up: what was sent may be paid for
+                    return Verdict(Outcome.UNKNOWN, reason="the answer could not be read", http_status=value.status)
             return Verdict(Outcome.UNKNOWN, reason="the event stream ended without a task id", http_status=200)
         if isinstance(value, int):
             self.streaming = True
@@ -267,9 +270,14 @@ def _own_follow(provider: Provider, follow: Mapping[str, str]) -> dict[str, str]
 def _refused(ctx: Context, run: Run, found: Verdict) -> TaskError:
     error = found.error or ApiError(Category.UNKNOWN, "", http_status=found.http_status)
     ctx.record(run, "refused", http_status=found.http_status, error=api_error_fields(error))
+    said, hint = category_message(error.category), None
+    if found.redirected_to is not None:
+        said = f"the API redirects to {found.redirected_to}, and the request was not sent on"
+        hint = "if that is where the API lives, and may have the key, name it with --base-url"
     return TaskError(
         error.category,
-        category_message(error.category) + "; nothing was created",
+        said + "; nothing was created",
+        hint=hint,
         code=error.code,
         server_message=error.message or None,
         http_status=error.http_status,

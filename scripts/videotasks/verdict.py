@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+from urllib.parse import urljoin
 
 from videotasks import classify, normalize
 from videotasks.http import Answer, NoAnswer
 from videotasks.models import ApiError, Category, Snapshot, Status
+from videotasks.origins import origin_of
 from videotasks.profiles import Profile
+
+_PLAIN_ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]{1,100}")
 
 
 class Outcome(str, Enum):
@@ -38,6 +43,7 @@ class Verdict:
     server_date: float | None = None
     follow: Mapping[str, str] | None = None
     retry_after_s: float | None = None
+    redirected_to: str | None = None  # an origin, or "another place"
 
 
 def of_silence(error: NoAnswer) -> Verdict:
@@ -93,7 +99,17 @@ def of_answer(profile: Profile, answer: Answer, *, now: float) -> Verdict:
         return verdict(Outcome.UNKNOWN, error=error, reason=f"the API answered HTTP {answer.status} without a task id")
     if answer.status in profile.create.resend_on and error.category in (Category.RATE_LIMITED, Category.TRANSIENT):
         return verdict(Outcome.RESEND, error=error, retry_after_s=error.retry_after_s)
-    return verdict(Outcome.REFUSED, error=error)
+    target = _origin_of_redirect(answer) if 300 <= answer.status < 400 else None
+    return verdict(Outcome.REFUSED, error=error, redirected_to=target)
+
+
+def _origin_of_redirect(answer: Answer) -> str:
+    """Where a redirect leads, fit for a sentence of ours: an origin of plain characters and nothing else of it."""
+    try:
+        origin = origin_of(urljoin(answer.url, answer.headers.get("location") or ""))
+    except ValueError:
+        return "another place"
+    return origin if _PLAIN_ORIGIN.fullmatch(origin) else "another place"
 
 
 def server_date(value: str | None) -> float | None:
