@@ -68,7 +68,7 @@ def submit(ctx: Context, run: Run, provider: Provider, request: CreateRequest) -
         stopped = exchange.interrupted
         if stream_path is not None and found.http_status in verdict.STREAM_REFUSED and found.outcome is Outcome.REFUSED:
             # Nothing was created there; the same request goes to the plain endpoint.
-            ctx.reporter.event("sse_http_error", http_status=found.http_status)
+            report_refused_stream(ctx, found)
             ctx.record(run, "not_sent", reason=f"the stream endpoint answered HTTP {found.http_status}")
             if stopped is not None:
                 raise Interrupted(stopped)
@@ -92,6 +92,8 @@ def submit(ctx: Context, run: Run, provider: Provider, request: CreateRequest) -
             ctx.record(run, "not_sent", reason=found.reason)
             if stopped is not None:
                 raise Interrupted(stopped)
+            if stream_path is not None:
+                ctx.reporter.event("sse_connect_error", message=found.reason)
             unsent += 1
             if unsent > ctx.limits.unsent_retries:
                 assert exchange.silence is not None
@@ -181,7 +183,7 @@ class _Exchange:
             return Verdict(Outcome.UNKNOWN, reason="the event stream ended without a task id", http_status=200)
         if isinstance(value, int):
             self.streaming = True
-            self.ctx.reporter.event("sse_open", http_status=value, url=self.stream_path)
+            self.ctx.reporter.event("sse_open", http_status=value, url=self.provider.url(self.stream_path or ""))
             return None
         if isinstance(value, SseEvent):
             return self._of_event(value)
@@ -316,6 +318,17 @@ def without_key(event: SseEvent) -> SseEvent:
     return replace(event, event=redact(event.event, secrets), data=redact(event.data, secrets))
 
 
+def report_refused_stream(ctx: Context, found: Verdict) -> None:
+    """The verbose line of a stream endpoint that answered with an error, with the keys of the inherited command."""
+    error = found.error
+    ctx.reporter.event(
+        "sse_http_error",
+        http_status=found.http_status,
+        message=category_message(error.category) if error else None,
+        payload=inert(error.message, 1000) if error and error.message else None,
+    )
+
+
 def report_event(ctx: Context, event: SseEvent, task_id: str | None, snapshot: Snapshot | None) -> None:
     """The verbose line of one stream event, with the keys that the inherited command prints."""
     if not ctx.reporter.verbose:
@@ -329,5 +342,16 @@ def report_event(ctx: Context, event: SseEvent, task_id: str | None, snapshot: S
         provider_status=inert(word, 60) if word else None,
         status_key=inert(word, 60).lower() if word else None,
         terminal=bool(snapshot and snapshot.status.terminal),
-        server_message=inert(event.data, 1000),
+        payload=_payload(event.data),
     )
+
+
+def _payload(data: str) -> Any:
+    """Server data: JSON where it is that and holds nothing harmful, else inert text."""
+    import json
+
+    text = inert(data, 4000)
+    try:
+        return json.loads(data) if text == data else text
+    except (ValueError, RecursionError):
+        return text

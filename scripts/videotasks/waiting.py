@@ -13,7 +13,7 @@ from videotasks.context import Context
 from videotasks.ending import Ending
 from videotasks.http import Client, Flight, NoAnswer
 from videotasks.mailbox import Interrupted
-from videotasks.models import ApiError, Category, Snapshot, Status, TaskError
+from videotasks.models import ApiError, Category, ExitCode, Snapshot, Status, TaskError
 from videotasks.provider import Look, Provider, TaskRef
 from videotasks.runs import Run
 from videotasks.schedule import PollSchedule
@@ -53,6 +53,7 @@ class Watched:
     last_news: float = 0.0
     told: tuple[Any, ...] | None = None
     told_unknown: set[str] = field(default_factory=set)
+    fell_back: bool = False  # from a stream to polling
 
 
 class Waiter:
@@ -83,6 +84,10 @@ class Waiter:
             self._loop(deadline)
         finally:
             self._close()
+        for task in self.tasks:
+            if task.fell_back and task.ending is not None:
+                code = _INHERITED_CODES.get(task.ending.outcome, ExitCode.TASK_ENDED)
+                ctx.reporter.event("fallback_polling_end", generation_id=task.ref.task_id, exit_code=int(code))
 
     def _loop(self, deadline: float | None) -> None:
         ctx = self.ctx
@@ -270,7 +275,8 @@ class Waiter:
             message = value.message if isinstance(value, NoAnswer) else "the stream ended"
             name = "sse_timeout" if isinstance(value, NoAnswer) and value.kind == "timeout" else "sse_stream_ended"
             ctx.reporter.event(name, generation_id=task.ref.task_id, message=message)
-            ctx.reporter.event("fallback_polling_start", generation_id=task.ref.task_id)
+            task.fell_back = True
+            ctx.reporter.event("fallback_polling_start", generation_id=task.ref.task_id, command=_command(ctx, task))
             self._drop_stream(task)
             task.due = now
 
@@ -365,6 +371,26 @@ class Waiter:
         for idle in self._idle.values():
             for client in idle:
                 client.close()
+
+
+# What the polling command that this one took in ended with (facts, peers 4.7).
+_INHERITED_CODES = {
+    "succeeded": ExitCode.OK,
+    "timeout": ExitCode.NOT_FINISHED,
+    "refused": ExitCode.POLL_REFUSED,
+    "no_result": ExitCode.NO_RESULT,
+}
+
+
+def _command(ctx: Context, task: Watched) -> str | None:
+    """The command that would poll this task, for the verbose line."""
+    if not ctx.reporter.verbose:
+        return None
+    from videotasks import nextstep
+
+    folder = str(task.run.folder.parent)
+    argv = ("--run-id", task.run.run_id, "--artifacts-dir", folder, *ctx.next_options)
+    return nextstep.quoted(nextstep.command("wait_generation.py", *argv))
 
 
 def status_unknown(snapshot: Snapshot) -> bool:
