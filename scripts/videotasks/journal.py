@@ -7,11 +7,14 @@ cancel_requested, warning.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from videotasks.models import Status
+
+_OWN_PATH = re.compile(r"outputs/[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
 
 @dataclass
@@ -75,7 +78,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
     state = RunState()
     for entry in entries:
         event = entry.get("event")
-        at = entry.get("at")
+        at = entry.get("at") if isinstance(entry.get("at"), str) else None
         if event == "submitting":
             state.phase, state.submitting_at, state.error, state.reported = "submitting", at, None, False
             state.posts += 1
@@ -98,7 +101,8 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
         elif event in ("status", "ended"):
             _observed(state, entry, at)
         elif event == "downloaded":
-            state.files = [f for f in entry.get("files") or [] if isinstance(f, dict)]
+            found = entry.get("files")
+            state.files = [f for f in found if _own_file(f)] if isinstance(found, list) else []
             if state.outcome == "succeeded":
                 state.error = None
         elif event == "download_failed":
@@ -158,4 +162,12 @@ def _mapping(value: Any) -> dict[str, Any] | None:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    """A number that times and amounts can be: a journal may have been edited by anybody."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if -1e11 < value < 1e11 else None
+
+
+def _own_file(entry: Any) -> bool:
+    """A result of the run's own folder. What else a journal names is no result: it would be copied by --output."""
+    return isinstance(entry, dict) and isinstance(entry.get("path"), str) and bool(_OWN_PATH.fullmatch(entry["path"]))

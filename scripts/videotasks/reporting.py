@@ -14,7 +14,7 @@ from typing import IO, Any
 from videotasks import credentials
 from videotasks.models import ApiError, Category, TaskError
 from videotasks.nextstep import quoted
-from videotasks.text import inert, one_line, redact
+from videotasks.text import inert, json_inert, one_line, redact
 
 SERVER_TEXT_LIMIT = 500  # in an event; the whole is in result.json
 STDOUT_LIMIT = 7_900  # characters of a whole run without --verbose; the promise is 8,000
@@ -137,7 +137,7 @@ class Reporter:
 
     def people(self, text: str) -> None:
         """A short line on stderr. `text` may hold server text: it is made inert here."""
-        self._plain(one_line(text, 600))
+        self._plain(one_line(redact(text, credentials.known_secrets()), 600))
 
     def _plain(self, text: str) -> None:
         stream = self._stderr if self._stderr is not None else sys.stderr
@@ -207,7 +207,7 @@ def api_error_fields(error: ApiError | None, limit: int = SERVER_TEXT_LIMIT) -> 
 
 
 def _dumps(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
+    return json_inert(json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str))
 
 
 def shortened(line: Mapping[str, Any], limit: int) -> dict[str, Any]:

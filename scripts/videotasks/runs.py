@@ -16,7 +16,7 @@ from videotasks.identity import PREFIX_LENGTH, new_run_id, valid_run_id
 from videotasks.journal import RunState, fold
 from videotasks.locks import FileLock
 from videotasks.models import configuration_error
-from videotasks.text import redact
+from videotasks.text import json_inert, redact
 
 _GENERATED = re.compile(rf"^\d{{8}}-\d{{6}}-[0-9a-f]{{{PREFIX_LENGTH}}}(-\d+)?$")
 SCHEMA_VERSION = 1
@@ -275,5 +275,5 @@ def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
 def write_json(path: Path, value: Any) -> None:
     import json
 
-    text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    text = json_inert(json.dumps(value, ensure_ascii=False, indent=1, default=str))
     files.write_atomic(path, text.encode("utf-8", "backslashreplace") + b"\n")

@@ -49,6 +49,20 @@ def inert(text: str, limit: int = LIMIT, *, multiline: bool = False) -> str:
     return _shown(head, limit, len(text), len(text) > limit, "\n\t" if multiline else "")
 
 
+def json_inert(text: str) -> str:
+    """JSON text that means the same, its strings showing nothing that acts on a terminal: each such character stands
+    as an escape of JSON's own (json.dumps escapes C0 only)."""
+    return _HARMFUL.sub(_json_escape, text)
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    character = match.group()
+    if character in "\n\r\t":  # between the values, where they are layout
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
 def one_line(text: str, limit: int = LIMIT) -> str:
     """`inert` text on a single line: every run of white space or line ends becomes one blank, none at the ends."""
     start = text.lstrip()[: 8 * limit]  # so that a flood of blanks costs no more than a flood of letters

@@ -38,13 +38,22 @@ def artifacts_root(
     for folder in (start, *start.parents):
         candidate = folder / ARTIFACTS
         if candidate.is_dir() and (folder == start or _ours(candidate)):
-            return candidate
+            return _real(candidate)
         if (folder / ".git").exists():
             repository = folder
             break
         if top is not None and os.path.realpath(folder) == top:
             break
-    return (repository or start) / ARTIFACTS
+    return _real((repository or start) / ARTIFACTS)
+
+
+def _real(found: Path) -> Path:
+    """The folder that was found by looking around; a link in a cloned repository must not lead it elsewhere."""
+    from videotasks.files import refuse_link
+
+    refuse_link(found.parent)
+    refuse_link(found)
+    return found
 
 
 def skill_folder() -> Path:
