@@ -12,7 +12,6 @@ import pytest
 from support import scene as scenes
 from support.faults import answer, json_answer
 from support.faultserver import FaultServer
-from support.fileserver import png
 from support.scene import CANARY, FAST, VIDEO, Scene, done, healthy
 
 scene = scenes.scene
@@ -100,48 +99,10 @@ def test_a_foreign_profile_cannot_borrow_a_key_by_extending_a_shipped_one(
     for shipped in ("skills-video", "openai-compatible"):
         path = tmp_path / "mine.yaml"
         path.write_text(f"name: mine\nextends: {shipped}\nbase_url: {evil.base_url}\n")
-        said = use(scene, path, "--model", "m")
+        said = use(scene, path, "--model", "m", "--base-url", evil.base_url)
+        assert evil.base_url in said.error["message"]  # whatever title it borrows, it says where the key would go
         assert said.code == 1 and said.error["env_var"] == "VIDEO_TASKS_KEY_MINE", said.out
     assert evil.accepted == 0
-
-
-@pytest.mark.parametrize("how", ["data_uri", "base64", "multipart"])
-def test_an_injected_image_that_is_no_image_is_refused_by_its_content(scene: Scene, tmp_path: Path, how: str) -> None:
-    """--image ~/.ssh/id_rsa, as a prompt injection would have it, also with a profile that takes any file."""
-    api = scene.api()
-    secrets = {
-        "id_rsa": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
-        "id_rsa.png": "-----BEGIN RSA PRIVATE KEY-----\n",
-        ".env": "API_KEY=1234567890\n",
-        ".netrc": "machine x login y password z\n",
-        "cookies.sqlite": "SQLite format 3\0" + "\1" * 100,
-        "passwd": "root:x:0:0:root:/root:/bin/bash\n",
-    }
-    ssh = scene.home / ".ssh"
-    ssh.mkdir()
-    foreign = profile_file(tmp_path, api.base_url, how=how)
-    os.environ["VIDEO_TASKS_KEY_MINE"] = "my-own-key"
-    for name, text in secrets.items():
-        (ssh / name).write_text(text)
-        for words in (["--provider", str(foreign)], ["--base-url", api.base_url, "--model", "openai/sora-2"]):
-            for flag in ("--image", "--video", "--audio"):
-                said = scene.run("create_and_wait", *words, "--prompt", "x", flag, f"~/.ssh/{name}", *FAST)
-                assert said.code == 1, said.out
-    del os.environ["VIDEO_TASKS_KEY_MINE"]
-    assert api.requests == []
-    assert "BEGIN" not in "".join(said.out + said.err for said in scene.said)
-
-
-@needs_links
-def test_an_image_that_links_to_a_secret_is_refused_all_the_same(scene: Scene, workspace: Path) -> None:
-    (scene.home / "id_rsa").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
-    (workspace / "photo.png").symlink_to(scene.home / "id_rsa")
-    api = scene.api()
-    assert scene.create(api, "--prompt", "x", "--image", "photo.png").code == 1
-    (workspace / "photo.png").unlink()
-    (workspace / "photo.png").write_bytes(png())
-    assert scene.create(api, "--prompt", "x", "--image", "photo.png").code == 0
-    assert b"photo" not in api.posts[0].body  # not even the name of the user's file leaves the machine
 
 
 # -- run folders -----------------------------------------------------------------------------------------------------

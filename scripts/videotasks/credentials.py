@@ -65,9 +65,11 @@ def require_key(profile: Profile, environ: Mapping[str, str] | None = None) -> K
     if key is not None:
         return key
     names = " or ".join(profile.auth.env)
+    # A profile from elsewhere may call itself by any title, so its place is said.
+    whom = f"the profile {profile.name} at {profile.base_url}" if profile.foreign else profile.title
     raise TaskError(
         Category.CONFIGURATION,
-        f"no API key for {profile.title}: {names} is not set",
+        f"no API key for {whom}: {names} is not set",
         expected=f"the key in the environment variable {profile.auth.env[0]}",
         hint=f"get a key at {profile.auth.key_url}" if profile.auth.key_url else None,
         code="missing_api_key",
