@@ -1,0 +1,158 @@
+"""Waiting without waiting: a clock that jumps, a mailbox on it, and a provider whose looks take as long as told."""
+
+from __future__ import annotations
+
+import heapq
+import io
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from videotasks.context import Context, Limits
+from videotasks.ending import Ending
+from videotasks.http import Answer, NoAnswer
+from videotasks.mailbox import Mailbox, Message
+from videotasks.profiles import load_profile
+from videotasks.provider import Look, Provider, TaskRef
+from videotasks.reporting import Reporter
+from videotasks.runs import Run, RunStore
+from videotasks.waiting import Waiter, Watched
+
+EPOCH = 1_790_000_000.0
+
+
+class VirtualMailbox(Mailbox):
+    """Messages come at their moments; a wait jumps to the next one or to its own end."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        super().__init__(lambda: self.now)
+        self._due: list[tuple[float, int, Message]] = []
+        self._order = itertools.count()
+
+    def at(self, moment: float, message: Message) -> None:
+        heapq.heappush(self._due, (moment, next(self._order), message))
+
+    def put(self, message: Message) -> None:
+        self.at(self.now, message)
+
+    def start(self, source: Any, work: Callable[[], Any]) -> None:
+        try:
+            client, slow = work()
+            took_s, message = slow.took_s, Message("result", source, (client, slow.look))
+        except Delayed as late:
+            took_s, message = late.took_s, Message("error", source, late.error)
+        except BaseException as error:
+            took_s, message = 0.0, Message("error", source, error)
+        if took_s != float("inf"):
+            self.at(self.now + took_s, message)
+
+    def _from_queue(self, timeout: float | None) -> Message | None:
+        end = float("inf") if timeout is None else self.now + max(timeout, 0.0)
+        if self._due and self._due[0][0] <= end:
+            moment, _, message = heapq.heappop(self._due)
+            self.now = max(self.now, moment)
+            return message
+        assert end != float("inf"), "nothing would ever come"
+        self.now = end
+        return None
+
+
+@dataclass
+class Slow:
+    """A look that comes after so many seconds (inf: never)."""
+
+    took_s: float
+    look: Any
+
+
+class Delayed(Exception):
+    def __init__(self, took_s: float, error: Exception) -> None:
+        self.took_s, self.error = took_s, error
+
+
+Item = Any  # an Answer, an Exception, or Slow of one of them
+
+
+class ScriptedProvider(Provider):
+    """Answers looks from `script(time)`; interpretation is the real provider's."""
+
+    def __init__(self, name: str, script: Callable[[float], Item], mailbox: VirtualMailbox) -> None:
+        super().__init__(load_profile(name), None, clock=lambda: EPOCH + mailbox.now)
+        self.script, self.mailbox = script, mailbox
+        self.asked: list[float] = []
+
+    def look(self, ref: TaskRef, **_: Any) -> Any:
+        self.asked.append(self.mailbox.now)
+        item, took_s = self.script(self.mailbox.now), 0.0
+        if isinstance(item, Slow):
+            took_s, item = item.took_s, item.look
+        if isinstance(item, Exception):
+            raise Delayed(took_s, item)
+        look: Look = self.read_look(item, ref)
+        return Slow(took_s, look)
+
+
+@dataclass
+class Wait:
+    """What a wait came to, and when it asked."""
+
+    ending: Ending
+    ended_at: float
+    asked: Sequence[float]
+    run: Run
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def pauses(self) -> list[float]:
+        return [round(b - a, 3) for a, b in itertools.pairwise(self.asked)]
+
+
+def json_body(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(status, headers or {}, json.dumps(value).encode())
+
+
+def body(text: str, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(status, headers or {}, text.encode())
+
+
+def silence(kind: str = "reset") -> NoAnswer:
+    return NoAnswer(kind, f"the connection: {kind}", sent=True)
+
+
+def wait(
+    root: Path,
+    script: Callable[[float], Item],
+    *,
+    deadline: float | None = 900.0,
+    provider: str = "ark",
+    age_s: float | None = 0.0,
+    limits: Limits | None = None,
+    prepare: Callable[[VirtualMailbox, Watched], None] = lambda mailbox, task: None,
+    random: Callable[[], float] = lambda: 0.0,
+) -> Wait:
+    """Wait for one task in virtual time. `script(time)` gives the answer to a look made then."""
+    mailbox = VirtualMailbox()
+    output = io.BytesIO()
+    ctx = Context(
+        store=RunStore(root),
+        reporter=Reporter(verbose=True, stdout=output, stderr=io.StringIO()),
+        mailbox=mailbox,
+        limits=limits or Limits(),
+        clock=lambda: EPOCH + mailbox.now,
+        monotonic=lambda: mailbox.now,
+        random=random,
+    )
+    ctx.store.prepare()
+    run = ctx.store.create({"provider": provider, "mode": "real", "origin": "x", "identity": "0" * 64}, now=EPOCH)
+    run.record("submitted", EPOCH, task_id="t-1")
+    source = ScriptedProvider(provider, script, mailbox)
+    task = Watched(run, source, TaskRef("t-1"), age_s=age_s)
+    prepare(mailbox, task)
+    Waiter(ctx, [task]).run(deadline)
+    assert task.ending is not None
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    return Wait(task.ending, mailbox.now, source.asked, run, lines)
