@@ -60,6 +60,7 @@ class Context:
         try:
             run.record(event, self.clock(), **fields)
         except OSError as error:
-            self.reporter.event("warning", message=f"the journal could not be written: {error.strerror or error}")
+            if not self.reporter.finished:  # nothing follows the last line
+                self.reporter.event("warning", message=f"the journal could not be written: {error.strerror or error}")
             return False
         return True
