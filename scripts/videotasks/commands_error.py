@@ -8,7 +8,7 @@ from typing import Any
 
 from videotasks import classify, credentials, nextstep, normalize
 from videotasks.commandline import named_profile, read_text_input
-from videotasks.http import parse_json
+from videotasks.json_body import parse_json
 from videotasks.models import EXIT_OF_CATEGORY, ApiError, Category, ExitCode, TaskError, configuration_error
 from videotasks.profiles import Profile
 from videotasks.reporting import Reporter, category_message

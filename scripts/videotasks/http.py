@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from videotasks import credentials
+from videotasks.json_body import parse_json
 from videotasks.origins import is_loopback
 from videotasks.text import redact
 
@@ -137,21 +138,8 @@ class Answer:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
-        """The parsed body, or None when it is not JSON (or not sane JSON: NaN, absurd depth or numbers)."""
+        """The parsed body, or None when it is not JSON."""
         return parse_json(self.body)
-
-
-def parse_json(data: bytes | str) -> Any:
-    """JSON or None. NaN and Infinity are refused; so are numbers of thousands of digits and absurd nesting."""
-
-    def refuse(constant: str) -> Any:
-        raise ValueError(constant)
-
-    try:
-        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError):
-        return None
 
 
 class Client:

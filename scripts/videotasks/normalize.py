@@ -7,13 +7,13 @@ healthy tasks carry ones full of empty strings; nothing is ever searched for in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from . import classify, paths, values
+from .json_body import parse_json
 from .models import ApiError, Category, Output, Snapshot, Status
 
 if TYPE_CHECKING:
@@ -130,10 +130,7 @@ def with_result(profile: Profile, snap: Snapshot, result_body: object, http_stat
 
 def stream_event(profile: Profile, data: str) -> tuple[str | None, Snapshot | None]:
     """(task id, snapshot) of one event's data. The name of an event and `[DONE]` prove nothing: (None, None)."""
-    try:
-        body = json.loads(data, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        return None, None
+    body = parse_json(data)
     if not isinstance(body, dict):
         return None, None
     task_id = _first_id(profile.create.id, body) or _first_id(profile.status.id, body)

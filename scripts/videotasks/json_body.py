@@ -1,0 +1,50 @@
+"""A server's JSON as plain values that nothing later stumbles over. Pure; never raises."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+MAX_DEPTH = 100  # the deepest real task body that we met has 9 levels; encoders that recurse give up near 1,000
+_MAX_DIGITS = 4000  # int() refuses more than 4,300, and with them the whole body
+
+
+def parse_json(data: bytes | str) -> Any:
+    """The value, or None for what is no JSON.
+
+    What JSON cannot say but servers write (NaN, Infinity, 1e999), numbers of thousands of digits and whatever is nested
+    deeper than `MAX_DEPTH` become null one by one: the id of a paid task may stand beside them.
+    """
+    try:
+        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
+        value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_bounded)
+    except (ValueError, RecursionError):
+        return None
+    return _cut_below(value, MAX_DEPTH) if text.count("{") + text.count("[") > MAX_DEPTH else value
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _bounded(text: str) -> int | None:
+    return int(text) if len(text) <= _MAX_DIGITS else None
+
+
+def _cut_below(value: Any, levels: int) -> Any:
+    """`value` with every container below so many levels replaced by None, in place and without recursion."""
+    row = [value]
+    for _ in range(levels - 1):
+        row = [item for container in row for item in _items(container) if isinstance(item, (dict, list))]
+    for container in row:
+        places = list(container) if isinstance(container, dict) else range(len(container))
+        for place in places:
+            if isinstance(container[place], (dict, list)):
+                container[place] = None
+    return value
+
+
+def _items(container: Any) -> Any:
+    return container.values() if isinstance(container, dict) else container if isinstance(container, list) else ()
