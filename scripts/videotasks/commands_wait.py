@@ -166,7 +166,9 @@ def _done_without_files(sessions: Sessions, runs: list[Run]) -> list[Watched]:
         state = run.state()
         if state.task_id and state.outcome == "succeeded" and results.video_file(run, state) is None:
             with suppress(TaskError):
-                watched = Watched(run, sessions.of(run).provider, TaskRef(state.task_id, state.follow))
+                session = sessions.of(run)
+                looking.renew_rehearsed_link(session, run)
+                watched = Watched(run, session.provider, TaskRef(state.task_id, state.follow))
                 watched.ending = Ending("succeeded", "record")
                 done.append(watched)
     return done

@@ -17,8 +17,9 @@ def go_on_with_run(session: Session, run: Run, *, deadline: float, attached: boo
     ctx, state = session.ctx, run.state()
     if state.ended and state.outcome is not None:
         if state.outcome == "succeeded" and ctx.download:
-            from videotasks import fetching
+            from videotasks import fetching, looking
 
+            looking.renew_rehearsed_link(session, run)
             failure = fetching.fetch_all(ctx, run, session.provider, deadline=deadline)
             finishing.write_results(ctx, run)
             return finishing.report(ctx, run, "succeeded", source="record", failure=failure, attached=attached)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from videotasks import files, finishing, nextstep, origins, results
@@ -12,7 +13,7 @@ from videotasks.http import NoAnswer
 from videotasks.identity import identity
 from videotasks.journal import RunState
 from videotasks.mailbox import CallTimedOut
-from videotasks.models import ApiError, Category, Status, configuration_error
+from videotasks.models import ApiError, Category, Status, TaskError, configuration_error
 from videotasks.provider import Look, TaskRef, no_answer_error, refusal
 from videotasks.runs import Run, RunStore, epoch_of
 from videotasks.schedule import PollSchedule
@@ -140,6 +141,14 @@ def take_in_if_any(session: Session, run: Run) -> None:
         take_in(session, run, look)
     elif look.final_refusal and look.error is not None:
         raise refusal(look.error)
+
+
+def renew_rehearsed_link(session: Session, run: Run) -> None:
+    """A link of the sandbox names a port that ended with the command that printed it: ask for the present one."""
+    state = run.state()
+    if session.ctx.sandbox and state.task_id is not None and results.video_file(run, state) is None:
+        with suppress(TaskError):
+            take_in_if_any(session, run)
 
 
 def look_at_stranger(session: Session, task_id: str) -> tuple[Run, Look]:

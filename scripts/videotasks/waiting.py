@@ -322,6 +322,7 @@ class Waiter:
         told = (snapshot.status, word)
         if told == task.told:
             return
+        news = task.told is not None or task.age_s != 0.0 or snapshot.status is not Status.QUEUED
         task.told = told
         if not snapshot.status.terminal or snapshot.status is Status.SUCCEEDED:
             ctx.record(
@@ -334,13 +335,16 @@ class Waiter:
             )
         if len(self.tasks) > 1 and not snapshot.status.terminal:
             return  # many tasks are waited for in one quiet call
-        ctx.reporter.event(
-            "status",
-            status=snapshot.status.value,
-            provider_status=inert(word, 60) if word and (ctx.reporter.verbose or status_unknown(snapshot)) else None,
-            progress=snapshot.progress,
-            task_id=task.ref.task_id if len(self.tasks) > 1 else None,
-        )
+        if news or ctx.reporter.verbose:  # a task that was created this moment is queued: that is no news
+            ctx.reporter.event(
+                "status",
+                status=snapshot.status.value,
+                provider_status=inert(word, 60)
+                if word and (ctx.reporter.verbose or status_unknown(snapshot))
+                else None,
+                progress=snapshot.progress,
+                task_id=task.ref.task_id if len(self.tasks) > 1 else None,
+            )
         if ctx.reporter._live is None:
             ctx.reporter.people(f"{snapshot.status.value}")
 
