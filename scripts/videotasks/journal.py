@@ -73,12 +73,17 @@ class RunState:
         return self.outcome in ("failed", "cancelled", "expired") and self.reported
 
 
+_BEFORE_A_TASK = frozenset({"submitting", "not_sent", "resend", "refused", "submission_unknown", "resolved"})
+
+
 def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
     """The state after all entries. An ended task never goes back to a live one, whoever writes late."""
     state = RunState()
     for entry in entries:
         event = entry.get("event")
         at = entry.get("at") if isinstance(entry.get("at"), str) else None
+        if event in _BEFORE_A_TASK and state.task_id is not None:
+            continue  # a task that is known is never unknown again, whoever writes late
         if event == "submitting":
             state.phase, state.submitting_at, state.error, state.reported = "submitting", at, None, False
             state.posts += 1
@@ -96,7 +101,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
             state.phase, state.error = "submission_unknown", _mapping(entry.get("error"))
             state.server_date, state.answered_at = _number(entry.get("server_date")), at
         elif event == "resolved":
-            if entry.get("how") == "not_created" and state.task_id is None:
+            if entry.get("how") == "not_created":
                 state.closed_by_user, state.phase = True, "refused"
         elif event in ("status", "ended"):
             _observed(state, entry, at)
@@ -114,7 +119,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
 
 def _submitted(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
     task_id = entry.get("task_id")
-    if not isinstance(task_id, str) or not task_id:
+    if not isinstance(task_id, str) or not task_id or state.task_id not in (None, task_id):
         return
     state.phase, state.task_id, state.error, state.reported = "submitted", task_id, None, False
     state.submitted_at = at
