@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from videotasks import origins
 from videotasks.context import Context
 from videotasks.models import ApiError, Snapshot, Status
 from videotasks.provider import Provider
@@ -42,6 +43,6 @@ def snapshot_fields(
         "cost": snapshot.cost,
         "cost_unit": snapshot.cost_unit,
         "expires_at": expires_at,
-        "follow": dict(snapshot.follow) or None,
+        "follow": origins.own_paths(provider.profile.base_url, snapshot.follow) or None,
         "error": api_error_fields(error or snapshot.error, 2000),
     }

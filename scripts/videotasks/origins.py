@@ -5,6 +5,7 @@ A key goes to one origin only: the profile's own, or one that the user named by 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -106,6 +107,24 @@ def followed_url(base_url: str, current_url: str, location: str) -> str | None:
     except ValueError:
         return None
     return target if same_origin(base_url, target) else None
+
+
+def own_paths(base_url: str, urls: Mapping[str, str]) -> dict[str, str]:
+    """URLs that an API gave for a task, as paths on its own origin; those of other origins are left out.
+
+    That is how they are kept: a run folder names no origin, and the sandbox has another port each time.
+    """
+    kept = {}
+    for name, url in urls.items():
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            continue
+        if same_origin(base_url, url):
+            kept[name] = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        elif not parts.scheme and not parts.netloc:
+            kept[name] = url
+    return kept
 
 
 def require_task_id(value: object) -> str:

@@ -241,7 +241,7 @@ class _Exchange:
 
 def _accepted(ctx: Context, run: Run, provider: Provider, found: Verdict, exchange: _Exchange) -> Submitted:
     assert found.task_id is not None
-    follow = _own_follow(provider, found.follow or {})
+    follow = origins.own_paths(provider.profile.base_url, found.follow or {})
     kept = ctx.record(
         run,
         "submitted",
@@ -262,11 +262,6 @@ def _accepted(ctx: Context, run: Run, provider: Provider, found: Verdict, exchan
     else:
         exchange.client.close()
     return Submitted(found.task_id, found.snapshot, follow, stream, exchange.interrupted)
-
-
-def _own_follow(provider: Provider, follow: Mapping[str, str]) -> dict[str, str]:
-    base = provider.profile.base_url
-    return {name: url for name, url in follow.items() if origins.same_origin(base, url)}
 
 
 def _refused(ctx: Context, run: Run, found: Verdict) -> TaskError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from videotasks import normalize
+from videotasks import normalize, origins
 from videotasks.context import Context
 from videotasks.ending import Ending
 from videotasks.http import Client, Flight, NoAnswer
@@ -331,7 +331,7 @@ class Waiter:
                 status=snapshot.status.value,
                 provider_status=word,
                 progress=snapshot.progress,
-                follow=dict(snapshot.follow) or None,
+                follow=origins.own_paths(task.provider.profile.base_url, snapshot.follow) or None,
             )
         if len(self.tasks) > 1 and not snapshot.status.terminal:
             return  # many tasks are waited for in one quiet call
