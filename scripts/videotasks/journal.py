@@ -82,6 +82,8 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
     for entry in entries:
         event = entry.get("event")
         at = entry.get("at") if isinstance(entry.get("at"), str) else None
+        if not isinstance(event, str):
+            continue
         if event in _BEFORE_A_TASK and state.task_id is not None:
             continue  # a task that is known is never unknown again, whoever writes late
         if event == "submitting":
