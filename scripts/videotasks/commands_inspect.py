@@ -207,12 +207,17 @@ def _contract(spec: Document, operation: Operation, found: dict[str, Any], args:
     if args.limit:
         levels = tuple(level._replace(fields=args.limit) for level in levels)
     made: dict[str, Any] = {}
+    length = 0
     for index, level in enumerate(levels):
+        if length > 4 * MAX_OUTPUT and index < len(levels) - 2:
+            length //= 3  # no use in making what will be too long again
+            continue
         made = {**found, **contract.describe(operation, schemas, level), **template, **_warnings(spec, args)}
         if index and args.limit is None:
             made["shortened"] = "descriptions or fields are left out; --limit 0 shows everything"
         made["next"] = _after_contract(operation, args)
-        if args.limit == 0 or len(_dumped(made, args.json_indent)) <= MAX_OUTPUT:
+        length = 0 if args.limit == 0 else len(_dumped(made, args.json_indent))
+        if length <= MAX_OUTPUT:
             return made
     return _fitted(made, args)
 

@@ -9,6 +9,7 @@ from videotasks.openapi import endpoints, operations
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING, Document
 from videotasks.openapi.operations import Operation
+from videotasks.openapi.placeholders import prompt_rank
 from videotasks.openapi.shape import Shape, shape_of, variants
 from videotasks.text import one_line
 
@@ -135,12 +136,7 @@ class _Body:
             self.note = f"the body is {_type_of(schemas, schema)}" if schema is not True else "the body has no schema"
         elif objects and not self.names:
             self.note = "the body is an object of free form: the specification names no fields"
-        rows = _rows(schemas, objects, detail, 0, set())
-        if detail.fields is not None and len(rows) > detail.fields:
-            rows.sort(key=lambda row: not row["required"])
-            self.left_out = len(rows) - detail.fields
-            rows = rows[: detail.fields]
-        self.fields = rows
+        self.fields, self.left_out = _rows(schemas, objects, detail, 0, set())
         if len(objects) > 1:
             limit = len(objects) if detail.values is None else max(4, detail.values)
             self.variants = [self._variant(shape, objects) for shape in objects[:limit]]
@@ -168,23 +164,32 @@ class _Body:
         return found
 
 
-def _rows(schemas: Schemas, shapes: list[Shape], detail: Detail, depth: int, shown: set[str]) -> list[dict[str, Any]]:
-    """One row for each property of the variants together; required when every variant asks for it."""
-    order: dict[str, list[Any]] = {}
+def _rows(
+    schemas: Schemas, shapes: list[Shape], detail: Detail, depth: int, shown: set[str]
+) -> tuple[list[dict[str, Any]], int]:
+    """One row for each property of the variants together, and how many were left out (the optional ones first).
+
+    A property is required when every variant asks for it.
+    """
+    found: dict[str, list[Any]] = {}
     for shape in shapes:
         for name in shape.properties:
             schema = shape.property(name)
-            known = order.setdefault(name, [])
+            known = found.setdefault(name, [])
             if schema not in known:
                 known.append(schema)
+    required = {name for name in found if all(name in shape.required for shape in shapes)}
+    names = list(found)
+    limit = len(names) if detail.fields is None else (detail.fields if depth == 0 else max(6, detail.fields // 3))
+    if len(names) > limit:
+        names.sort(key=lambda name: (name not in required, prompt_rank(name)))
     rows = []
-    for name, found in order.items():
-        schema = found[0] if len(found) == 1 else {"anyOf": found}
-        required = all(name in shape.required for shape in shapes)
-        row = _row(schemas, name, schema, required, detail, depth, shown)
+    for name in names[:limit]:
+        schema = found[name][0] if len(found[name]) == 1 else {"anyOf": found[name]}
+        row = _row(schemas, name, schema, name in required, detail, depth, shown)
         if row is not None:
             rows.append(row)
-    return rows
+    return rows, len(names) - min(limit, len(names))
 
 
 def _row(
@@ -250,12 +255,9 @@ def _nest(
         if uris <= shown:
             return
         shown |= uris
-    inner = _rows(schemas, objects, detail, depth + 1, shown)
-    if inner:
-        kept = inner if detail.fields is None else inner[: max(6, detail.fields // 3)]
-        row["fields"] = kept
-        if len(kept) < len(inner):
-            row["fields_left_out"] = len(inner) - len(kept)
+    row["fields"], left_out = _rows(schemas, objects, detail, depth + 1, shown)
+    if left_out:
+        row["fields_left_out"] = left_out
 
 
 def _contradicts(default: Any, choices: list[Shape]) -> bool:

@@ -123,8 +123,8 @@ class Document:
         if self._folder is None:
             self.warn(f"$ref {shown} names another file; only a specification on disk can have those")
             return MISSING
-        path = os.path.realpath(os.path.join(self._folder, *key.split("/")))
-        if key.startswith("..") or os.path.commonpath([path, self._folder]) != self._folder:
+        path = source.inside(self._folder, key)
+        if path is None or key.startswith(".."):
             self.warn(f"$ref {shown} points outside the specification's folder: not followed")
             return MISSING
         if len(self._files) > MAX_FILES:

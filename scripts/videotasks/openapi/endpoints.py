@@ -100,7 +100,7 @@ def _score(operation: Operation, medium: tuple[str, ...]) -> int:
     if _holds(summary[:80], _OTHER):
         score -= 4
     if _holds(title + last, _CREATES):
-        score += 3
+        score += 4
     elif _holds(title + last, _CHANGES):
         score += 1
     if "{" in operation.path:

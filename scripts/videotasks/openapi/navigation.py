@@ -137,8 +137,8 @@ class _Pages:
         for ending in ("", ".mdx", ".md"):
             if not ending and not slug.endswith((".mdx", ".md")):
                 continue
-            path = os.path.realpath(os.path.join(self.root, slug.strip("/") + ending))
-            if "\0" in slug or os.path.commonpath([path, self.root]) != self.root or not os.path.isfile(path):
+            path = source.inside(self.root, slug.strip("/") + ending)
+            if path is None or not os.path.isfile(path):
                 continue
             self._opened += 1
             try:

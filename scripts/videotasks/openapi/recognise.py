@@ -108,7 +108,7 @@ def _other_kind(root: dict[str, Any]) -> tuple[str, str] | None:
     data = root.get("data")
     if "__schema" in root or (isinstance(data, dict) and "__schema" in data):
         return "a GraphQL introspection result", ""
-    if "navigation" in root and ("$schema" in root or "name" in root):
+    if isinstance(root.get("navigation"), (dict, list)):
         return (
             "a documentation navigation (docs.json or mint.json)",
             "pass it as --docs, and the specification as --openapi",

@@ -69,6 +69,15 @@ def read_file(path: str, shown: str = "", limit: int = MAX_BYTES) -> bytes:
     return data
 
 
+def inside(folder: str, name: str) -> str | None:
+    """The real path of `name` below `folder` (itself a real path), symbolic links followed; None when it leads out."""
+    try:
+        path = os.path.realpath(os.path.join(folder, *name.split("/")))
+        return path if os.path.commonpath([path, folder]) == folder else None
+    except ValueError:  # a NUL, or another drive
+        return None
+
+
 def _open_without_waiting(path: str, flags: int) -> int:
     """Opening a named pipe for reading would wait for a writer forever."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -50,14 +50,17 @@ def make_template(schemas: Schemas, schema: Any, examples: tuple[Any, ...] = ())
                 return Template(example, [], note)
     validator = lenient
     best: Any = MISSING
+    least: int | None = None
     problems: list[str] = []
     for value in [*maker.rejected[:20], *examples, {}]:
         try:
             errors = validator.errors(schema, value)
         except TooComplex as exc:
             return Template(value, [str(exc)])
-        if best is MISSING or len(errors) < len(problems):
-            best, problems = value, [_told(error) for error in errors]
+        # "n is required" says less than what keeps each value of n from being accepted.
+        weight = sum(3 if error.validator == "required" else 2 for error in errors)
+        if least is None or weight < least:
+            least, best, problems = weight, value, [_told(error) for error in errors]
     return Template(best, problems[:5] or ["no value was found within bounds"])
 
 
@@ -162,6 +165,13 @@ class _Maker:
                 yield {**with_prompt, name: value}
                 more[name] = value
         yield _in_order(more, shape)
+        impossible = [name for name in shape.required if name not in minimal]
+        if impossible and depth < 2:  # for the diagnosis: the error of a wrong value names the constraint
+            guesses = {
+                name: next(self._candidates(shape.property(name), name, trail, depth + 1, ()), None)
+                for name in impossible
+            }
+            yield {**with_prompt, **guesses}
         yield from self._extra(shape, with_prompt, trail, depth)
 
     def _first(self, shape: Shape, name: str, trail: tuple[str, ...], depth: int, skip: int = 0) -> Any:

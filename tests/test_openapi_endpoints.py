@@ -1,0 +1,347 @@
+"""Which endpoints make videos, from a navigation or the document itself, and what belongs to one of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from videotasks.openapi import endpoints, navigation, operations
+from videotasks.openapi.convert import Schemas
+from videotasks.openapi.document import Document
+from videotasks.openapi.errors import SpecError
+
+BODY = {"content": {"application/json": {"schema": {"type": "object"}}}}
+
+
+def operation(summary: str = "", **more: Any) -> dict[str, Any]:
+    return {"summary": summary, "requestBody": BODY, "responses": {"200": {"description": "ok"}}, **more}
+
+
+def spec(paths: dict[str, Any], family: str = "3.0", **more: Any) -> Document:
+    return Document({"openapi": "3.0.0", "paths": paths, **more}, family, "/x/openapi.json", None)
+
+
+def listed(document: Document, category: str = "videos") -> list[str]:
+    return [found.endpoint for found in endpoints.creating(document, category)[0]]
+
+
+# ---------------------------------------------------------------- from the document
+
+
+def test_words_of_path_title_and_tags_decide() -> None:
+    document = spec(
+        {
+            "/v1/chat/completions": {"post": operation("Chat about a video")},
+            "/v1/images": {"post": operation("Create an image")},
+            "/v1/videos": {"post": operation("Create"), "get": operation("List videos")},
+            "/v1/videos/{id}/cancel": {"post": operation("Cancel")},
+            "/v1/videos/quote": {"post": operation("Price of a video")},
+            "/v1/motion": {"post": operation("Animate a picture", tags=["Video"])},
+            "/v1/upload": {"post": operation("Upload a video")},
+            "/kling/t2v": {"post": operation("")},
+        }
+    )
+    found, how = endpoints.creating(document, "videos")
+    assert how == "text"
+    assert [o.endpoint for o in found] == ["POST /v1/videos", "POST /kling/t2v", "POST /v1/motion"]
+    assert listed(document, "images")[0] == "POST /v1/images"
+
+
+def test_the_plain_create_comes_before_what_changes_a_video() -> None:
+    document = spec(
+        {
+            "/generations/video/reframe": {"post": operation("Reframe a video", tags=["Video"])},
+            "/generations/video": {"post": operation("Create a generation")},
+        }
+    )
+    assert listed(document)[0] == "POST /generations/video"
+
+
+def test_a_document_that_says_nothing_lists_what_creates_then_everything() -> None:
+    generic = spec(
+        {"/predictions": {"post": operation("Create a prediction")}, "/login": {"post": operation("Log in")}}
+    )
+    assert (listed(generic), endpoints.creating(generic, "videos")[1]) == (["POST /predictions"], "generic")
+    silent = spec({"/owner/model": {"post": operation()}, "/owner/model/x": {"get": operation()}})
+    assert (listed(silent), endpoints.creating(silent, "videos")[1]) == (["POST /owner/model"], "all")
+    assert listed(spec({})) == []
+
+
+def test_search_finds_all_words_anywhere_and_titles_first() -> None:
+    document = spec(
+        {
+            "/a": {"post": operation("x", description="image to video and more")},
+            "/b": {"get": operation("Image to video")},
+            "/c": {"get": operation("Image")},
+        }
+    )
+    found, total = endpoints.search(document, "VIDEO image")
+    assert [o.endpoint for o in found] == ["GET /b", "POST /a"] and total == 2
+
+
+# ---------------------------------------------------------------- finding one
+
+
+PATHS = {
+    "/v1/generation/openai/sora-2": {"post": operation(operationId="createSora")},
+    "/v1/generation/{id}": {"get": operation()},
+    "/models/{owner}/{name}/predictions": {"post": operation()},
+    "/plain/": {"put": operation()},
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "endpoint"),
+    [
+        ("POST /v1/generation/openai/sora-2", "POST /v1/generation/openai/sora-2"),
+        ("post /v1/generation/openai/sora-2", "POST /v1/generation/openai/sora-2"),
+        ("/v1/generation/openai/sora-2", "POST /v1/generation/openai/sora-2"),
+        ("/generation/openai/sora-2", "POST /v1/generation/openai/sora-2"),
+        ("generation/openai/sora-2", "POST /v1/generation/openai/sora-2"),
+        ("https://host.example/api/v1/generation/openai/sora-2?x=1", "POST /v1/generation/openai/sora-2"),
+        ("/api/v1/generation/openai/sora-2", "POST /v1/generation/openai/sora-2"),
+        ("createSora", "POST /v1/generation/openai/sora-2"),
+        ("/models/google/veo/predictions", "POST /models/{owner}/{name}/predictions"),
+        ("/plain", "PUT /plain/"),
+        ("GET /v1/generation/abc", "GET /v1/generation/{id}"),
+        ("/v1/generation/{id}", "GET /v1/generation/{id}"),
+    ],
+)
+def test_an_endpoint_is_found_however_it_is_written(wanted: str, endpoint: str) -> None:
+    document = spec(PATHS, servers=[{"url": "https://host.example/api"}])
+    assert operations.find(document, wanted).endpoint == endpoint
+
+
+@pytest.mark.parametrize("wanted", ["/v1/generation/openai/sora2", "POST /v1/generation/x", "DELETE /plain", ""])
+def test_a_misspelt_endpoint_is_refused_with_the_nearest(wanted: str) -> None:
+    """A misspelt create must not become `GET /v1/generation/{id}` with the misspelling as the id."""
+    with pytest.raises(SpecError, match="Endpoint not found in OpenAPI") as caught:
+        operations.find(spec(PATHS), wanted)
+    if "sora" in wanted:
+        assert caught.value.details["nearest"][0] == "POST /v1/generation/openai/sora-2"
+
+
+def test_server_urls() -> None:
+    assert operations.server_url(spec({}, servers=[{"url": "/api"}]), None) == "/api"
+    variables = {"stage": {"default": "v1"}, "host": {}}
+    with_variables = spec({}, servers=[{"url": "https://x/{stage}/{host}", "variables": variables}])
+    assert operations.server_url(with_variables, None) == "https://x/v1/{host}"
+    swagger = spec({}, "2.0", host="h.example", basePath="/b", schemes=["http"])
+    assert operations.server_url(swagger, None) == "http://h.example/b"
+    assert operations.server_url(spec({}), None) is None
+    fetched = Document({"servers": [{"url": "/api"}], "paths": {}}, "3.0", "https://docs.example/x/openapi.json", None)
+    assert operations.server_url(fetched, None) == "https://docs.example/api"
+    own = spec({"/x": {"post": operation(servers=[{"url": "https://own"}])}}, servers=[{"url": "https://all"}])
+    assert operations.server_url(own, operations.find(own, "/x")) == "https://own"
+
+
+def test_swagger_2_bodies_and_forms() -> None:
+    document = spec(
+        {
+            "/json": {"post": {"parameters": [{"in": "body", "name": "b", "schema": {"type": "object"}}]}},
+            "/form": {
+                "post": {
+                    "consumes": ["multipart/form-data"],
+                    "parameters": [
+                        {"in": "formData", "name": "file", "type": "file", "required": True},
+                        {"in": "formData", "name": "n", "type": "integer"},
+                        {"in": "query", "name": "q", "type": "string"},
+                    ],
+                }
+            },
+        },
+        "2.0",
+    )
+    (body,) = operations.find(document, "/json").request_media()
+    assert (body.type, body.schema) == ("application/json", {"type": "object"})
+    (form,) = operations.find(document, "/form").request_media()
+    assert form.type == "multipart/form-data"
+    assert form.schema["required"] == ["file"]
+    assert form.schema["properties"] == {"file": {"type": "string", "format": "binary"}, "n": {"type": "integer"}}
+
+
+# ---------------------------------------------------------------- siblings
+
+
+@pytest.mark.parametrize(
+    ("paths", "path", "stream"),
+    [
+        (["/generation/a/b", "/generation/sse/a/b"], "/generation/a/b", "/generation/sse/a/b"),
+        (["/api/generation/v1/generation/a", "/api/generation/v1/generation/sse/a"], "/api/generation/v1/generation/a",
+         "/api/generation/v1/generation/sse/a"),
+        (["/generation/sse/a"], "/generation/sse/a", "/generation/sse/a"),
+        (["/videos", "/videos/stream"], "/videos", "/videos/stream"),
+        (["/videos", "/sse/videos"], "/videos", "/sse/videos"),
+        (["/videos", "/streams"], "/videos", None),
+        (["/videos", "/generation/sse/videos"], "/videos", None),
+    ],
+)  # fmt: skip
+def test_stream_siblings(paths: list[str], path: str, stream: str | None) -> None:
+    document = spec({name: {"post": operation()} for name in paths})
+    assert endpoints.Streams(document).path_for("POST", path) == stream
+
+
+def test_an_operation_that_answers_with_events_is_its_own_stream() -> None:
+    answer = {"200": {"description": "ok", "content": {"text/event-stream": {"schema": {}}}}}
+    document = spec({"/videos": {"post": operation(responses=answer)}})
+    assert endpoints.Streams(document).path_for("POST", "/videos") == "/videos"
+    assert endpoints.polling_path(document, "POST", "/generation/sse/x") is None
+
+
+def test_the_plain_sibling_of_a_stream() -> None:
+    document = spec({name: {"post": operation()} for name in ("/generation/a", "/generation/sse/a")})
+    assert endpoints.polling_path(document, "POST", "/generation/sse/a") == "/generation/a"
+    assert endpoints.polling_path(document, "POST", "/generation/a") == "/generation/a"
+
+
+@pytest.mark.parametrize(
+    ("create", "others", "poll"),
+    [
+        ("/v1/generation/a/b", ["/v1/generation/{request_id}", "/v1/other/{id}"], "/v1/generation/{request_id}"),
+        ("/generation/a", ["/generation/{task}"], "/generation/{task}"),
+        ("/videos", ["/videos/{id}", "/videos/{id}/content", "/videos/characters/{id}"], "/videos/{id}"),
+        ("/videos/edits", ["/videos/{id}", "/videos/characters/{id}"], "/videos/{id}"),
+        ("/m/veo", ["/m/veo/requests/{id}", "/m/veo/requests/{id}/status"], "/m/veo/requests/{id}/status"),
+        ("/models/{o}/{n}/predictions", ["/models/{o}/{n}", "/predictions/{id}"], "/predictions/{id}"),
+        ("/generations/video", ["/generations/{id}", "/users/{id}"], "/generations/{id}"),
+        ("/videos", ["/users/{id}"], None),
+    ],
+)
+def test_poll_endpoints(create: str, others: list[str], poll: str | None) -> None:
+    paths: dict[str, Any] = {create: {"post": operation()}}
+    paths.update({path: {"get": {"responses": {}}} for path in others})
+    document = spec(paths)
+    found = endpoints.poll_operation(document, operations.find(document, create))
+    assert (found.path if found else None) == poll
+
+
+def test_a_poll_by_post_and_by_query() -> None:
+    by_post = spec({"/video/queue": {"post": operation()}, "/video/retrieve": {"post": operation()}})
+    found = endpoints.poll_operation(by_post, operations.find(by_post, "/video/queue"))
+    assert found is not None and found.endpoint == "POST /video/retrieve"
+    query = [{"in": "query", "name": "generation_id", "schema": {"type": "string"}}]
+    by_query = spec({"/v2/video/generations": {"post": operation(), "get": {"parameters": query, "responses": {}}}})
+    found = endpoints.poll_operation(by_query, operations.find(by_query, "/v2/video/generations"))
+    assert found is not None and found.endpoint == "GET /v2/video/generations"
+
+
+def test_links_say_which_operation_polls() -> None:
+    linked = {"202": {"description": "ok", "links": {"poll": {"operationId": "look"}}}}
+    paths = {"/a": {"post": operation(responses=linked)}, "/z/{q}": {"get": {"operationId": "look", "responses": {}}}}
+    document = spec(paths)
+    found = endpoints.poll_operation(document, operations.find(document, "/a"))
+    assert found is not None and found.path == "/z/{q}"
+
+
+def test_status_words_also_from_inside_the_answer() -> None:
+    status = {"type": "string", "enum": ["queued", "done"]}
+    task = {"type": "object", "properties": {"data": {"type": "object", "properties": {"task_status": status}}}}
+    answer = {"200": {"description": "", "content": {"application/json": {"schema": {"allOf": [task]}}}}}
+    document = spec({"/videos": {"post": operation()}, "/videos/{id}": {"get": {"responses": answer}}})
+    poll = endpoints.poll_operation(document, operations.find(document, "/videos"))
+    assert endpoints.status_values(document, Schemas(document), poll) == ["queued", "done"]
+
+
+# ---------------------------------------------------------------- navigations
+
+NAVIGATED = spec(
+    {f"/v1/generation/a/{name}": {"post": operation()} for name in ("one", "two", "three", "four", "five", "six")}
+    | {"/v1/generation/{id}": {"get": operation()}, "/v1/image": {"post": operation()}}
+)
+
+
+def from_navigation(tree: Any, folder: Path, category: str = "videos") -> tuple[list[str], list[str]]:
+    path = folder / "docs.json"
+    path.write_text(json.dumps(tree), encoding="utf-8")
+    loaded, origin = navigation.load(str(path))
+    names, found, warnings = navigation.endpoints(loaded, origin, NAVIGATED, category)
+    assert len(names) == len(found)
+    return names, warnings
+
+
+@pytest.mark.parametrize("title", ["Video", "Videos", "AI Video", "Video Generation", "videos", "Vídeo", "视频"])
+def test_group_names(title: str, tmp_path: Path) -> None:
+    tree = {
+        "navigation": [
+            {"group": title, "pages": ["POST /v1/generation/a/one"]},
+            {"group": "Other", "pages": ["POST /x"]},
+        ]
+    }
+    assert from_navigation(tree, tmp_path)[0] == ["POST /v1/generation/a/one"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "POST /v1/generation/a/one",
+        "POST /generation/a/one",
+        "post /v1/generation/a/one",
+        "openapi.json POST /v1/generation/a/one",
+        "/api/openapi.yaml POST /v1/generation/a/one",
+        "https://x.example/openapi.json POST /v1/generation/a/one",
+        "main-spec POST /v1/generation/a/one",
+        {"group": "Inner", "pages": ["POST /v1/generation/a/one"]},
+        "api/front-openapi",
+        "api/front-file",
+        "api/front-api.mdx",
+        "api-reference/v1/generation/a/one",
+    ],
+)
+def test_page_forms(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "api").mkdir()
+    fronts = {
+        "front-openapi.mdx": '---\ntitle: "One"\nopenapi: "POST /v1/generation/a/one"\n---\ntext',
+        "front-file.md": "---\r\nopenapi: openapi.json post /generation/a/one\r\n---\r\n",
+        "front-api.mdx": "\ufeff---\napi: 'POST https://api.example/v1/generation/a/one'\n---\n",
+    }
+    for name, text in fronts.items():
+        (tmp_path / "api" / name).write_text(text, encoding="utf-8", newline="")
+    names, warnings = from_navigation({"navigation": [{"group": "Video", "pages": [page]}]}, tmp_path)
+    assert names == ["POST /v1/generation/a/one"] and warnings == []
+
+
+@pytest.mark.parametrize("keys", [("tabs", "groups"), ("anchors", "groups"), ("dropdowns", "tabs", "groups"),
+                                  ("languages", "tabs", "groups"), ("versions", "groups")])  # fmt: skip
+def test_any_nesting(keys: tuple[str, ...], tmp_path: Path) -> None:
+    node: Any = {"group": "Videos", "pages": ["POST /v1/generation/a/two", "guide"]}
+    for key in reversed(keys):
+        node = {key: [node], "language": "en"}
+    assert from_navigation({"navigation": node}, tmp_path)[0] == ["POST /v1/generation/a/two"]
+
+
+def test_a_group_with_its_own_document_and_a_tab_of_that_name(tmp_path: Path) -> None:
+    tree = {"navigation": {"tabs": [{"tab": "Video API", "groups": [{"group": "Make", "openapi": "openapi.json"}]}]}}
+    names, _ = from_navigation(tree, tmp_path)
+    assert "POST /v1/generation/a/six" in names and len(names) == 7
+
+
+def test_what_is_no_create_endpoint_is_left_out(tmp_path: Path) -> None:
+    pages = ["GET /v1/generation/{id}", "guides/video", "POST /v1/generation/a/one", "WEBHOOK /x", 7, None]
+    assert from_navigation({"navigation": [{"group": "Video", "pages": pages}]}, tmp_path)[0] == [
+        "POST /v1/generation/a/one"
+    ]
+
+
+def test_endpoints_that_the_document_lacks_are_kept_and_warned_of(tmp_path: Path) -> None:
+    names, warnings = from_navigation({"navigation": [{"group": "Video", "pages": ["POST /gone"]}]}, tmp_path)
+    assert names == ["POST /gone"] and "not in the specification" in warnings[0]
+
+
+def test_pages_outside_the_folder_are_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "out.mdx").write_text("---\nopenapi: POST /v1/generation/a/one\n---\n", encoding="utf-8")
+    inner = tmp_path / "docs"
+    inner.mkdir()
+    pages = ["../out", "/../out", "x\0y"]
+    assert from_navigation({"navigation": [{"group": "Video", "pages": pages}]}, inner)[0] == []
+
+
+def test_images_and_a_navigation_that_is_none(tmp_path: Path) -> None:
+    tree = {"navigation": [{"group": "Images", "pages": ["POST /v1/image"]}]}
+    assert from_navigation(tree, tmp_path, "images")[0] == ["POST /v1/image"]
+    assert from_navigation(tree, tmp_path)[0] == []
+    (tmp_path / "list.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(SpecError):
+        navigation.load(str(tmp_path / "list.json"))
