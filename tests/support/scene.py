@@ -287,6 +287,6 @@ def strict_json(text: str) -> Any:
 def plain(text: str) -> bool:
     """Whether nothing in `text` moves a cursor, hides, or reorders."""
     return not re.search(
-        "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]",
+        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]",
         text,
     )
