@@ -89,6 +89,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
         if event == "submitting":
             state.phase, state.submitting_at, state.error, state.reported = "submitting", at, None, False
             state.posts += 1
+            state.closed_by_user = False
         elif event in ("not_sent", "resend"):
             if state.phase == "submitting":
                 state.phase = "new"
@@ -101,6 +102,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
             state.phase, state.error, state.ended_at = "refused", _mapping(entry.get("error")), at
         elif event == "submission_unknown":
             state.phase, state.error = "submission_unknown", _mapping(entry.get("error"))
+            state.closed_by_user = False
             state.server_date, state.answered_at = _number(entry.get("server_date")), at
         elif event == "resolved":
             if entry.get("how") == "not_created":
