@@ -101,8 +101,8 @@ def test_a_kind_is_remembered_by_its_run() -> None:
     with FaultServer(routes(table)) as server:
         base = ("--base-url", server.base_url)
         made = call(
-            "create_and_wait.py", "--provider", "creatok", "--kind", "image", "--model", "nano-banana-2", "--prompt", "x",
-            "--no-wait", *base,
+            "create_and_wait.py", "--provider", "creatok", "--kind", "image", "--model", "nano-banana-2",
+            "--prompt", "x", "--no-wait", *base,
             env=ENV,
         )  # fmt: skip
         assert made.exit_code == 0, made
