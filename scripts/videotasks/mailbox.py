@@ -47,7 +47,6 @@ class Mailbox:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.monotonic = monotonic
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self.interrupts: list[int] = []
         self._kept: list[Message] = []
 
     def put(self, message: Message) -> None:
@@ -103,53 +102,32 @@ class Mailbox:
         work: Callable[[], Any],
         *,
         timeout: float | None = None,
-        on_interrupt: Callable[[int], float | None] | None = None,
         on_event: Callable[[Any], None] | None = None,
         token: object | None = None,
     ) -> Any:
         """Run `work` and wait for it. Raises what it raised, CallTimedOut, or Interrupted.
 
-        `on_interrupt(signum)` may grant the call more seconds (it is then waited for), or return None to give up.
         `on_event` takes messages of kind `event` that the work posts with `token` as their source.
         """
         token = token if token is not None else object()
         deadline = None if timeout is None else self.monotonic() + timeout
         self.start(token, work)
-        pending_signal: int | None = None
         while True:
             left = None if deadline is None else deadline - self.monotonic()
             message = None if left is not None and left <= 0 else self._from_queue(left)
             if message is None:
-                if pending_signal is not None:
-                    raise Interrupted(pending_signal)
                 raise CallTimedOut
             if message.kind == "interrupt":
-                granted = on_interrupt(message.value) if on_interrupt and pending_signal is None else None
-                if granted is None:
-                    raise Interrupted(message.value)
-                pending_signal = message.value
-                limit = self.monotonic() + granted
-                deadline = limit if deadline is None else min(deadline, limit)
-            elif message.source is token:
-                if message.kind == "event":
-                    if on_event:
-                        on_event(message.value)
-                elif message.kind == "error":
-                    raise message.value
-                else:
-                    if pending_signal is not None:
-                        self._kept.insert(0, Message("interrupt", None, pending_signal))
-                    return message.value
-            else:
+                raise Interrupted(message.value)
+            if message.source is not token:
                 self._kept.append(message)
-
-    def take_interrupt(self) -> int | None:
-        """An interrupt that came during a granted call, if any."""
-        for index, message in enumerate(self._kept):
-            if message.kind == "interrupt":
-                del self._kept[index]
-                return int(message.value)
-        return None
+            elif message.kind == "event":
+                if on_event:
+                    on_event(message.value)
+            elif message.kind == "error":
+                raise message.value
+            else:
+                return message.value
 
 
 SIGNAL_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
@@ -160,7 +138,6 @@ def signals_to(mailbox: Mailbox) -> Iterator[None]:
     """Signals become messages while the block runs. Systems that lack one (Windows: SIGHUP) simply lack it."""
 
     def handler(signum: int, _frame: object) -> None:
-        mailbox.interrupts.append(signum)
         mailbox.put(Message("interrupt", None, signum))
 
     installed: list[tuple[int, Any]] = []
