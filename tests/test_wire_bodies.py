@@ -74,7 +74,8 @@ BODIES: list[tuple[str, str, list[str], str, dict[str, Any]]] = [
     (  # D.2: text, two frames with roles, a seed
         "ark", "/api/v3",
         ["--prompt", "p", "--model", "doubao-seedance-1-5-pro-251215", "--duration", "5", "--ratio", "16:9",
-         "--seed", "7", "--image", f"first_frame={URL}", "--image", "last_frame=my photo.png", "--set", "watermark=false"],
+         "--seed", "7", "--image", f"first_frame={URL}", "--image", "last_frame=my photo.png",
+         "--set", "watermark=false"],
         "/api/v3/contents/generations/tasks",
         {
             "model": "doubao-seedance-1-5-pro-251215",
