@@ -14,7 +14,7 @@ from typing import Any
 
 from videotasks import nextstep
 from videotasks.models import Category, TaskError
-from videotasks.openapi import contract, document, endpoints, operations
+from videotasks.openapi import contract, document, endpoints, operations, polling
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import Document
 from videotasks.openapi.errors import SpecError
@@ -94,8 +94,8 @@ def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
         if stream:
             streaming[f"{method} {stream}"] = None
         default[f"{method} {stream or path}"] = None
-    polling = list(rows)
-    poll = endpoints.poll_operation(spec, next((operation for operation in found if operation), None))
+    plain = list(rows)
+    poll = polling.poll_operation(spec, next((operation for operation in found if operation), None))
 
     def listing(limit: int | None) -> dict[str, Any]:
         made: dict[str, Any] = {
@@ -104,10 +104,10 @@ def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
             "default_result_mode": "sse" if streaming else "polling",
             "default_endpoints": list(default)[:limit],
             "sse_endpoints": list(streaming)[:limit],
-            "polling_endpoints": polling[:limit],
+            "polling_endpoints": plain[:limit],
             "poll_endpoint": poll.path if poll else None,
             "found_by": how,
-            "total": len(polling),
+            "total": len(plain),
             "endpoints": [_row(operation) for operation in list(rows.values())[:limit] if operation],
             "server_url": operations.server_url(spec, None),
         }
@@ -115,10 +115,10 @@ def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
             made["note"] = f"nothing in the specification says {args.category}; these are its create operations"
         if warnings:
             made["warnings"] = warnings
-        made["next"] = _next(args, "--endpoint", polling[0], "--include-template") if polling else None
+        made["next"] = _next(args, "--endpoint", plain[0], "--include-template") if plain else None
         return made
 
-    return _rows_that_fit(listing, len(polling), args)
+    return _rows_that_fit(listing, len(plain), args)
 
 
 def _named(spec: Document, args: argparse.Namespace) -> tuple[list[str], list[Operation | None], str, str, list[str]]:
@@ -201,7 +201,7 @@ def _operation(spec: Document, args: argparse.Namespace) -> Operation:
 
 def _contract(spec: Document, operation: Operation, found: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     """The contract with as much detail as fits; everything with --limit 0."""
-    schemas = Schemas(spec)
+    schemas, pairs = Schemas(spec), contract.pairs_of(operation)
     template = _template(operation, schemas) if args.include_template else {}
     levels: tuple[contract.Detail, ...] = (contract.FULL,) if args.limit == 0 else contract.LEVELS
     if args.limit:
@@ -212,7 +212,7 @@ def _contract(spec: Document, operation: Operation, found: dict[str, Any], args:
         if length > 4 * MAX_OUTPUT and index < len(levels) - 2:
             length //= 3  # no use in making what will be too long again
             continue
-        made = {**found, **contract.describe(operation, schemas, level), **template, **_warnings(spec, args)}
+        made = {**found, **contract.describe(operation, schemas, level, pairs), **template, **_warnings(spec, args)}
         if index and args.limit is None:
             made["shortened"] = "descriptions or fields are left out; --limit 0 shows everything"
         made["next"] = _after_contract(operation, args)

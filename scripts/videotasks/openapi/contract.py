@@ -5,31 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from videotasks.openapi import endpoints, operations
+from videotasks.openapi import endpoints, limits, operations, polling
 from videotasks.openapi.convert import Schemas
-from videotasks.openapi.document import MISSING, Document
+from videotasks.openapi.document import MISSING
 from videotasks.openapi.operations import Operation
 from videotasks.openapi.placeholders import prompt_rank
 from videotasks.openapi.shape import Shape, shape_of, variants
 from videotasks.text import one_line
 
-UNKNOWN_LIMITS = "unknown: conservative defaults used"
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
            "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "format")  # fmt: skip
-_RATE = re.compile(
-    r"\b\d[\d,.]*\s*(?:concurrent\s+)?(?:requests?|calls?|reqs?|rpm|rps|generations?|tasks?|jobs?)\s*"
-    r"(?:per|/|an?|each|every|at a time|in parallel)\s*\d*\s*"
-    r"(?:seconds?|minutes?|hours?|days?|secs?|mins?|s|m|h|user|key)?\b",
-    re.IGNORECASE,
-)
-_TIME = re.compile(
-    r"\b(?:time-?\s?outs?|times out|expires? (?:in|after)|up to|takes?|valid for)\b[^.\n]{0,50}?"
-    r"\b\d+\s*(?:-\s*\d+\s*)?(?:seconds?|minutes?|hours?|mins?|secs?)\b",
-    re.IGNORECASE,
-)
-_RATE_KEYS = re.compile(r"^x-.*(?:rate-?limit|throttl|quota)", re.IGNORECASE)
-_TIME_KEYS = re.compile(r"^x-.*time-?out", re.IGNORECASE)
-_RATE_HEADERS = re.compile(r"rate-?limit|retry-after", re.IGNORECASE)
 
 
 class Detail(NamedTuple):
@@ -54,12 +39,30 @@ LEVELS = (
 )
 
 
-def describe(operation: Operation, schemas: Schemas, detail: Detail) -> dict[str, Any]:
+class Pairs(NamedTuple):
+    """What belongs to an operation elsewhere in the document: paths of its stream and plain siblings, and its poll."""
+
+    stream: str | None
+    polling: str | None
+    subscribe: str | None
+    poll: Operation | None
+
+
+def pairs_of(operation: Operation) -> Pairs:
+    """Looks at every operation of the document: made once, not for each level of detail."""
+    document, method, path = operation.document, operation.method, operation.path
+    return Pairs(
+        endpoints.Streams(document).path_for(method, path),
+        endpoints.polling_path(document, method, path),
+        endpoints.subscribe_path(document),
+        polling.poll_operation(document, operation),
+    )
+
+
+def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pairs | None = None) -> dict[str, Any]:
     """The contract of an operation; the keys of the seed's script first, then ours. All texts are one line, cut."""
     document, method, path = operation.document, operation.method, operation.path
-    stream = endpoints.Streams(document).path_for(method, path)
-    polling = endpoints.polling_path(document, method, path)
-    poll = endpoints.poll_operation(document, operation)
+    stream, polling, subscribe, poll = pairs or pairs_of(operation)
     media = operation.request_media()
     chosen = media[0] if media else None
     schema = schemas.convert(chosen.schema) if chosen else True
@@ -85,7 +88,7 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail) -> dict[str
         prediction_status_values=endpoints.named_enum(document, "PredictionStatus"),
         queue_status_values=endpoints.named_enum(document, "QueueState"),
         status_values=endpoints.status_values(document, schemas, poll),
-        sse_subscribe_endpoint=endpoints.subscribe_path(document),
+        sse_subscribe_endpoint=subscribe,
         poll_endpoint=poll.path if poll else None,
     )
     if poll is not None and poll.method != "GET":
@@ -99,8 +102,8 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail) -> dict[str
     parameters = _parameters(operation, schemas, detail)
     if parameters:
         found["parameters"] = parameters
-    found["rate_limits"] = _limits(operation, _RATE_KEYS, _RATE, _RATE_HEADERS) or UNKNOWN_LIMITS
-    found["timeouts"] = _limits(operation, _TIME_KEYS, _TIME, None) or UNKNOWN_LIMITS
+    found["rate_limits"] = limits.rate_limits(operation)
+    found["timeouts"] = limits.timeouts(operation)
     if detail.description is None and operation.text("description"):
         found["description"] = operation.text("description")
     return found
@@ -197,18 +200,18 @@ def _row(
 ) -> dict[str, Any] | None:
     shape = shape_of(schemas, schema)
     choices = list(variants(schemas, shape)) or [shape]
-    limits = choices[0].limits if len(choices) == 1 else shape.limits
-    if limits.get("readOnly"):
+    own = choices[0].limits if len(choices) == 1 else shape.limits
+    if own.get("readOnly"):
         return None
     row: dict[str, Any] = {"name": _cut(name, 200), "required": required, "type": _type_of(schemas, schema)}
     described = [choice.limits["description"] for choice in choices if "description" in choice.limits]
-    description = limits.get("description") or next(iter(described), "")
+    description = own.get("description") or next(iter(described), "")
     text = _cut(description, detail.description)
     if text:
         row["description"] = text
-    if "default" in limits:
-        row["default"] = _shortened(limits["default"], detail)
-        if _contradicts(limits["default"], choices):
+    if "default" in own:
+        row["default"] = _shortened(own["default"], detail)
+        if _contradicts(own["default"], choices):
             row["default_is_invalid"] = True
     allowed = _allowed(choices)
     if allowed:
@@ -220,18 +223,17 @@ def _row(
         row["known_values"] = known if detail.values is None else known[: detail.values]
     if any(choice.types is not None and "null" in choice.types for choice in choices):
         row["nullable"] = True
-    bounds = limits if len(choices) == 1 else next((c.limits for c in choices if c.types != {"null"}), limits)
+    bounds = own if len(choices) == 1 else next((c.limits for c in choices if c.types != {"null"}), own)
     if len([c for c in choices if c.types != {"null"}]) > 1:
-        bounds = limits
+        bounds = own
     for key in _BOUNDS:
         if key in bounds:
             row[key] = bounds[key]
     patterns = shape.patterns or choices[0].patterns
     if patterns and detail.description != 0:
         row["pattern"] = patterns[0] if detail.values is None else _cut(patterns[0], 120)
-    for key in ("deprecated",):
-        if limits.get(key):
-            row[key] = True
+    if own.get("deprecated"):
+        row["deprecated"] = True
     if not required and shape.examples and "default" not in row and not allowed and detail.description != 0:
         row["example"] = _shortened(shape.examples[0], detail)
     if depth < detail.depth:
@@ -382,32 +384,3 @@ def _parameters(operation: Operation, schemas: Schemas, detail: Detail) -> list[
             row["description"] = text
         rows.append(row)
     return rows if detail.fields is None else rows[: max(4, detail.fields // 4)]
-
-
-def _limits(
-    operation: Operation, keys: re.Pattern[str], words: re.Pattern[str], headers: re.Pattern[str] | None
-) -> list[str]:
-    """What the document says of limits, as short texts: extensions, documented headers, phrases."""
-    document: Document = operation.document
-    info = document.root.get("info")
-    found: list[str] = []
-    for holder in (operation.raw, operation.item, document.root, info if isinstance(info, dict) else {}):
-        for key, value in holder.items():
-            if isinstance(key, str) and keys.match(key):
-                found.append(f"{key}: {one_line(str(value), 160)}")
-    texts = [operation.text("description")]
-    for code, response in operation.responses().items():
-        if code in ("429", "503", "504", "408"):
-            texts.append(str(response.get("description") or ""))
-        listed = response.get("headers")
-        for name in listed if headers is not None and isinstance(listed, dict) else ():
-            if headers is not None and headers.search(str(name)):
-                found.append(f"answer {code} carries the header {one_line(str(name), 60)}")
-    if isinstance(info, dict):
-        texts.append(str(info.get("description") or ""))
-    for text in texts:
-        for match in words.finditer(text[:20_000]):
-            found.append(one_line(match.group(), 120))
-            if len(found) > 8:
-                break
-    return list(dict.fromkeys(found))[:8]

@@ -44,17 +44,7 @@ _GENERIC = (
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SEPARATORS = str.maketrans(dict.fromkeys("-_/.,:;{}()[]|\"'", " "))
 _SEGMENT_STREAM = ("sse", "stream")
-_NOT_POLL = re.compile(
-    r"content|download|events?\b|cancel|workflow|subscribe|stream|thumbnail|logs?\b|metrics|file|webhook", re.IGNORECASE
-)
-_POLL_WORDS = re.compile(
-    r"status|task|job|predict|generation|request|result|retrieve|query|poll|render|fetch", re.IGNORECASE
-)
 _STATUS_NAMES = ("status", "state", "task_status", "taskStatus", "job_status", "jobStatus", "phase")
-_ID_NAMES = re.compile(r"(?:^|_)(?:id|ids|uuid|token|name)$|(?:Id|ID)$")
-# The places where the seed's documents have it; other documents are searched.
-_PREFERRED_POLL = ("/generation/{id}", "/v1/generation/{request_id}", "/v1/generation/{id}")
-_SEED_POLL = re.compile(r"/generation/\{[^}]+\}")
 _SUBSCRIBE = re.compile(r"/predictions/\{[^}]+\}/subscribe$")
 
 
@@ -199,9 +189,11 @@ def polling_path(document: Document, method: str, path: str) -> str | None:
 
 
 def _streams(operation: Operation) -> bool:
-    for code, response in operation.responses().items():
-        if code.startswith("2") or code == "default":
-            content = response.get("content")
+    responses = operation.raw.get("responses")
+    for code, written in responses.items() if isinstance(responses, dict) else ():
+        if str(code)[:1] in ("2", "d"):  # 200, 2XX, default; listing asks this of every operation
+            response = operation.document.deref(written)
+            content = response.get("content") if isinstance(response, dict) else None
             if isinstance(content, dict) and any(str(kind).lower().startswith("text/event-stream") for kind in content):
                 return True
     produces = operation.raw.get("produces")
@@ -218,95 +210,6 @@ def subscribe_path(document: Document) -> str | None:
             if fallback is None and "{" in operation.path and _streams(operation):
                 fallback = operation.path
     return fallback
-
-
-def poll_operation(document: Document, create: Operation | None) -> Operation | None:
-    """The operation that tells how a task is doing, for one create operation or for the document as a whole."""
-    for path in _PREFERRED_POLL:
-        found = at(document, "GET", path)
-        if found is not None:
-            return found
-    linked = _linked(document, create) if create else None
-    if linked is not None:
-        return linked
-    best: tuple[int, int, Operation] | None = None
-    for index, operation in enumerate(iterate(document)):
-        if operation.method == "GET" and _SEED_POLL.search(operation.path):
-            return operation
-        score = _poll_score(operation, create)
-        if score >= 5 and (best is None or score > best[0]):
-            best = (score, index, operation)
-    return best[2] if best else None
-
-
-def _linked(document: Document, create: Operation) -> Operation | None:
-    """The target of the create's `links`, where the document says it in so many words."""
-    for code, response in create.responses().items():
-        links = response.get("links")
-        if code.startswith("2") and isinstance(links, dict):
-            wanted = [link.get("operationId") for link in map(document.deref, links.values()) if isinstance(link, dict)]
-            for operation in iterate(document):
-                if operation.method == "GET" and operation.raw.get("operationId") in [w for w in wanted if w]:
-                    return operation
-    return None
-
-
-def _poll_score(operation: Operation, create: Operation | None) -> int:
-    parts = _plain_segments(operation.path)
-    last = operation.path.rstrip("/").rpartition("/")[2]
-    by_path = "{" in operation.path and (create is None or operation.path.count("{") > create.path.count("{") - 3)
-    if operation.method == "GET":
-        names = [p["name"] for p in operation.parameters() if p.get("in") == "query" and _ID_NAMES.search(p["name"])]
-        if "{" not in operation.path and not names:
-            return 0
-        score = 3 if by_path and last.startswith("{") else 1
-        if last.lower() in ("status", "result"):
-            score += 2 + (last.lower() == "status")
-    elif operation.method == "POST" and re.search(r"retrieve|status|query|result|poll|fetch", last, re.IGNORECASE):
-        score = 1
-    else:
-        return 0
-    if _NOT_POLL.search(last):
-        return 0
-    if _POLL_WORDS.search(operation.path):
-        score += 1
-    if create is None:
-        return score + 2 * _holds(_words(operation.path), _MEDIUM["videos"])
-    wanted = _plain_segments(create.path)
-    common = 0
-    while common < min(len(parts), len(wanted)) and parts[common] == wanted[common]:
-        common += 1
-    score += 2 * common
-    if parts and wanted and _stem(parts[-1]) == _stem(wanted[-1]):
-        score += 3
-    elif {_stem(part) for part in parts} & {_stem(part) for part in wanted}:
-        score += 1
-    if set(operation.tags) & set(create.tags):
-        score += 1
-    score -= 2 * sum(1 for part in parts if part not in wanted and not _POLL_WORDS.search(part))
-    extra = operation.path.count("{") - create.path.count("{")
-    if extra > 1:
-        score -= 2
-    return (
-        score
-        if common
-        or _stem(parts[-1] if parts else "") in {_stem(w) for w in wanted}
-        or set(operation.tags) & set(create.tags)
-        else 0
-    )
-
-
-def _plain_segments(path: str) -> list[str]:
-    """Segments that say something: no parameters, versions or `api`."""
-    return [
-        part
-        for part in path.lower().split("/")
-        if part and "{" not in part and not re.fullmatch(r"api|v\d+(?:beta|alpha)?\d*", part)
-    ]
-
-
-def _stem(segment: str) -> str:
-    return segment.rstrip("s")
 
 
 def status_values(document: Document, schemas: Schemas, poll: Operation | None) -> list[str] | None:
