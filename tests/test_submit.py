@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from support.faultserver import FaultServer, refused_port
 from support.lifecycle import SHORT, Client, key_found
 from support.taskserver import KEY, WIRES, CreateFault, TaskServer, event, taken, told
 from videotasks import files, submit, verdict
+from videotasks.context import Limits
 from videotasks.http import Answer, NoAnswer
 from videotasks.http import Client as HttpClient
 from videotasks.mailbox import Mailbox, Message
@@ -416,7 +418,10 @@ def test_a_second_interrupt_ends_unknown(tmp_path: Path) -> None:
 def test_the_grace_of_an_interrupt_ends(tmp_path: Path) -> None:
     with TaskServer(WIRES["ark"], creates=[taken(faults.silence())]) as server:
         client = Client(server, tmp_path / "a", mailbox=lambda: Interrupting(server, 0.05))
+        began = time.monotonic()
         assert client.create().code == 3
+        assert SHORT.interrupt_grace_s < time.monotonic() - began < SHORT.create_answer_s
+    assert Limits().interrupt_grace_s == 5.0
 
 
 def test_an_interrupt_during_a_429_is_not_followed_by_another_create(tmp_path: Path) -> None:

@@ -130,6 +130,8 @@ def _submitted(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
     state.closed_by_user = False
     state.kind = entry.get("kind") if isinstance(entry.get("kind"), str) else state.kind
     state.server_date = _number(entry.get("server_date")) or state.server_date
+    if not state.ended and entry.get("status") is not None:
+        _observed(state, {key: entry.get(key) for key in ("status", "provider_status")}, at)
     follow = entry.get("follow")
     if isinstance(follow, dict):
         state.follow = {str(k): v for k, v in follow.items() if isinstance(v, str)}

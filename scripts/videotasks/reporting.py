@@ -127,7 +127,7 @@ class Reporter:
             if not self.closed:
                 self.closed = True
                 if self._stdout is None:
-                    _drop_stdout()
+                    _drop(sys.stdout)
             if line.get("final"):
                 self._plain(text)
                 if self.on_closed is not None:
@@ -152,7 +152,8 @@ class Reporter:
         except UnicodeEncodeError:
             stream.write(text.encode("ascii", "backslashreplace").decode("ascii") + "\n")
         except (OSError, ValueError):
-            pass
+            if self._stderr is None:
+                _drop(sys.stderr)
 
     def live_begin(self) -> None:
         """A live line on a terminal; plain lines elsewhere."""
@@ -246,10 +247,11 @@ def _cut(value: Any, most: int) -> Any:
     return value
 
 
-def _drop_stdout() -> None:
+def _drop(stream: Any) -> None:
+    """Nobody reads this stream any more: what it still holds must not fail the interpreter's own last flush (120)."""
     try:
         handle = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(handle, sys.stdout.fileno())
+        os.dup2(handle, stream.fileno())
         os.close(handle)
     except (OSError, ValueError, AttributeError):
         pass
