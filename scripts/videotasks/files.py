@@ -132,7 +132,7 @@ def _write_all(handle: int, data: bytes) -> None:
         view = view[written:]
 
 
-def read_lines(path: Path, limit: int = 20_000_000) -> list[dict[str, Any]]:
+def read_lines(path: Path | str, limit: int = 20_000_000) -> list[dict[str, Any]]:
     """The JSON objects of a journal. Half lines (a kill) and foreign lines are passed over, never fatal."""
     try:
         with open(path, "rb") as reader:
@@ -140,9 +140,15 @@ def read_lines(path: Path, limit: int = 20_000_000) -> list[dict[str, Any]]:
     except OSError:
         return []
     records: list[dict[str, Any]] = []
-    for line in data.split(b"\n"):
-        if not line.strip():
-            continue
+    lines = [line for line in data.split(b"\n") if line.strip()]
+    try:
+        # All lines at once: a list of a thousand runs takes half the time.
+        values = json.loads(b"[" + b",".join(lines) + b"]")
+        if len(values) == len(lines):
+            return [value for value in values if isinstance(value, dict)]
+    except (ValueError, RecursionError):
+        pass  # a half line somewhere
+    for line in lines:
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
@@ -152,7 +158,7 @@ def read_lines(path: Path, limit: int = 20_000_000) -> list[dict[str, Any]]:
     return records
 
 
-def read_json(path: Path, limit: int = 20_000_000) -> Any:
+def read_json(path: Path | str, limit: int = 20_000_000) -> Any:
     """The JSON value of a file, or None when it is missing, too large or broken."""
     try:
         with open(path, "rb") as reader:

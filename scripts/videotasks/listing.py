@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import re
 import sys
 import time
@@ -40,6 +41,7 @@ def list_runs(args: argparse.Namespace) -> int:
     sums: dict[str, dict[str, Any]] = {}
     total = unfinished = 0
     origins_here: dict[str, str | None] = {}
+    gc.disable()  # nothing here is circular, and a thousand journals are many objects
     for run in of_mode(store, args):
         if since is not None and run.created_at < since:
             continue
@@ -53,6 +55,7 @@ def list_runs(args: argparse.Namespace) -> int:
         elsewhere = None if run.origin == origins_here[run.provider] else run.origin
         add_up(sums, run, state, elsewhere)
         found.append((run, state))
+    gc.enable()
     found.sort(key=lambda one: one[0].created_at, reverse=True)
     rows = [
         row(run, state, None if run.origin == origins_here[run.provider] else run.origin)
