@@ -69,6 +69,10 @@ class TimedReporter(Reporter):
         self.times.setdefault(name, time.monotonic())
         super().event(name, **fields)
 
+    def final(self, name: str, exit_code: int, **fields: Any) -> int:
+        self.times["final"] = time.monotonic()
+        return super().final(name, exit_code, **fields)
+
 
 @dataclass
 class Client:
