@@ -219,6 +219,12 @@ def shortened(line: Mapping[str, Any], limit: int) -> dict[str, Any]:
         if len(_dumps(short)) <= limit:
             break
         short = {key: value if key in _DECIDING else _cut(value, most) for key, value in short.items()}
+    for key in sorted(short.keys() - _DECIDING, key=lambda key: -len(_dumps({"": short[key]}))):
+        if len(_dumps(short)) <= limit:
+            break
+        error = short.pop(key)
+        if key == "error" and isinstance(error, Mapping):
+            short[key] = {name: error[name] for name in ("category", "message") if name in error}
     return short
 
 
