@@ -25,6 +25,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
@@ -169,10 +170,15 @@ def create_words(provider: str, *more: str) -> list[str]:
 
 def forget_workspace(folder: Path) -> None:
     """The provider's memory stays, the user's goes."""
-    root = folder / "workspace" / "task-status" / ".artifacts"
-    for path in root.iterdir():
+    for path in list((folder / "workspace" / "task-status" / ".artifacts").iterdir()):
         if path.name != ".sandbox":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            put_away(folder, path)
+
+
+def put_away(folder: Path, path: Path) -> None:
+    """Out of the assistant's reach; nothing is deleted by a tool that is given folders by hand."""
+    (folder / "put-away").mkdir(exist_ok=True)
+    path.rename(folder / "put-away" / path.name)
 
 
 def foreign_task(folder: Path, setup: dict[str, Any]) -> dict[str, str]:
@@ -189,7 +195,8 @@ def crashed_create(folder: Path, setup: dict[str, Any]) -> dict[str, str]:
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
     sent = next(i for i, line in enumerate(lines) if json.loads(line)["event"] == "submitting")
     journal.write_text("".join(lines[: sent + 1]), encoding="utf-8")
-    shutil.rmtree(journal.parent / "outputs", ignore_errors=True)
+    if (journal.parent / "outputs").is_dir():
+        put_away(folder, journal.parent / "outputs")
     return {"candidate": next(iter(read_json(state_file(folder))["tasks"]))}
 
 

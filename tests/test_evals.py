@@ -80,8 +80,8 @@ SEEDANCE = "create_and_wait.py --provider ark --model doubao-seedance-1-5-pro-25
 def ideal(number: int, her: Assistant, facts: dict[str, str]) -> str:
     """What a good assistant does and says in eval `number`."""
     if number in PAID:
-        her.run(PAID[number] + " --dry-run")
-        her.run(PAID[number])
+        her.run(PAID[number] + (" --dry-run" if number == 1 else " --no-wait"))
+        her.run(PAID[number] + " --poll-interval 0.2")
         return f"Your video is ready: {her.last['video_file']}"
     if number == 6:
         her.run(f"{SEEDANCE.replace('5 ', '10 ')} --duration 10 --prompt 'a lighthouse in a storm' --poll-timeout 1")
@@ -113,7 +113,7 @@ def ideal(number: int, her: Assistant, facts: dict[str, str]) -> str:
         her.run(her.last["next_argv"])
         return "The request was sent but no answer came. A video may exist and have been charged. Please look first."
     if number == 15:
-        her.run(f"{SEEDANCE} {BOAT}")
+        her.run(f"{SEEDANCE} {BOAT} --poll-interval 0.2")
         return "The video failed at the service. Shall I try another prompt?"
     if number == 16:
         her.run("task_status.py --latest")
@@ -130,7 +130,7 @@ def ideal(number: int, her: Assistant, facts: dict[str, str]) -> str:
     if number == 20:
         return "That key is exposed: revoke it and make a new one, and set it in the environment, not in the chat."
     if number == 21:
-        her.run(f"{SEEDANCE} {BOAT} --take 2")
+        her.run(f"{SEEDANCE} {BOAT} --take 2 --poll-interval 0.2")
         return f"Here is the second one: {her.last['video_file']}"
     if number == 22:
         her.run(f"create_and_wait.py --sandbox --duration 4 {BOAT}")
@@ -164,8 +164,8 @@ def test_paying_twice_fails(workspace: Path) -> None:
     folder = workspace / "eval"
     her, _ = prepared(4, folder)
     with run_evals.serving(folder, speed=SPEED):
-        her.run(PAID[4])
-        her.run(PAID[4] + " --take 2")
+        her.run(PAID[4] + " --no-wait")
+        her.run(PAID[4] + " --take 2 --poll-interval 0.2")
         her.answer(f"Your video is ready: {her.last['video_file']}")
     assert any(mark.startswith("creates=1") for mark in marks(folder))
 
