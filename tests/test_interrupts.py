@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from support import faults
-from support.kills import command, environment
-from support.taskserver import VIDEO, WIRES, CreateFault, TaskServer, taken, told, whole_stream
+from support.kills import REPO, command, environment
+from support.lifecycle import Client
+from support.taskserver import KEY, VIDEO, WIRES, CreateFault, TaskServer, taken, told, whole_stream
 from videotasks.journal import RunState
 from videotasks.runs import RunStore
 
@@ -181,3 +182,26 @@ def test_nohup_is_respected(tmp_path: Path) -> None:
             assert child.poll() is None
             server.outcome = "succeeded"
             assert end_of(child)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_wait_for_tasks_of_several_providers_is_interrupted_too(tmp_path: Path, name: str) -> None:
+    """Each provider has a session of its own; a signal must reach the one loop that waits for all."""
+    with TaskServer(WIRES["ark"], outcome="never") as ark, TaskServer(WIRES["skills-video"], outcome="never") as other:
+        for server in (ark, other):
+            assert Client(server, tmp_path / "a").create(no_wait=True).code == 0
+        argv = [sys.executable, str(REPO / "scripts" / "wait_generation.py"), "--all-unfinished", "--timeout", "60"]
+        env = environment(ark, tmp_path)
+        env |= {"ARK_BASE_URL": ark.base, "SKILLS_VIDEO_BASE_URL": other.base, "SKILLS_VIDEO_API_KEY": KEY}
+        looked = ark.looks, other.looks
+        child = subprocess.Popen(
+            [*argv, "--artifacts-dir", str(tmp_path / "a")], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            wait_for(lambda: ark.looks > looked[0] and other.looks > looked[1])
+            child.send_signal(getattr(signal, name))
+            code, final, _ = end_of(child, 5)
+        finally:
+            child.kill()
+        assert code == SIGNALS[name] and final["unfinished"] == 2
+        assert "wait_generation.py" in final["next"]
