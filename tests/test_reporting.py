@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videotasks import credentials
@@ -110,12 +110,13 @@ def test_a_whole_line_on_demand(said: Any) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=3000),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=300),
     lambda inner: st.lists(inner, max_size=40) | st.dictionaries(st.text(max_size=20), inner, max_size=20),
     max_leaves=60,
 )
 
 
+@settings(max_examples=30)
 @given(st.dictionaries(st.sampled_from(["problems", "runs", "error", "notes", "summary", "files", "response"]), JSON))
 def test_any_final_line_fits_and_keeps_what_decides(members: dict[str, Any]) -> None:
     out = io.BytesIO()
@@ -128,11 +129,16 @@ def test_any_final_line_fits_and_keeps_what_decides(members: dict[str, Any]) -> 
 
 
 def test_shortening_leaves_a_short_line_as_it_is_but_for_its_bulk() -> None:
-    assert shortened({"event": "x", "response": {"a": 1}, "b": [1]}, 1000) == {
-        "event": "x",
-        "b": [1],
-        "shortened": True,
-    }
+    line = {"event": "x", "response": {"a": 1}, "b": [1]}
+    assert shortened(line, 1000) == {"event": "x", "b": [1], "shortened": True}
+
+
+def test_a_line_of_many_long_members_fits_and_still_says_what_went_wrong() -> None:
+    wide = {f"{number:020}": "x" * 500 for number in range(40)}
+    line = {"event": "plan", "error": {"category": "validation", "message": "no", **wide}, "task_id": "t" * 256}
+    short = shortened({**line, **{f"member_{number}": [wide] * 2 for number in range(9)}}, 5000)
+    assert len(json.dumps(short, separators=(",", ":"))) <= 5000
+    assert short["error"]["category"] == "validation" and short["task_id"] == "t" * 256
 
 
 # -- secrets and server text -------------------------------------------------------------------------------------
