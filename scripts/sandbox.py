@@ -21,6 +21,7 @@ if sys.version_info < (3, 10):
 
 import argparse
 import json
+import os
 import signal
 import threading
 from pathlib import Path
@@ -120,17 +121,17 @@ def main() -> None:
         fail(EXIT_CONFIGURATION, "cannot_listen", f"cannot listen on {options.host} port {options.port}: {problem}")
     with sandbox:
         name = sandbox.scenario.name
-        say(
-            "ready",
-            provider=options.provider,
-            base_url=sandbox.base_url,
-            base_urls=sandbox.base_urls(),
-            api_key=sandbox.api_key,
-            scenario=options.scenario,
+        ready = {
+            "provider": options.provider,
+            "base_url": sandbox.base_url,
+            "base_urls": sandbox.base_urls(),
+            "api_key": sandbox.api_key,
+            "scenario": options.scenario,
             # These providers are served as in the scenario ok.
-            scenario_not_for=[each for each in PROVIDERS if not plays(name, each)],
-            state=str(options.state.resolve()),
-        )
+            "scenario_not_for": [each for each in PROVIDERS if not plays(name, each)],
+            "state": str(options.state.resolve()),
+        }
+        say("ready", **ready)
         # The time-out lets Windows deliver the signal.
         while not stop.wait(0.5):
             pass
@@ -138,4 +139,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        try:
+            sys.stdout.flush()
+        except (OSError, AttributeError):  # --help into a pipe that nobody reads any more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
