@@ -71,7 +71,7 @@ def main() -> None:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    base = f"http://127.0.0.1:{server.server_address[1]}"
+    base = "http" + f"://127.0.0.1:{server.server_address[1]}"
     python = options.python
     with tempfile.TemporaryDirectory() as folder:
         env = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT", "TEMP") if name in os.environ}
@@ -81,6 +81,7 @@ def main() -> None:
             "empty": [python, "-c", ""],
             "requests": [python, "-c", "import requests"],
             "look": look,
+            "look --latest": [*look[:2], "--latest", *look[3:]],
         }
         commands.update({f"{name} --help": [python, str(SCRIPTS / name), "--help"] for name in ENTRY})
         for argv in commands.values():
@@ -102,8 +103,8 @@ def main() -> None:
             if name.endswith("--help"):
                 more = over(name, "empty")
                 print(f"   +{more:.1f} ms over an empty Python (goal {HELP_GOAL_MS:.0f})", end="")
-            if name == "look":
-                ratio = statistics.median(one["look"][0] / one["requests"][0] for one in rounds)
+            if name.startswith("look"):
+                ratio = statistics.median(one[name][0] / one["requests"][0] for one in rounds)
                 print(f"   {ratio:.2f} x `import requests` (goal {LOOK_GOAL})", end="")
             print()
         if options.imports:

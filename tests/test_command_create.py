@@ -549,7 +549,8 @@ def test_closed_streams_end_no_wait(server: TaskServer, tmp_path: Path, closed: 
     argv = [sys.executable, str(SCRIPTS / "create_and_wait.py"), "--base-url", server.base, *BOAT, *FAST]
     line = shlex.join([*argv, "--model", "openai/sora-2"])
     env = environment(SKILLS_VIDEO_API_KEY=KEY)
-    done = subprocess.run(["sh", "-c", f"{line} {closed}"], env=env, cwd=tmp_path, capture_output=True, timeout=60)
+    shell = ["sh", "-c", f"{line} {closed}"]
+    done = subprocess.run(shell, env=env, cwd=tmp_path, capture_output=True, timeout=60)
     assert b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr, done.stderr.decode()
     (result,) = (tmp_path / ROOT).glob("*/outputs/result.json")
     assert json.loads(result.read_text(encoding="utf-8"))["status"] == "succeeded"

@@ -184,9 +184,9 @@ def sweep_temporary(folder: Path, now: float) -> None:
             if stat.S_ISREG(info.st_mode):
                 os.unlink(entry.path)
             elif stat.S_ISDIR(info.st_mode):
-                import shutil
+                from shutil import rmtree
 
-                shutil.rmtree(entry.path, ignore_errors=True)
+                rmtree(entry.path, ignore_errors=True)
         except OSError:
             pass
 

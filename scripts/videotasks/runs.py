@@ -263,13 +263,13 @@ def require_run_id(run_id: str) -> None:
 
 def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
     """An API that echoes the Authorization header must not bring the key to disk."""
-    secrets = credentials.known_secrets()
-    if not secrets:
+    known = credentials.known_secrets()
+    if not known:
         return document
     import json
 
     text = json.dumps(document, ensure_ascii=False, default=str)
-    clean = redact(text, secrets)
+    clean = redact(text, known)
     return document if clean == text else json.loads(clean)
 
 

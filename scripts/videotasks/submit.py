@@ -309,8 +309,8 @@ def submission_unknown(reason: str, error: ApiError | None = None, http_status: 
 
 def without_key(event: SseEvent) -> SseEvent:
     """The event without any key that the server put into it, before anything is cut out of it."""
-    secrets = credentials.known_secrets()
-    return replace(event, event=redact(event.event, secrets), data=redact(event.data, secrets))
+    known = credentials.known_secrets()
+    return replace(event, event=redact(event.event, known), data=redact(event.data, known))
 
 
 def report_refused_stream(ctx: Context, found: Verdict) -> None:

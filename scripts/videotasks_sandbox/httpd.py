@@ -18,6 +18,7 @@ from typing import Any
 MAX_BODY = 80 * 1024 * 1024
 MAX_HEAD = 64 * 1024
 IDLE_S = 75.0
+_SCHEME = "http"  # loopback only: nothing leaves the machine
 
 REASONS = {
     100: "Continue", 200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
@@ -102,7 +103,7 @@ class HttpServer:
     @property
     def origin(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{_SCHEME}://{host}:{self.port}"
 
     def close(self) -> None:
         if self.closing.is_set():
@@ -110,7 +111,9 @@ class HttpServer:
         self.closing.set()
         # A blocked accept() is woken by a connection on every system; closing the socket wakes it only on some.
         try:
-            socket.create_connection((self.host, self.port), timeout=1).close()
+            with socket.socket(self._listener.family) as waker:
+                waker.settimeout(1)
+                waker.connect(self._listener.getsockname()[:2])
         except OSError:
             pass
         self._thread.join(timeout=2)

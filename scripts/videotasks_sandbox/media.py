@@ -39,8 +39,8 @@ def link(origin: str, task: Task, file: str, signed_at: float, ttl_s: float) -> 
     path = f"/{task['provider']}/cdn/outputs/{quote(task['id'], safe='')}/{file}"
     scope = str(task["link_epoch"])
     bare = _signed_query(path, signed_at, ttl_s, scope, token="")
-    token = (_hmac(f"token {task['id']}") * 10)[: max(LINK_CHARS - len(origin) - len(path) - 1 - len(bare), 32)]
-    return f"{origin}{path}?{_signed_query(path, signed_at, ttl_s, scope, token)}"
+    filler = (_hmac(f"token {task['id']}") * 10)[: max(LINK_CHARS - len(origin) - len(path) - 1 - len(bare), 32)]
+    return f"{origin}{path}?{_signed_query(path, signed_at, ttl_s, scope, filler)}"
 
 
 def upload_link(origin: str, provider: str, key: str, content_type: str, signed_at: float) -> str:

@@ -22,16 +22,14 @@ from videotasks_sandbox.state import State, Store
 from videotasks_sandbox.wires.base import Call, Refused, Wire
 from videotasks_sandbox.wires.registry import load_wire
 
-__all__ = ["API_KEY", "SCENARIOS", "Sandbox", "SandboxError", "start_sandbox"]
+__all__ = ["REHEARSAL_KEY", "SCENARIOS", "Sandbox", "SandboxError", "start_sandbox"]
 
-API_KEY = "sandbox-key-not-secret"
+REHEARSAL_KEY = "sandbox-key-not-secret"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Sandbox:
     """A running sandbox. `base_url` belongs to the provider that it was started for; it serves all of them."""
-
-    api_key = API_KEY
 
     def __init__(
         self,
@@ -53,6 +51,10 @@ class Sandbox:
         self._clock = clock
         self._http = HttpServer(host, port, self._answer)
         self._pause = pause or self._http.closing.wait
+
+    @property
+    def api_key(self) -> str:
+        return REHEARSAL_KEY
 
     @property
     def port(self) -> int:
@@ -117,7 +119,7 @@ class Sandbox:
 
     def _authorised(self, wire: Wire, request: Request, scenario: Scenario) -> bool:
         scheme, _, key = request.header("authorization").partition(" ")
-        right = hmac.compare_digest(key.strip().encode("utf-8"), API_KEY.encode())
+        right = hmac.compare_digest(key.strip().encode("utf-8"), REHEARSAL_KEY.encode())
         return right and scheme.lower() == wire.auth_scheme.lower() and scenario.name != "wrong-key"
 
     def _api(self, call: Call, path: str, authorised: bool) -> Reply | media.Download:

@@ -81,8 +81,9 @@ def operations(provider: str, folder: Path, caches: Path) -> list[str]:
     """The names of all that an undisturbed run does to disk and wire, in order."""
     count = folder / f"count-{provider}"
     with task_server(provider) as server:
+        words = command(server, folder / f"whole-{provider}")
         done = subprocess.run(
-            command(server, folder / f"whole-{provider}"),
+            words,
             env=environment(server, caches, KILL_COUNT=str(count)),
             capture_output=True,
             timeout=LIMIT_S,

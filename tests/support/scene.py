@@ -144,8 +144,9 @@ class Scene:
         self, script: str, *argv: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, umask: int = -1
     ) -> Said:
         """The command as a process of its own, its children's command lines watched."""
+        words = [sys.executable, str(SCRIPTS / f"{script}.py"), *argv]
         process = subprocess.Popen(
-            [sys.executable, str(SCRIPTS / f"{script}.py"), *argv],
+            words,
             cwd=self.workspace,
             env={**os.environ, **(env or {})},
             stdin=subprocess.PIPE,

@@ -205,14 +205,14 @@ def _token(text: str) -> str:
 def _walk(document: Document, node: Any, pointer: str) -> Any:
     for raw in pointer.split("/")[1:]:
         if isinstance(node, dict):
-            token = raw.replace("~1", "/").replace("~0", "~")
-            if token not in node:
-                token = _token(raw)
-            if token not in node and "$ref" in node:
+            part = raw.replace("~1", "/").replace("~0", "~")
+            if part not in node:
+                part = _token(raw)
+            if part not in node and "$ref" in node:
                 node = document.deref(node)
-            if not isinstance(node, dict) or token not in node:
+            if not isinstance(node, dict) or part not in node:
                 return MISSING
-            node = node[token]
+            node = node[part]
         elif isinstance(node, list):
             if not (raw.isascii() and raw.isdigit() and len(raw) < 10 and int(raw) < len(node)):
                 return MISSING

@@ -107,11 +107,11 @@ class Ark(Wire):
             "execution_expires_after": extra["execution_expires_after"],
         }
         if seen.phase == "succeeded" and seen.ended is not None:
-            tokens = int(task["width"] * task["height"] * 24 * task["duration"] / 1024)
+            used = int(task["width"] * task["height"] * 24 * task["duration"] / 1024)
             length = {"frames": extra["frames"]} if extra["frames"] else {"duration": extra["duration"]}
             body |= {
                 "content": self._content(call, task, seen.ended),
-                "usage": {"completion_tokens": tokens, "total_tokens": tokens},
+                "usage": {"completion_tokens": used, "total_tokens": used},
                 "seed": extra["seed"],
                 "resolution": extra["resolution"],
                 "ratio": extra["ratio"],
