@@ -290,6 +290,21 @@ def test_a_success_on_the_stream_without_its_result_is_asked_for(tmp_path: Path)
     assert waited.ending.outcome == "succeeded" and waited.asked == [3.0]
 
 
+BARE = {"id": "t-1", "status": "failed"}  # as skills.video tells a failure on its stream
+
+
+def test_a_failure_on_the_stream_without_a_reason_is_asked_for_once(tmp_path: Path) -> None:
+    waited = streamed(tmp_path, task_of(3, FAILED), (3.0, BARE))
+    assert waited.ending.outcome == "failed" and waited.asked == [3.0]
+    assert waited.ending.error is not None and waited.ending.error.message == "no frames"
+
+
+@pytest.mark.parametrize("answer", [json_body(RUNNING), json_body(BARE), silence("reset"), json_body({"x": 1})])
+def test_a_failure_that_nobody_explains_is_a_failure_all_the_same(tmp_path: Path, answer: Any) -> None:
+    waited = streamed(tmp_path, lambda now: answer, (3.0, BARE))
+    assert waited.ending.outcome == "failed" and waited.asked == [3.0]
+
+
 @pytest.mark.parametrize("error", [None, silence("reset"), silence("cut"), RuntimeError("?")])
 def test_any_break_of_the_stream_is_followed_by_a_look_at_once(tmp_path: Path, error: Any) -> None:
     waited = streamed(tmp_path, task_of(30), (0.0, RUNNING), end=7.0, error=error)

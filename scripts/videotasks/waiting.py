@@ -49,6 +49,7 @@ class Watched:
     looking: object | None = None
     look_flight: Flight | None = None
     look_limit: float = 0.0
+    unexplained: Snapshot | None = None  # a failure that the stream told without a reason: asked for once
     last_look: bool = False  # the look at the deadline has begun
     last_news: float = 0.0
     told: tuple[Any, ...] | None = None
@@ -190,13 +191,15 @@ class Waiter:
             self._drop_stream(task)
 
     def _of_look(self, task: Watched, look: Look) -> None:
-        if look.snapshot is not None:
+        if look.snapshot is not None and (task.unexplained is None or look.snapshot.status.terminal):
             task.faults = task.not_found = 0
             self._report_poll(task, look)
             self._observe(task, look.snapshot, "poll")
             if task.ending is None:
                 task.due = self.ctx.monotonic() + self._delay(task, look.hint_s)
             return
+        if task.unexplained is not None:
+            return self._observe(task, task.unexplained, "sse")  # asked for, and no reason to be had
         error = look.error
         final = look.final_refusal and look.http_status in FINAL_STATUSES
         if error is not None and final and not self._excused(task, error):
@@ -225,6 +228,8 @@ class Waiter:
         hint_s: float | None = None,
         error: ApiError | None = None,
     ) -> None:
+        if task.unexplained is not None:
+            return self._observe(task, task.unexplained, "sse")
         task.faults += 1
         self.ctx.reporter.event(
             "poll_error",
@@ -265,6 +270,7 @@ class Waiter:
             task.last_news = now
             task.due = now + ctx.limits.stream_doubt_s
             if snapshot.status.terminal and not _conclusive(snapshot):
+                task.unexplained = snapshot if snapshot.status is Status.FAILED else None
                 task.due = now
                 return
             if snapshot.error is None or snapshot.error.in_task:
@@ -319,7 +325,7 @@ class Waiter:
             percent = snapshot.progress
             live = snapshot.status.value + (f" {percent:.0f} %" if percent is not None else "")
             ctx.reporter.live_status(live, percent)
-        told = (snapshot.status, word)
+        told, odd = (snapshot.status, word), snapshot.status is Status.UNKNOWN
         if told == task.told:
             return
         news = task.told is not None or task.age_s != 0.0 or snapshot.status is not Status.QUEUED
@@ -339,9 +345,7 @@ class Waiter:
             ctx.reporter.event(
                 "status",
                 status=snapshot.status.value,
-                provider_status=inert(word, 60)
-                if word and (ctx.reporter.verbose or status_unknown(snapshot))
-                else None,
+                provider_status=inert(word, 60) if word and (ctx.reporter.verbose or odd) else None,
                 progress=snapshot.progress,
                 task_id=task.ref.task_id if len(self.tasks) > 1 else None,
             )
@@ -365,7 +369,10 @@ class Waiter:
 
     def _time_out(self, waiting: list[Watched]) -> None:
         for task in waiting:
-            task.ending = Ending("timeout", "poll", task.snapshot)
+            if task.unexplained is not None:
+                self._observe(task, task.unexplained, "sse")
+            else:
+                task.ending = Ending("timeout", "poll", task.snapshot)
 
     def _close(self) -> None:
         for task in self.tasks:
@@ -397,15 +404,14 @@ def _command(ctx: Context, task: Watched) -> str | None:
     return nextstep.quoted(nextstep.command("wait_generation.py", *argv))
 
 
-def status_unknown(snapshot: Snapshot) -> bool:
-    return snapshot.status is Status.UNKNOWN
-
-
 def _due(task: Watched, deadline: float | None) -> float:
     """When the next look is due; whatever the schedule says, there is one at the deadline."""
     return task.due if deadline is None else min(task.due, deadline)
 
 
 def _conclusive(snapshot: Snapshot) -> bool:
-    """A terminal status in a stream's own data ends the wait; a success only with its result."""
-    return snapshot.status is not Status.SUCCEEDED or snapshot.has_result
+    """A terminal status in a stream's own data ends the wait: a success with its result, a failure with its reason."""
+    if snapshot.status is Status.SUCCEEDED:
+        return snapshot.has_result
+    error = snapshot.error
+    return snapshot.status is not Status.FAILED or bool(error and (error.code or error.message))
