@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
@@ -52,6 +53,11 @@ def test_14_what_passes_as_a_run_id_stays_inside_its_root(run_id: str) -> None:
         root = Path("/place/of/artifacts")
         assert (root / run_id).parent == root and os.path.normpath(root / run_id) == str(root / run_id)
         assert run_id.isascii() and "/" not in run_id and "\\" not in run_id and not run_id.endswith(".")
+
+
+def test_14_the_hostile_run_ids_of_the_data_folder(real_data: Path) -> None:
+    for run_id in json.loads((real_data / "security" / "hostile.json").read_text("utf-8"))["run_ids"]:
+        assert not valid_run_id(run_id) or run_id == "run.json"  # a plain name, if an odd one
 
 
 def test_16_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

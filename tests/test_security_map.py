@@ -99,6 +99,7 @@ CHECKLIST: dict[int, tuple[str, tuple[str, ...]]] = {
             "security_origins.12_and_13_an_odd_id_is_no_id",
             "security_origins.12_an_id_is_one_segment_of_the_path",
             "security_origins.12_ids_on_the_wire_stay_below_their_path",
+            "security_origins.12_and_13_the_hostile_ids_of_the_data_folder",
             "command_wait.an_id_is_one_segment_of_the_path",
         ),
     ),
@@ -114,6 +115,7 @@ CHECKLIST: dict[int, tuple[str, tuple[str, ...]]] = {
         (
             "security_files.14_a_run_id_that_is_no_plain_name_is_refused_everywhere",
             "security_files.14_what_passes_as_a_run_id_stays_inside_its_root",
+            "security_files.14_the_hostile_run_ids_of_the_data_folder",
         ),
     ),
     15: (

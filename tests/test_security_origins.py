@@ -270,3 +270,12 @@ def test_the_key_is_sent_with_every_call_to_the_api_and_with_nothing_else(scene:
     assert said.code == 13  # what came from there is no video
     assert {request.header("authorization") for request in api.requests} == {f"Bearer {CANARY}"}
     assert len(store.requests) == 1
+
+
+def test_12_and_13_the_hostile_ids_of_the_data_folder(real_data: Path) -> None:
+    profile = load_profile("skills-video")
+    for odd in json.loads((real_data / "security" / "hostile.json").read_text("utf-8"))["ids"]:
+        task_id = normalize.created(profile, {"id": odd}).task_id
+        if task_id is not None:
+            head, segment, tail = fill("/g/{task_id}/s", task_id).lstrip("/").split("/")
+            assert (head, tail) == ("g", "s") and unquote(segment) == str(odd) and segment not in (".", "..")
