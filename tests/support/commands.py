@@ -12,6 +12,7 @@ traceback on stderr, and stdout within its bound.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import io
 import json
@@ -134,8 +135,18 @@ def checked(code: int, stdout: bytes, stderr: bytes, *, unbounded: bool = False)
         assert isinstance(word, str)
     if final["next_argv"]:
         runnable(final["next_argv"])
+    for line in lines:
+        breaches = [f"{error.json_path}: {error.message[:300]}" for error in _events_schema().iter_errors(line)]
+        assert not breaches, f"{breaches}\n{json.dumps(line)[:3000]}"
     assert unbounded or len(text) <= MOST_CHARS, f"{len(text)} characters on stdout\n{shown[:3000]}"
     return Done(code, text, people, lines)
+
+
+@functools.cache
+def _events_schema() -> Any:
+    jsonschema = pytest.importorskip("jsonschema")
+    text = (SCRIPTS.parent / "shared" / "schemas" / "events.schema.json").read_text(encoding="utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
 
 
 def runnable(argv: list[str]) -> list[str]:
