@@ -233,7 +233,7 @@ def test_a_journal_passes_no_file_of_the_users_off_as_the_result(scene: Scene, w
         {"event": "ended", "outcome": "succeeded", "status": "succeeded", "outputs": outputs},
         {"event": "downloaded", "files": [entry]},
     )
-    said = look(scene, api, run, "--download", "--output", "copy.mp4", "--timeout", "1")
+    said = look(scene, api, run, "--download", "--output", "copy.mp4", "--timeout", "0.2")
     assert not (workspace / "copy.mp4").exists()
     assert said.code != 0
     assert look(scene, api, run).final["video_file"] is None

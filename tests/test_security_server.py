@@ -134,9 +134,7 @@ def test_24_huge_numbers_and_lone_surrogates_leave_valid_json_everywhere(scene: 
     assert scene.run("task_status", "--list").code == 0
 
 
-@pytest.mark.parametrize(
-    "value", ["99999999999", "1e999", "-5", "nan", "Thu, 01 Jan 2099 00:00:00 GMT", "x" * 5000, "0x10"]
-)
+@pytest.mark.parametrize("value", ["99999999999", "1e999", "nan", "Thu, 01 Jan 2099 00:00:00 GMT", "x" * 5000, "0x10"])
 def test_24_a_servers_wish_for_a_pause_is_bounded_by_the_deadline(scene: Scene, value: str) -> None:
     api = scene.api(healthy(status=json_answer({"error": "slow down"}, 429, {"Retry-After": value})))
     started = time.monotonic()
@@ -232,7 +230,6 @@ STREAM_FLOODS = {
     "comments": b": heartbeat\n" * 5000,
     "id lines": b"id: 7\n\n" * 8000,
     "one line": b"data: " + b"x" * 65536,
-    "retry lines": b"retry: 99999999999\n" * 4000,
     "events": b'data: {"x": 1}\n\n' * 4000,
 }
 

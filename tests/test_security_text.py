@@ -84,7 +84,7 @@ def placed(text: str, where: str) -> Any:
     return script
 
 
-SOME = ("forged line", "bidi", "flood", "lone surrogate", "forged event", "image", "fence")
+SOME = ("forged line", "flood", "lone surrogate", "forged event")
 
 
 @pytest.mark.parametrize(
@@ -251,9 +251,7 @@ def test_34_any_prompt_is_one_json_string_and_one_identity(prompt: str) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
-@pytest.mark.parametrize(
-    "name", ["a b", "$(touch pwned)", "`touch pwned`", "a'b\"c", "x;touch pwned", "-rf", "${HOME}", "a&b|c>d*?[x]~#!"]
-)
+@pytest.mark.parametrize("name", ["$(touch pwned)", "`touch pwned`;touch pwned", "a'b\"c -rf", "a&b|c>d*?[x]~#!"])
 def test_34_the_command_that_goes_on_is_quoted_for_a_shell(scene: Scene, workspace: Path, name: str) -> None:
     folder = workspace / name / "runs"
     said = scene.create(
