@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import videotasks.wire  # noqa: F401  # loaded here, or the first short time-out of a test would end in an import
 from support.taskserver import KEY, TaskServer
 from videotasks import credentials, records
 from videotasks.commandline import Session
