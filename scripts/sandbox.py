@@ -14,8 +14,9 @@ import sys
 if sys.version_info < (3, 10):
     # This file has to parse on an old Python to say so.
     print(
-        '{"event": "error", "final": true, "ok": false, "exit_code": 1, "error": "python_too_old", '
-        '"message": "Python 3.10 or newer is needed", "next": "uv run scripts/sandbox.py", "next_argv": null}'
+        '{"event": "error", "final": true, "ok": false, "exit_code": 1, '
+        '"error": {"category": "configuration", "code": "python_too_old", "message": "Python 3.10 or newer is needed", '
+        '"hint": "run the script with `uv run`, or with a newer python3"}, "next": null, "next_argv": null}'
     )
     sys.exit(1)
 
@@ -36,7 +37,9 @@ def say(event: str, **fields: Any) -> None:
     print(json.dumps({"event": event, **fields}, ensure_ascii=True), flush=True)
 
 
-def fail(exit_code: int, error: str, message: str) -> NoReturn:
+def fail(exit_code: int, code: str, message: str) -> NoReturn:
+    category = "usage" if exit_code == EXIT_USAGE else "configuration"
+    error = {"category": category, "code": code, "message": message}
     say("error", final=True, ok=False, exit_code=exit_code, error=error, message=message, next=None, next_argv=None)
     sys.exit(exit_code)
 
