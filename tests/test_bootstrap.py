@@ -150,10 +150,8 @@ def test_help_is_ascii_and_names_each_exit_code(script: str) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
 @pytest.mark.parametrize("script", ["create_and_wait.py", "sandbox.py"])
 def test_help_into_a_pipe_that_nobody_reads(script: str) -> None:
-    line = f"{sys.executable} {SCRIPTS / script} --help | true"
-    done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {line}"], env=environment(), capture_output=True, timeout=30
-    )
+    line = f"set -o pipefail; {sys.executable} {SCRIPTS / script} --help | true"
+    done = subprocess.run(["bash", "-c", line], env=environment(), capture_output=True, timeout=30)
     assert b"Exception ignored" not in done.stderr and b"Traceback" not in done.stderr, done.stderr
 
 
