@@ -41,13 +41,14 @@ def _step(name: str, half: Callable[[], object] | None, whole: Callable[[], Any]
     _die()
 
 
-def _watch(name: str) -> None:
-    plain = getattr(os, name)
+class _Watched:
+    """An object, not a function: pathlib of Python 3.10 keeps these as members of a class, where a function binds."""
 
-    def call(*args: Any, **more: Any) -> Any:
-        return _step(name, None, lambda: plain(*args, **more))
+    def __init__(self, name: str) -> None:
+        self.name, self.plain = name, getattr(os, name)
 
-    setattr(os, name, call)
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        return _step(self.name, None, lambda: self.plain(*args, **more))
 
 
 def _write(handle: int, data: Any) -> int:
@@ -72,7 +73,7 @@ class _Socket(socket.socket):
 
 if _at or _count_file:
     for _name in ("fsync", "ftruncate", "replace", "rename", "mkdir", "unlink"):
-        _watch(_name)
+        setattr(os, _name, _Watched(_name))
     os.write, os.open, socket.socket = _write, _open, _Socket  # type: ignore[assignment,misc]
 
 if _count_file:
