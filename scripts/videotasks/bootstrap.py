@@ -131,9 +131,10 @@ def _keep_bytecode_out_of_the_skill() -> None:
     """
     from videotasks.cachedir import cache_dir
 
-    folder = cache_dir("bytecode")
+    # Where the user has a place for all bytecode, ours goes there as well.
+    folder = cache_dir("bytecode") if sys.pycache_prefix is None else None
     if folder is not None:
         from videotasks.bytecode import cache_package_bytecode
 
         cache_package_bytecode(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), str(folder))
-    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode) or (folder is None and sys.pycache_prefix is None)

@@ -126,7 +126,7 @@ def open_session(
         reporter=reporter,
         mailbox=mailbox,
         mode="sandbox" if args.sandbox else "real",
-        limits=Limits(),
+        limits=Limits(sandbox_speed=sandbox_speed() if args.sandbox else 1.0),
         download=not getattr(args, "no_download", False),
         output=getattr(args, "output", None),
         force=getattr(args, "force", False),
@@ -160,13 +160,27 @@ def sandbox_server(profile: Profile, store: Any, scenario: str | None) -> Iterat
 
     make_private_dir(folder)
     try:
-        server = start_sandbox(provider=profile.name, state_file=folder / "state.json", scenario=scenario or "ok")
+        server = start_sandbox(
+            provider=profile.name,
+            state_file=folder / "state.json",
+            scenario=scenario or "ok",
+            speed=sandbox_speed(),
+        )
     except SandboxError as error:
         raise configuration_error(str(error), hint="sandbox.py --help lists the scenarios") from None
     try:
         yield server
     finally:
         server.close()
+
+
+def sandbox_speed() -> float:
+    """How many times faster sandbox tasks go: $VIDEO_TASKS_SANDBOX_SPEED, 1 to 100; anything else is 1."""
+    try:
+        speed = float(os.environ.get("VIDEO_TASKS_SANDBOX_SPEED", "1"))
+    except ValueError:
+        return 1.0
+    return speed if 1.0 <= speed <= 100.0 else 1.0
 
 
 def _next_options(args: argparse.Namespace, profile: Profile) -> tuple[str, ...]:

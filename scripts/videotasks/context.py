@@ -22,6 +22,7 @@ class Limits:
     stream_doubt_s: float = 15.0  # an open but mute stream may sit behind a buffering proxy: poll beside it
     wait_s: float | None = 900.0
     poll_interval_s: float | None = None
+    sandbox_speed: float = 1.0  # a rehearsal in fast motion: tasks and the looks at them
     poll_request_s: float = 20.0
     interrupt_grace_s: float = 5.0
     last_look_s: float = 2.0

@@ -252,7 +252,8 @@ class Waiter:
             looks_s = self.ctx.limits.result_looks_s
             return max(looks_s[min(task.result_looks, len(looks_s)) - 1], interval or 0.0, hint_s or 0.0)
         elapsed = (task.age_s or 0.0) + self.ctx.monotonic() - task.started
-        return schedule.delay(elapsed, random=self.ctx.random(), hint_s=hint_s, faults=task.faults)
+        delay = schedule.delay(elapsed, random=self.ctx.random(), hint_s=hint_s, faults=task.faults)
+        return delay / self.ctx.limits.sandbox_speed
 
     # -- streams ----------------------------------------------------------------------------------------------
 
