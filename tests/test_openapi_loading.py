@@ -76,7 +76,7 @@ def test_duplicate_keys_are_warned_of(tmp_path: Path) -> None:
         ("  \n", "empty"),
         ("<!DOCTYPE html><html></html>", "HTML page"),
         ("<?xml version='1.0'?><definitions/>", "XML"),
-        (gzip.compress(b"{}"), "gzip"),
+        (gzip.compress(b"{}", mtime=0), "gzip"),
         (b"PK\x03\x04...", "zip"),
         ("FORMAT: 1A\n# x", "API Blueprint"),
         ("#%RAML 1.0\ntitle: x", "RAML"),

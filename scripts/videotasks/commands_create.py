@@ -13,7 +13,7 @@ from videotasks.creating import Created, Plan, SubmissionUnknown, create_or_atta
 from videotasks.going_on import go_on_with_run, report_created, report_interrupted, wait_and_finish
 from videotasks.inputs import CommonInputs, build_request
 from videotasks.mailbox import Interrupted
-from videotasks.models import ExitCode, TaskError, configuration_error
+from videotasks.models import Category, ExitCode, TaskError, configuration_error
 from videotasks.provider import TaskRef
 from videotasks.runs import Run, require_run_id
 from videotasks.waiting import Watched
@@ -59,11 +59,14 @@ def create_and_wait(args: argparse.Namespace) -> int:
             session.ctx.reporter.people("note: " + warning)
         from videotasks import preflight
 
-        findings = preflight.check(plan, args, given)
-        if args.dry_run:
-            return preflight.report_plan(plan, args, findings)
-        preflight.require(findings, args)
-        preflight.guard_cost(plan, args, findings)
+        try:
+            findings = preflight.check(plan, args, given)
+            if args.dry_run:
+                return preflight.report_plan(plan, args, findings)
+            preflight.require(findings, args)
+            preflight.guard_cost(plan, args, findings)
+        except TaskError as error:
+            return session.ctx.reporter.error(error, provider=session.profile.name)
         return carry_out(plan, wait_s=args.poll_timeout, no_wait=args.no_wait)
 
 
@@ -99,6 +102,12 @@ def _report_refusal(plan: Plan, error: TaskError) -> int:
     if run is None or error.exit_code == ExitCode.CONFIGURATION:
         return ctx.reporter.error(error, provider=plan.session.profile.name)
     finishing.write_results(ctx, run)
+    if error.category is Category.INSUFFICIENT_CREDITS:
+        links = plan.session.profile.links
+        error.details["recharge"] = {
+            "dashboard_url": links.dashboard or plan.session.profile.auth.key_url,
+            "pricing_url": links.pricing or links.dashboard,
+        }
     next_argv = look_up(ctx, run) if error.exit_code == ExitCode.SUBMISSION_UNKNOWN else None
     return finishing.finish_error(ctx, run, error, next_argv=next_argv)
 

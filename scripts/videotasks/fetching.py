@@ -20,6 +20,7 @@ from videotasks.text import cut_query
 
 MAIN_KINDS = ("video", "image", "audio")
 FRESH_LOOKS = 6  # for a link that has died
+PROGRESS_EVERY_S = 1.0
 SLOW_DOWNLOAD_S = 1.0  # a download that takes longer has its link printed beforehand, for whoever is cut off
 
 
@@ -29,7 +30,9 @@ def fetch_all(ctx: Context, run: Run, provider: Provider, *, deadline: float | N
     A missing side file (thumbnail, last frame) is a warning; a missing main result is the error.
     """
     state = run.state()
-    ctx.reporter.people("the result is ready; downloading " + cut_query(state.url_of("video") or "it"))
+    there = {str(entry.get("name")) for entry in state.files if _still_there(run, entry)}
+    if not all(name in there for name, _ in named_outputs(state)):
+        ctx.reporter.people("the result is ready; downloading " + cut_query(state.url_of("video") or "it"))
     lock = run.download_lock()
     end = None if deadline is None else deadline
     if not lock.acquire(wait=ctx.mailbox.sleep, give_up=lambda: end is not None and ctx.monotonic() >= end):
@@ -135,11 +138,14 @@ def _download(
             cancelled=lambda: bool(cancelled),
         )
 
-    began = ctx.monotonic()
+    began = told_at = ctx.monotonic()
 
     def on_event(progress: Any) -> None:
-        nonlocal announced
+        nonlocal announced, told_at
         ctx.reporter.live_download(*progress)
+        if ctx.monotonic() - told_at >= PROGRESS_EVERY_S:
+            told_at = ctx.monotonic()
+            ctx.reporter.event("download_progress", bytes=progress[0], total=progress[1])
         if not announced and output.kind in MAIN_KINDS and ctx.monotonic() - began > SLOW_DOWNLOAD_S:
             announced = True
             ctx.reporter.event("status", status=Status.SUCCEEDED.value, video_url=output.url, downloading=True)

@@ -26,6 +26,7 @@ class LiveScreen:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._downloading = False
+        self._last: tuple[str, float | None] | None = None
 
     def _start(self, *columns: SpinnerColumn | TextColumn | BarColumn | TimeElapsedColumn) -> Progress:
         self.close()
@@ -35,6 +36,7 @@ class LiveScreen:
         return progress
 
     def status(self, text: str, percent: float | None) -> None:
+        self._last = (text, percent)
         if self._progress is None or self._downloading:
             self._downloading = False
             progress = self._start(
@@ -62,6 +64,14 @@ class LiveScreen:
 
     def above(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)
+
+    def step_aside(self) -> None:
+        """Take the line away for a moment: something else is about to be written to the same terminal."""
+        self.close()
+
+    def come_back(self) -> None:
+        if self._last is not None and not self._downloading:
+            self.status(*self._last)
 
     def close(self) -> None:
         if self._progress is not None:

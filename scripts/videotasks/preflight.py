@@ -117,6 +117,8 @@ def report_plan(plan: Plan, args: argparse.Namespace, found: Findings) -> int:
         "body": _bounded(inputs.summary(draft)),
     }
     send = nextstep.command(os.path.basename(sys.argv[0]) or "create_and_wait.py", *_without_dry_run(sys.argv[1:]))
+    if "-" in (args.prompt_file, args.payload_file):
+        found.notes.append("send reads standard input: give it the same text again")
     price = f"{estimate.amount:g} {estimate.unit}" if estimate else "unknown"
     refusal = None
     try:

@@ -120,8 +120,13 @@ class Reporter:
             if self._stdout is None and sys.stdout is None:  # started with a closed descriptor 1
                 raise BrokenPipeError
             stream = self._stdout if self._stdout is not None else sys.stdout.buffer
+            shared = self._live is not None and self._stdout is None and sys.stdout.isatty()
+            if shared:
+                self._live.step_aside()
             stream.write(data)
             stream.flush()
+            if shared:
+                self._live.come_back()
         except (OSError, ValueError):
             # Nobody reads stdout any more: the last line must not be lost with it.
             if not self.closed:

@@ -106,6 +106,8 @@ def summary(run: Run, state: RunState, *, brief: bool = False) -> str:
         return "The task is queued at the provider." + rehearsal
     if state.status is Status.RUNNING:
         return f"The video is being made{progress}." + rehearsal
+    if state.status is Status.SUCCEEDED:
+        return "The provider says that the task is done, but names no result yet." + rehearsal
     return "The task is not finished yet; the provider's status says nothing final." + rehearsal
 
 

@@ -40,6 +40,7 @@ def upload_files(
                     hint="run the same command again",
                 ) from None
             run.record("uploaded", ctx.clock(), sha256=ref.sha256, key=key)
+            ctx.reporter.event("upload", role=ref.role, bytes=ref.bytes, sha256=ref.sha256)
         elif run.state().uploads.get(ref.sha256) != key:
             run.record("uploaded", ctx.clock(), sha256=ref.sha256, key=key, reused=True)
         uploads[ref.sha256] = key
