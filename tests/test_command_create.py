@@ -206,6 +206,14 @@ def test_each_provider_in_the_sandbox_is_created_found_and_attached(
     )
 
 
+def test_the_last_line_says_where_the_copy_is(workspace: Path) -> None:
+    (workspace / "clips").mkdir()
+    with fast_sandbox():
+        done = call("create_and_wait.py", "--sandbox", *BOAT, *FAST, "--output", "clips/")
+    copy = Path(done.final["copied_to"])
+    assert copy.parent == workspace / "clips" and copy.read_bytes() == Path(done.final["video_file"]).read_bytes()
+
+
 def test_another_take_makes_another_one(workspace: Path) -> None:
     with fast_sandbox():
         first = call("create_and_wait.py", "--sandbox", *BOAT, "--no-wait")

@@ -48,6 +48,7 @@ class Context:
     random: Callable[[], float] = random.random
     download: bool = True
     output: str | None = None
+    copied_to: str | None = None  # where --output put its copy, once it is there
     force: bool = False
     allow_private_results: bool = False
     next_options: tuple[str, ...] = ()  # what `next` must repeat: --sandbox, --base-url, --provider FILE ...

@@ -76,6 +76,7 @@ def _fetch_locked(
         source = next((e for kind in MAIN_KINDS for e in kept if e["kind"] == kind), None)
         if source is not None:
             copied = copy_output(run.folder / source["path"], ctx.output, force=ctx.force)
+            ctx.copied_to = str(copied)
             ctx.reporter.people(f"copied to {copied}")
     return None
 

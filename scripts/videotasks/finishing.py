@@ -103,6 +103,8 @@ def report(
     ctx.reporter.live_end()
     ctx.reporter.people(results.summary(run, state))
     fields = {**terminal_fields(run, state, attached), **fields}
+    if ctx.copied_to:
+        fields["copied_to"] = ctx.copied_to
     keep_unread_line(ctx, run)
     ctx.reporter.final("terminal", exit_code, next_argv=next_argv, source=source, **fields)
     mark_reported(ctx, run, outcome, exit_code)
