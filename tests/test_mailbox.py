@@ -96,7 +96,7 @@ def test_a_sleep_keeps_other_messages() -> None:
     assert box.get(0) == Message("event", "x", 1)
 
 
-def test_a_wait_is_sliced_where_it_holds_signals_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_wait_is_sliced_for_it_holds_signals_back() -> None:
     slices: list[float] = []
 
     class Queue:
@@ -111,7 +111,6 @@ def test_a_wait_is_sliced_where_it_holds_signals_back(monkeypatch: pytest.Monkey
     now = [0.0]
     box = Mailbox(lambda: now[0])
     box._queue = Queue()  # type: ignore[assignment]
-    monkeypatch.setattr(module.os, "name", "nt")
     assert box.get(1.0) is None
     assert max(slices) <= module.SLICE_S and len(slices) >= 5
 
@@ -166,3 +165,21 @@ def test_a_thread_may_use_it_although_it_may_not_set_handlers() -> None:
     thread.start()
     thread.join()
     assert not problems
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
+def test_a_signal_that_another_thread_takes_is_noticed_all_the_same() -> None:
+    """It does not end the main thread's wait: so no wait may be long. Seen as a Ctrl-C that took 15 s to be noticed."""
+    box = Mailbox()
+
+    def shoot() -> None:
+        time.sleep(0.05)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        time.sleep(0.5)
+
+    with signals_to(box):
+        began = time.monotonic()
+        threading.Thread(target=shoot, daemon=True).start()
+        message = box.get(10.0)
+        assert message is not None and message.kind == "interrupt" and message.value == signal.SIGINT
+        assert time.monotonic() - began < 3

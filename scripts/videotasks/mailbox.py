@@ -6,7 +6,6 @@ it past a deadline, and a signal is noticed at once. SimpleQueue.put is re-entra
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
 import threading
@@ -73,11 +72,15 @@ class Mailbox:
             self._kept.append(message)
 
     def _from_queue(self, timeout: float | None) -> Message | None:
-        """One message, or None after `timeout`. Waits in slices where a wait holds signals back (Windows)."""
+        """One message, or None after `timeout`. Waits in slices.
+
+        A signal that comes just before a wait begins, or that another thread takes, does not end it (on Windows none
+        does), and its handler runs only when it ends.
+        """
         end = None if timeout is None else self.monotonic() + max(timeout, 0.0)
         while True:
             left = None if end is None else max(end - self.monotonic(), 0.0)
-            slice_s = left if os.name != "nt" else min(left if left is not None else SLICE_S, SLICE_S)
+            slice_s = SLICE_S if left is None else min(left, SLICE_S)
             try:
                 return self._queue.get(timeout=slice_s)
             except queue.Empty:
