@@ -565,3 +565,10 @@ def test_closed_streams_end_no_wait(server: TaskServer, tmp_path: Path, closed: 
     assert list(result.parent.glob("video.mp4"))
     if "1>&-" in closed and "2>&-" not in closed:
         assert b'"event":"terminal"' in done.stderr, "the last line must not be lost with stdout"
+
+
+def test_a_set_value_that_is_no_json_number_is_text() -> None:
+    """NaN is no JSON: as a number it would break the body after everything else was checked."""
+    with fast_sandbox():
+        plan = call("create_and_wait.py", "--sandbox", *BOAT, "--set", "x=NaN", "--dry-run").final
+    assert plan["request"]["body"]["x"] == "NaN"

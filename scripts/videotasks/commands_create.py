@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from typing import Any
 
-from videotasks import commandline, nextstep
+from videotasks import commandline, nextstep, placing
 from videotasks.commandline import Session, open_session, read_text_input, with_limits
 from videotasks.creating import Created, Plan, SubmissionUnknown, create_or_attach
 from videotasks.going_on import go_on_with_run, report_created, report_interrupted, wait_and_finish
@@ -17,8 +16,6 @@ from videotasks.models import Category, ExitCode, TaskError, configuration_error
 from videotasks.provider import TaskRef
 from videotasks.runs import Run, require_run_id
 from videotasks.waiting import Watched
-
-_ROLE = re.compile(r"^(first_frame|last_frame|reference)=(.+)$", re.DOTALL)
 
 
 def create_and_wait(args: argparse.Namespace) -> int:
@@ -180,11 +177,11 @@ def common_inputs(args: argparse.Namespace) -> CommonInputs:
         duration=args.duration,
         ratio=args.ratio,
         resolution=args.resolution,
-        images=[_media(value) for value in args.image],
-        video=[_media(value) for value in args.video],
-        audio=[_media(value) for value in args.audio],
+        images=[placing.parse_media(value) for value in args.image],
+        video=[placing.parse_media(value) for value in args.video],
+        audio=[placing.parse_media(value) for value in args.audio],
         seed=args.seed,
-        set_values=[_assignment(text) for text in args.set],
+        set_values=[placing.parse_set(text) for text in args.set],
         payload=parse_payload(payload) if payload is not None else None,
     )
 
@@ -215,21 +212,6 @@ def parse_payload(text: str) -> dict[str, Any]:
             "the payload is not a JSON object", expected='{"prompt": "..."}', code="invalid_arguments"
         )
     return value
-
-
-def _media(value: str) -> tuple[str | None, str]:
-    match = _ROLE.match(value)
-    return (match.group(1), match.group(2)) if match else (None, value)
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    name, sign, value = text.partition("=")
-    if not sign or not name.strip():
-        raise configuration_error(f"--set {text[:60]!r} is no assignment", expected="--set name=value, --set a.b=3")
-    try:
-        return name.strip(), json.loads(value)
-    except (ValueError, RecursionError):
-        return name.strip(), value
 
 
 def _prompt_of(given: CommonInputs, body: dict[str, Any]) -> str | None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from videotasks import credentials
@@ -131,7 +130,6 @@ class Answer:
     body: bytes
     url: str = ""
     truncated: bool = False
-    received_at: float = field(default=0.0, compare=False)
 
     @property
     def text(self) -> str:
@@ -187,7 +185,7 @@ class Client:
             method, url, flight=flight, json_body=json_body, data=data, files=files, headers=headers, timeout=timeout
         ) as opened:
             body = opened.read(max_bytes)
-            return Answer(opened.status, opened.headers, body, url, opened.truncated, time.time())
+            return Answer(opened.status, opened.headers, body, url, opened.truncated)
 
     def open(
         self,

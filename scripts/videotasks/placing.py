@@ -61,7 +61,9 @@ def parse_set(text: str) -> tuple[str, Any]:
 
     key, sign, raw = text.partition("=")
     if not sign or not key.strip():
-        raise configuration_error(f"--set {text!r} is no assignment", expected="--set name=value or --set a.b=value")
+        raise configuration_error(
+            f"--set {text[:60]!r} is no assignment", expected="--set name=value or --set a.b=value"
+        )
 
     def refuse(constant: str) -> Any:
         raise ValueError(constant)

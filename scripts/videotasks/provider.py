@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from videotasks import classify, credentials, normalize, origins
 from videotasks.http import Answer, Client, Flight, NoAnswer
-from videotasks.models import ApiError, Category, Output, Snapshot, TaskError, configuration_error
+from videotasks.models import ApiError, Category, Snapshot, TaskError, configuration_error
 from videotasks.profiles import Profile
 
 
@@ -214,11 +214,6 @@ class Provider:
         if refused is not None:
             raise refusal(refused)
         return parsed
-
-    def content_url(self, ref: TaskRef, output: Output) -> str:
-        """The authenticated address of a result that has no link of its own."""
-        assert output.content_path is not None
-        return self.url(output.content_path)
 
 
 def fill(template: str, task_id: str, *, raw: bool = False, follow: Mapping[str, str] | None = None) -> str:

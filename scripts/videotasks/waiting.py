@@ -51,7 +51,6 @@ class Watched:
     look_limit: float = 0.0
     unexplained: Snapshot | None = None  # a failure that the stream told without a reason: asked for once
     last_look: bool = False  # the look at the deadline has begun
-    last_news: float = 0.0
     told: tuple[Any, ...] | None = None
     told_unknown: set[str] = field(default_factory=set)
     fell_back: bool = False  # from a stream to polling
@@ -71,7 +70,7 @@ class Waiter:
         """Fill in the `ending` of every task. Raises Interrupted at the first signal."""
         ctx, now = self.ctx, self.ctx.monotonic()
         for task in self.tasks:
-            task.started = task.last_news = now
+            task.started = now
             if task.stream is not None:
                 self._by_token[task.stream.token] = task
                 task.due = now + ctx.limits.stream_doubt_s
@@ -268,7 +267,6 @@ class Waiter:
                 return
             if task_id is not None and task_id != task.ref.task_id:
                 return
-            task.last_news = now
             task.due = now + ctx.limits.stream_doubt_s
             if snapshot.status.terminal and not _conclusive(snapshot):
                 task.unexplained = snapshot if snapshot.status is Status.FAILED else None
