@@ -572,3 +572,22 @@ def test_a_set_value_that_is_no_json_number_is_text() -> None:
     with fast_sandbox():
         plan = call("create_and_wait.py", "--sandbox", *BOAT, "--set", "x=NaN", "--dry-run").final
     assert plan["request"]["body"]["x"] == "NaN"
+
+
+def test_too_old_a_library_leaves_nothing_on_disk(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import urllib3
+
+    monkeypatch.setattr(urllib3, "__version__", "2.0.7")
+    done = call(
+        "create_and_wait.py",
+        "--provider",
+        "skills-video",
+        "--base-url",
+        "http://127.0.0.1:9",
+        "--model",
+        "openai/sora-2",
+        "--prompt",
+        "p",
+        env={"SKILLS_VIDEO_API_KEY": "sk-CANARY-7f3a"},
+    )
+    assert done.exit_code == 1 and done.error["code"] == "library_too_old" and not list(workspace.iterdir())

@@ -15,7 +15,7 @@ from videotasks import files, listing
 from videotasks.models import TaskError
 
 ROOT = Path("task-status") / ".artifacts"
-ARK = "https://ark.cn-beijing.volces.com"
+ARK = "https://ark.cn-beijing.volces.com/api/v3"
 START = datetime(2026, 11, 1, tzinfo=timezone.utc)
 
 
@@ -130,7 +130,7 @@ def test_sums_count_what_is_known_and_never_take_unknown_as_free() -> None:
     assert sums["ark", "tokens", "http://127.0.0.1:1"]["cost"] == 1000, "another origin is another sum"
     assert len(sums) == 4
     assert [row.get("origin") for row in listed().final["runs"]].count("http://127.0.0.1:1") == 1
-    only = listed("--base-url", "http://127.0.0.1:1/api")
+    only = listed("--base-url", "http://127.0.0.1:1")
     assert only.final["total"] == 1 and only.final["sums"][0]["cost"] == 1000
 
 

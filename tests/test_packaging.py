@@ -47,7 +47,7 @@ IMPURE_IMPORTS = {
 # The only openers of connections, and what each of them needs for it.
 NETWORK_IMPORTS = {
     "http": {"socket", "ssl", "requests", "urllib3"},
-    "wire": {"requests", "urllib3"},
+    "wire": {"http", "requests", "urllib3"},
     "result_link": {"requests"},  # proxy settings of a link; it opens nothing
     "openapi.source": {"requests"},  # public documents, never with a key
 }

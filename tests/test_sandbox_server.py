@@ -31,7 +31,7 @@ from support.sandbox_http import (
 )
 from videotasks_sandbox.scenarios import SandboxError
 from videotasks_sandbox.server import start_sandbox
-from videotasks_sandbox.state import Store
+from videotasks_sandbox.state import PlantedFile, Store
 from videotasks_sandbox.wires.base import frame_size, pixel_size
 
 REPO = Path(__file__).resolve().parent.parent
@@ -230,6 +230,38 @@ class TestState:
         sent = call.state["tasks"][created["id"]]["request"]["first_frame_url"]
         assert hashlib.sha256(data.encode()).hexdigest() in sent
         assert call.state_file.stat().st_size < 10_000
+
+    @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+    @pytest.mark.parametrize("name", ["state.json", "state.json.lock"])
+    @pytest.mark.parametrize("target", ["kept", "dangling"])
+    def test_a_planted_link_is_refused_and_its_target_stays(self, tmp_path: Path, name: str, target: str) -> None:
+        (tmp_path / "kept").write_text("the user's own", encoding="utf-8")
+        folder = tmp_path / ".sandbox"
+        folder.mkdir()
+        (folder / name).symlink_to(tmp_path / target)
+        with pytest.raises(SandboxError, match=name):
+            start_sandbox(provider="ark", state_file=folder / "state.json")
+        with pytest.raises(PlantedFile), Store(folder / "state.json").transaction():
+            pass
+        assert (tmp_path / "kept").read_text(encoding="utf-8") == "the user's own"
+        assert not (tmp_path / "dangling").exists()
+
+    @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+    def test_a_link_where_a_draft_of_the_state_could_be_is_not_written_through(self, tmp_path: Path) -> None:
+        (tmp_path / "kept").write_text("the user's own", encoding="utf-8")
+        (tmp_path / "state.json.part").symlink_to(tmp_path / "kept")
+        with Store(tmp_path / "state.json").transaction() as state:
+            state["creates"] = 1
+        assert (tmp_path / "kept").read_text(encoding="utf-8") == "the user's own"
+        assert sorted(p.name for p in tmp_path.iterdir()) == [
+            "kept", "state.json", "state.json.lock", "state.json.part",
+        ]  # fmt: skip
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+    def test_a_pipe_in_the_place_of_the_state_is_refused_at_once(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "state.json")
+        with pytest.raises(SandboxError, match="state"):
+            start_sandbox(provider="ark", state_file=tmp_path / "state.json")
 
     def test_many_writers_lose_nothing(self, tmp_path: Path) -> None:
         stores = [Store(tmp_path / "s.json") for _ in range(4)]

@@ -331,7 +331,8 @@ def test_15_a_link_in_place_of_a_result_is_replaced_and_its_target_untouched(sce
 def test_from_takes_an_id_and_a_shipped_name_out_of_a_foreign_file_and_nothing_else(
     scene: Scene, workspace: Path
 ) -> None:
-    evil, api = scene.elsewhere(healthy()), scene.api(json_answer(done("https://cdn.invalid/v.mp4")))
+    evil = scene.elsewhere(healthy())
+    api = scene.api(lambda r: json_answer(done("https://cdn.invalid/v.mp4", id=r.target.rpartition("/")[2])))
     foreign = workspace / "result.json"
     profile = profile_file(workspace, evil.base_url)
     for number, provider in enumerate((str(profile), "mine", "../mine.yaml", 5)):

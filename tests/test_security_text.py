@@ -20,7 +20,7 @@ from support.faultserver import Action, Request
 from support.scene import SCRIPTS, Scene, done, healthy, plain, strict_json
 from videotasks import results
 from videotasks.http import encode_json
-from videotasks.identity import identity
+from videotasks.identity import body_key
 from videotasks.text import json_inert
 
 scene = scenes.scene
@@ -247,7 +247,7 @@ def test_34_prompts_arrive_as_they_were_typed(scene: Scene, tmp_path: Path) -> N
 def test_34_any_prompt_is_one_json_string_and_one_identity(prompt: str) -> None:
     data = encode_json({"prompt": prompt})
     assert json.loads(data.decode("utf-8")) == {"prompt": prompt}
-    assert len(identity(mode="real", origin="o", method="POST", path="/", body=data, take=1)) == 64
+    assert len(body_key(mode="real", origin="o", method="POST", path="/", body=data, take=1)) == 64
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")

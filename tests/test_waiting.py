@@ -102,6 +102,7 @@ SURVIVED = {
     "empty 200": body(""),
     "cut JSON": body('{"id": "t-1", "status": "succ'),
     "a list": json_body([DONE]),
+    "another task's success": json_body({**DONE, "id": "t-2"}),
     "a string": json_body("succeeded"),
     "NaN": body('{"id": "t-1", "status": NaN}'),
     "login page 401": body("<html>Please log in</html>", 401),

@@ -27,7 +27,7 @@ class Session:
     profile: Profile
     provider: Provider
     ctx: Context
-    origin: str  # as runs are told apart: an origin, or sandbox:<provider>
+    origin: str  # as runs are told apart: an origin with its base path, or sandbox:<provider>
 
 
 def named_profile(args: argparse.Namespace) -> Profile:
@@ -83,13 +83,13 @@ def origin_here(args: argparse.Namespace, provider: str) -> str | None:
     if args.sandbox:
         return f"sandbox:{provider}"
     if args.base_url:
-        return origins.origin_of(origins.checked_base_url(args.base_url, source="--base-url", allow_http=True))
+        return origins.place_of(origins.checked_base_url(args.base_url, source="--base-url", allow_http=True))
     try:
         profile = profiles.load_profile(provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
         named = credentials.named_origin(profile)
         if named is None and profile.base_url_required:
             return None
-        return origins.origin_of(named[1] if named else profile.base_url)
+        return origins.place_of(named[1] if named else profile.base_url)
     except (TaskError, ValueError):
         return None
 
@@ -142,7 +142,7 @@ def open_session(
                 yield Session(local, provider, ctx, f"sandbox:{profile.name}")
             return
         key = credentials.require_key(profile) if needs_key else credentials.find_key(profile)
-        yield Session(profile, Provider(profile, key), ctx, origins.origin_of(profile.base_url))
+        yield Session(profile, Provider(profile, key), ctx, origins.place_of(profile.base_url))
 
 
 @contextmanager

@@ -97,7 +97,9 @@ def _report_refusal(plan: Plan, error: TaskError) -> int:
     ctx = plan.session.ctx
     run = next(iter(ctx.store.by_identity(plan.identity)), None)
     if run is None or error.exit_code == ExitCode.CONFIGURATION:
-        return ctx.reporter.error(error, provider=plan.session.profile.name)
+        in_the_way = error.details.get("run_id")
+        next_argv = look_up(ctx, ctx.store.open(in_the_way)) if in_the_way else None
+        return ctx.reporter.error(error, provider=plan.session.profile.name, next_argv=next_argv)
     finishing.write_results(ctx, run)
     if error.category is Category.INSUFFICIENT_CREDITS:
         links = plan.session.profile.links
@@ -183,6 +185,8 @@ def common_inputs(args: argparse.Namespace) -> CommonInputs:
         seed=args.seed,
         set_values=[placing.parse_set(text) for text in args.set],
         payload=parse_payload(payload) if payload is not None else None,
+        endpoint=args.sse_endpoint,
+        kind=args.kind,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from videotasks import credentials, inputs, results, uploading
 from videotasks.commandline import Session
-from videotasks.identity import identity
+from videotasks.identity import Identity, body_key, intent_key
 from videotasks.inputs import RequestDraft
 from videotasks.journal import RunState
 from videotasks.locks import FileLock
@@ -30,16 +32,25 @@ class Plan:
     prompt: str | None
     run_id: str | None = None
 
-    @property
-    def identity(self) -> str:
-        return identity(
-            mode=self.session.ctx.mode,
-            origin=self.session.origin,
+    @cached_property
+    def identity(self) -> Identity:
+        mode, origin = self.session.ctx.mode, self.session.origin
+        intent = intent_key(
+            mode=mode, provider=self.session.profile.name, origin=origin, asked=self.draft.asked, take=self.take
+        )
+        body = body_key(
+            mode=mode,
+            origin=origin,
             method=self.draft.method,
             path=self.draft.path,
             body=inputs.canonical_body(self.draft),
             take=self.take,
         )
+        return Identity(intent, body)
+
+    @property
+    def prompt_kept(self) -> str | None:
+        return (self.prompt or "")[:PROMPT_KEPT] or None
 
     def request_record(self) -> dict[str, Any]:
         """inputs/request.json: all of the request but its key."""
@@ -52,10 +63,11 @@ class Plan:
             "endpoint": f"{self.draft.method} {self.draft.path}",
             "stream_endpoint": self.draft.stream_path,
             "model": self.draft.model,
-            "prompt": (self.prompt or "")[:PROMPT_KEPT] or None,
+            "prompt": self.prompt_kept,
             "payload": inputs.summary(self.draft),
             "take": self.take,
-            "identity": self.identity,
+            "intent": self.identity.intent,
+            "identity": self.identity.body,
         }
 
 
@@ -92,17 +104,41 @@ def attachable(plan: Plan) -> Run | None:
     return None
 
 
+def refuse_earlier_version(plan: Plan) -> None:
+    """A run of version 0.1 says little of what was typed: one like this that may be paid for stops the create."""
+    for run in plan.session.ctx.store.of_version_1(plan.identity):
+        request = run.request
+        same = run.mode == plan.session.ctx.mode and run.is_at(plan.session.origin)
+        same = same and run.provider == plan.session.profile.name and request.get("take") == plan.take
+        same = same and request.get("model") == plan.draft.model
+        told = request.get("prompt")
+        same = same and (told == plan.prompt_kept if told else request.get("payload") == inputs.summary(plan.draft))
+        if same and not run.state().may_pay_again:
+            raise configuration_error(
+                f"version 0.1 made a run like this one ({run.run_id}), so nothing was sent",
+                expected="a look at that run, by next",
+                hint=f"--take {plan.take + 1} makes another one, and pays for it",
+                code="made_by_earlier_version",
+                details={"run_id": run.run_id},
+            )
+
+
 def create_or_attach(plan: Plan) -> Created:
     """Submit the plan, or attach to the run that is already its answer. Raises TaskError and Interrupted."""
     ctx = plan.session.ctx
     refuse_keys(plan.draft)
+    plan.session.provider.client().close()  # too old a library is told before there is anything on disk
     ctx.store.prepare()
-    lock = ctx.store.identity_lock(plan.identity)
-    _acquire(plan, lock)
-    try:
+    with ExitStack() as held:
+        # In one order for everybody, so that two commands that share one key cannot wait for each other.
+        for key in sorted({plan.identity.intent, plan.identity.body}):
+            lock = ctx.store.identity_lock(key)
+            _acquire(plan, lock)
+            held.callback(lock.release)
         found = attachable(plan)
         if found is not None:
             return _attach(plan, found)
+        refuse_earlier_version(plan)
         run = _run_for(plan)
         ctx.reporter.event(
             "start",
@@ -113,8 +149,6 @@ def create_or_attach(plan: Plan) -> Created:
         uploads = uploading.upload_files(ctx, run, plan.session.provider, plan.draft, _known_uploads(plan))
         sent = submit(ctx, run, plan.session.provider, _create_request(plan, uploads))
         return Created(run, run.state(), sent)
-    finally:
-        lock.release()
 
 
 def _acquire(plan: Plan, lock: FileLock) -> None:
@@ -147,13 +181,15 @@ def _attach(plan: Plan, run: Run) -> Created:
         error = submission_unknown("this very request was sent before and its answer was lost")
         error.details["run_id"] = run.run_id
         raise SubmissionUnknown(run, error)
+    same = run.request.get("identity") == plan.identity.body
+    differs = "" if same else " (today it would send another body: the run folder has what was sent)"
     ctx.reporter.event(
         "start",
         run_id=run.run_id,
         attached=True,
         task_id=state.task_id,
         created_at=run.request.get("created_at"),
-        note=f"the same request was made before; --take {plan.take + 1} makes another",
+        note=f"the same request was made before; --take {plan.take + 1} makes another" + differs,
     )
     return Created(run, state)
 
@@ -184,9 +220,11 @@ class SubmissionUnknown(Exception):
 
 
 def _run_for(plan: Plan) -> Run:
-    """A run folder for this submission: one that was prepared but never sent serves again."""
+    """A run folder for this submission: one that was prepared for this very body but never sent serves again."""
     store = plan.session.ctx.store
     for run in store.by_identity(plan.identity):
+        if run.request.get("identity") != plan.identity.body:
+            continue
         if run.state().phase == "new" and (plan.run_id is None or plan.run_id == run.run_id):
             run.prepare()
             return run

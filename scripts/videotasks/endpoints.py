@@ -44,6 +44,12 @@ def resolve(profile: Profile, endpoint: str) -> Target:
     return Target(path + query, path + query if stream_template else None)
 
 
+def as_typed(endpoint: str) -> str:
+    """An endpoint as the user typed it, without its method, origin and outer blanks."""
+    text = re.sub(r"^POST\s+", "", endpoint.strip())
+    return re.sub(r"^https?://[^/]*", "", text).rstrip("/")
+
+
 def _filled(template: str, model: str | None) -> str:
     if "{model}" not in template:
         return template

@@ -165,6 +165,10 @@ class Client:
             self._session.close()
             self._session = None
 
+    def require_libraries(self) -> None:
+        """Raises ImportError or TaskError (exit 1) when no request could be made, or its answer not be read."""
+        self._open_session()
+
     # -- requests ---------------------------------------------------------------------------------------------
 
     def request(
@@ -239,8 +243,9 @@ class Client:
 
     def _open_session(self) -> requests.Session:
         if self._session is None:
-            from videotasks.wire import PlainSession, tracking_adapter
+            from videotasks.wire import PlainSession, require_versions, tracking_adapter
 
+            require_versions()
             session = PlainSession()
             session.headers.clear()
             session.headers["Accept-Encoding"] = "gzip, deflate"

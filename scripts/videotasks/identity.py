@@ -1,28 +1,66 @@
-"""What makes two commands the same paid request: the command is its own idempotency key (design section 4)."""
+"""What makes two commands the same paid request: the command is its own idempotency key (design section 4).
+
+There are two keys, and either finds a run. The *intent* is what the user typed: nothing that we learn (a profile, a
+specification, a catalogue, a route) enters it, so that the same command never pays again because we know more today.
+The *body* is what would be sent: the same request asked for in other words.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
-PREFIX_LENGTH = 10  # of the identity, in a run id: enough to find the run by its name
+# How much of each key a run id shows: enough to find a run by its name among ten thousand.
+INTENT_SHOWN, BODY_SHOWN = 5, 4
+GENERATED_RUN_ID = re.compile(
+    rf"\d{{8}}-\d{{6}}-(?P<intent>[0-9a-f]{{{INTENT_SHOWN}}})-(?P<body>[0-9a-f]{{{BODY_SHOWN}}})(-\d+)?\Z"
+)
 
 
-def identity(*, mode: str, origin: str, method: str, path: str, body: bytes, take: int) -> str:
-    """SHA-256 over mode, origin, method and path, canonical body and take, as hex.
+@dataclass(frozen=True)
+class Identity:
+    """The two keys of one create, each a SHA-256 as hex."""
 
-    `origin` is `sandbox:<provider>` in the sandbox, whose port differs with each command.
+    intent: str
+    body: str
+
+    def may_be(self, run_id: str) -> bool:
+        """Whether a run of that name can be of this identity: a generated name shows the start of both keys."""
+        made = GENERATED_RUN_ID.match(run_id)
+        return made is None or self.intent.startswith(made["intent"]) or self.body.startswith(made["body"])
+
+    def fits(self, request: Mapping[str, Any]) -> bool:
+        """Whether a run's request.json is of this identity, by either key."""
+        return request.get("intent") == self.intent or request.get("identity") == self.body
+
+
+def intent_key(*, mode: str, provider: str, origin: str, asked: Mapping[str, Any], take: int) -> str:
+    """The key of what the user typed. `asked` holds the options as typed and normalised; files by hash and role.
+
+    `origin` is the origin with its base path, or `sandbox:<provider>` in the sandbox, whose port differs each time.
     """
-    head = json.dumps([mode, origin, method.upper(), path, take], separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(head.encode("ascii") + b"\n" + body).hexdigest()
+    return _digest(["intent", mode, provider, origin, take], json.dumps(asked, sort_keys=True).encode("ascii"))
 
 
-def new_run_id(created_at: str, identity_hex: str) -> str:
-    """`20261121-093000-0123456789`: sorts by time and is found by identity; short, for it stands in every output."""
-    return f"{created_at}-{identity_hex[:PREFIX_LENGTH]}"
+def body_key(*, mode: str, origin: str, method: str, path: str, body: bytes, take: int) -> str:
+    """The key of what would be sent: mode, origin with base path, method and path, canonical body and take."""
+    return _digest([mode, origin, method.upper(), path, take], body)
+
+
+def _digest(head: list[Any], body: bytes) -> str:
+    text = json.dumps(head, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii") + b"\n" + body).hexdigest()
+
+
+def new_run_id(created_at: str, intent: str, body: str) -> str:
+    """`20261121-093000-01234-5678`: sorts by time, is found by either key, and short: it stands in every output."""
+    return f"{created_at}-{intent[:INTENT_SHOWN]}-{body[:BODY_SHOWN]}"
 
 
 def valid_run_id(text: str) -> bool:

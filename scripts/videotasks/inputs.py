@@ -40,6 +40,8 @@ class CommonInputs:
     seed: Number | None = None
     set_values: list[tuple[str, Any]] = field(default_factory=list)
     payload: Any = None
+    endpoint: str | None = None
+    kind: str | None = None
 
     def media(self, kind: str) -> list[tuple[str | None, str]]:
         return {"image": self.images, "video": self.video, "audio": self.audio}[kind]
@@ -58,6 +60,7 @@ class RequestDraft:
     model: str | None = None
     endpoint_label: str = ""
     warnings: tuple[str, ...] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)  # what the user typed, for the intent of a run's identity
 
 
 def build_request(
@@ -108,7 +111,36 @@ def build_request(
         model=model,
         endpoint_label=f"{profile.create.method} {target.path}",
         warnings=warnings,
+        asked=asked(inputs, files),
     )
+
+
+def asked(inputs: CommonInputs, files: tuple[FileRef, ...]) -> dict[str, Any]:
+    """The options as typed and normalised, a local file by content hash and role: the same whatever we learn."""
+    hashes = {ref.given: ref.sha256 for ref in files}
+
+    def media(given: list[tuple[str | None, str]]) -> list[list[str | None]]:
+        return [[role, hashes.get(value, value)] for role, value in given]
+
+    told: dict[str, Any] = {
+        **{name: _plain_number(getattr(inputs, name)) for name in SCALARS},
+        **{kind: media(inputs.media(kind)) for kind in MEDIA},
+        "prompt": inputs.prompt,
+        "model": inputs.model,
+        "set": [[name, value] for name, value in inputs.set_values],
+        "payload": inputs.payload,
+        "endpoint": endpoints.as_typed(inputs.endpoint) if inputs.endpoint else None,
+        "kind": inputs.kind,
+    }
+    return {name: value for name, value in told.items() if value not in (None, [])}
+
+
+def _plain_number(value: Any) -> Any:
+    """`5`, `5.0` and `"5"` are one length; `5s` and `16:9` stay as they are."""
+    try:
+        return f"{float(value):g}"
+    except (TypeError, ValueError, OverflowError):
+        return value
 
 
 def canonical_body(draft: RequestDraft) -> bytes:

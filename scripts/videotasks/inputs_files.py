@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import builtins
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class FileRef:
     how: str
     field: str
     extension: str = ""
+    given: str = ""  # the path as the user typed it
 
     @property
     def name(self) -> str:
@@ -66,7 +68,7 @@ def load_file(value: str, *, kind: str, role: str, field: str, spec: Mapping[str
 
     Raises TaskError(CONFIGURATION): missing, empty, a folder, of another type than it must be, too large.
     """
-    path = Path(value).expanduser()
+    path = Path(os.path.expanduser(value))
     flag = f"--{kind}"
     limit = int(spec.get("max_bytes") or DEFAULT_MAX_BYTES)
     try:
@@ -94,7 +96,7 @@ def load_file(value: str, *, kind: str, role: str, field: str, spec: Mapping[str
         ) from None
     mime, extension = _type(head, value, kind, spec, provider)
     return FileRef(
-        path=str(path.absolute()),
+        path=os.path.abspath(path),
         role=role,
         sha256=digest.hexdigest(),
         bytes=length,
@@ -102,6 +104,7 @@ def load_file(value: str, *, kind: str, role: str, field: str, spec: Mapping[str
         how=str(spec["how"]),
         field=field,
         extension=extension,
+        given=value,
     )
 
 

@@ -52,13 +52,13 @@ def list_runs(args: argparse.Namespace) -> int:
         unfinished += state.unfinished
         if run.provider not in origins_here:
             origins_here[run.provider] = origin_here(args, run.provider)
-        elsewhere = None if run.origin == origins_here[run.provider] else run.origin
+        elsewhere = None if run.is_at(origins_here[run.provider]) else run.origin
         add_up(sums, run, state, elsewhere)
         found.append((run, state))
     gc.enable()
     found.sort(key=lambda one: one[0].created_at, reverse=True)
     rows = [
-        row(run, state, None if run.origin == origins_here[run.provider] else run.origin)
+        row(run, state, None if run.is_at(origins_here[run.provider]) else run.origin)
         for run, state in (found if limit == 0 else found[:limit])
     ]
     reporter = Reporter(sandbox=args.sandbox)
@@ -87,7 +87,7 @@ def of_mode(store: RunStore, args: argparse.Namespace) -> Iterator[Run]:
     for run in store.runs():
         if run.mode != mode or (args.provider and run.provider != args.provider):
             continue
-        if args.base_url and run.origin != origin_here(args, run.provider):
+        if args.base_url and not run.is_at(origin_here(args, run.provider)):
             continue
         yield run
 

@@ -10,7 +10,7 @@ from videotasks import files, finishing, nextstep, origins, results
 from videotasks.commandline import Session, load_profile, origin_here
 from videotasks.ending import Ending, snapshot_fields
 from videotasks.http import NoAnswer
-from videotasks.identity import identity
+from videotasks.identity import body_key
 from videotasks.journal import RunState
 from videotasks.mailbox import CallTimedOut
 from videotasks.models import ApiError, Category, Status, TaskError, configuration_error
@@ -37,7 +37,7 @@ def require_same_place(session: Session, run: Run) -> None:
             if run.mode == "sandbox"
             else "the same command without --sandbox",
         )
-    if run.origin != session.origin:
+    if not run.is_at(session.origin):
         raise configuration_error(
             f"the run {run.run_id} belongs to another origin than {session.origin}",
             expected="its origin, named again by --base-url (a run folder never says where a key goes)",
@@ -63,7 +63,7 @@ def latest(store: RunStore, args: argparse.Namespace) -> tuple[Run, int] | None:
             continue
         if run.provider not in origins_here:
             origins_here[run.provider] = origin_here(args, run.provider)
-        here = origins_here[run.provider] == run.origin
+        here = run.is_at(origins_here[run.provider])
         if state.unfinished:
             unfinished.append((here, run))
         if newest is None or (here, run.created_at) > newest[:2]:
@@ -127,7 +127,7 @@ def run_for_task(session: Session, task_id: str, *, adopt: bool = True) -> Run:
 
 
 def _task_identity(session: Session, task_id: str) -> str:
-    return identity(
+    return body_key(
         mode=session.ctx.mode, origin=session.origin, method="TASK", path="", body=task_id.encode("utf-8"), take=1
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from . import classify, paths, values
 from .json_body import parse_json
@@ -168,6 +168,19 @@ def valid_task_id(value: object) -> str | None:
     if not isinstance(value, str) or not 0 < len(value) <= MAX_ID or value in (".", ".."):
         return None
     return value if value.isprintable() and value == value.strip() else None
+
+
+def about_another_task(profile: Profile, body: object, task_id: str) -> bool:
+    """Whether a status answer names a task that is not the one asked for: then it is no answer to the question.
+
+    Spellings of one id count as the same: percent-encoded, in another case, or with the path of its collection before
+    it (`operations/7` and `models/x/operations/7`).
+    """
+    told = _first_id(profile.status.id or profile.create.id, body)
+    if told is None:
+        return False
+    one, other = unquote(told).casefold(), unquote(task_id).casefold()
+    return not (one == other or one.endswith("/" + other) or other.endswith("/" + one))
 
 
 def fill(template: str, **members: str) -> str:

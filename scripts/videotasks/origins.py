@@ -30,6 +30,11 @@ def origin_of(url: str) -> str:
     return f"{scheme}://{host}" if port in (None, _DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{port}"
 
 
+def place_of(base_url: str) -> str:
+    """Origin and base path, as runs are told apart: `/a/v1` and `/b/v1` of one origin are two accounts' APIs."""
+    return origin_of(base_url) + urlsplit(base_url).path.rstrip("/")
+
+
 def same_origin(one: str, other: str) -> bool:
     try:
         return origin_of(one) == origin_of(other)

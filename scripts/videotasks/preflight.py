@@ -11,7 +11,7 @@ from typing import Any
 
 from videotasks import costs, credentials, inputs, nextstep
 from videotasks.costs import Balance, Estimate
-from videotasks.creating import Plan, attachable, refuse_keys
+from videotasks.creating import Plan, attachable, refuse_earlier_version, refuse_keys
 from videotasks.http import NoAnswer
 from videotasks.inputs import CommonInputs
 from videotasks.mailbox import CallTimedOut
@@ -40,6 +40,8 @@ def check(plan: Plan, args: argparse.Namespace, given: CommonInputs) -> Findings
     found = Findings()
     run = attachable(plan)
     found.attaches_to = run.run_id if run is not None else None
+    if run is None and args.dry_run:
+        refuse_earlier_version(plan)
     if args.openapi:
         _validate(plan, args, found)
     if found.attaches_to is not None and not args.dry_run:

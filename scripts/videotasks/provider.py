@@ -39,6 +39,7 @@ class Look:
     http_status: int | None = None
     hint_s: float | None = None
     body: Any = None
+    misdirected: bool = False  # the answer is about another task
 
     @property
     def final_refusal(self) -> bool:
@@ -70,12 +71,14 @@ class Provider:
         return self._key is None
 
     def client(self) -> Client:
-        """A client that carries the key: for this provider's origin only."""
+        """A client that carries the key: for this provider's origin only. Raises TaskError for too old a library."""
         key, profile = self._key, self.profile
-        return Client(
+        client = Client(
             authorise=(lambda: credentials.authorisation(profile, key)) if key is not None else None,
             headers={"Accept": "application/json", **profile.headers},
         )
+        client.require_libraries()
+        return client
 
     def url(self, path_or_url: str) -> str:
         return origins.api_url(self.profile.base_url, path_or_url)
@@ -99,6 +102,8 @@ class Provider:
         """Ask for a task's status (and, where the result is behind a second request, for that). Raises NoAnswer."""
         answer = client.request(self.profile.status.method, self.status_url(ref), flight=flight, timeout=timeout)
         look = self.read_look(answer, ref)
+        if look.misdirected:
+            client.close()  # whatever else this connection still holds is not ours to read
         if look.snapshot is not None and look.snapshot.needs_result_fetch:
             look = self._with_result(look, ref, client=client, flight=flight, timeout=timeout)
         return look
@@ -111,6 +116,9 @@ class Provider:
         if 200 <= answer.status < 300:
             if not isinstance(body, dict):
                 return Look(reason="the answer is no task (not JSON)", http_status=answer.status, hint_s=hint)
+            if normalize.about_another_task(profile, body, ref.task_id):
+                reason = "the answer is about another task"
+                return Look(reason=reason, http_status=answer.status, hint_s=hint, misdirected=True)
             snap = normalize.snapshot(profile, body, task_id=ref.task_id)
             if snap.error is not None and not snap.error.in_task:
                 return Look(error=snap.error, http_status=answer.status, hint_s=hint, body=body)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from videotasks import credentials, files
-from videotasks.identity import PREFIX_LENGTH, new_run_id, valid_run_id
+from videotasks.identity import Identity, new_run_id, valid_run_id
 from videotasks.journal import RunState, fold
 from videotasks.locks import FileLock
 from videotasks.models import configuration_error
 from videotasks.text import json_inert, redact
 
-_GENERATED = re.compile(rf"^\d{{8}}-\d{{6}}-[0-9a-f]{{{PREFIX_LENGTH}}}(-\d+)?$")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 (version 0.1): no intent, and an origin without its base path
 
 
 def iso(epoch: float) -> str:
@@ -94,6 +92,16 @@ class Run:
         return str(self.request.get("origin"))
 
     @property
+    def of_version_1(self) -> bool:
+        return self.request.get("schema_version") == 1
+
+    def is_at(self, origin: str | None) -> bool:
+        """Whether the run was made at this origin and base path (`sandbox:<provider>` in the sandbox)."""
+        if self.of_version_1 and origin is not None and origin.startswith(self.origin + "/"):
+            return True
+        return self.origin == origin
+
+    @property
     def provider(self) -> str:
         return str(self.request.get("provider"))
 
@@ -144,13 +152,13 @@ class RunStore:
 
         It gets its name when it is whole: a kill leaves no folder that holds a name but no request.
         """
-        identity_hex = str(request.get("identity") or "0" * 64)
+        body = str(request.get("identity") or "0" * 64)
         if run_id is not None:
             self._check_new(run_id)
             folder = self.root / run_id
         else:
             stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%d-%H%M%S")
-            base = new_run_id(stamp, identity_hex)
+            base = new_run_id(stamp, str(request.get("intent") or body), body)
             folder = self.root / base
             count = 1
             while folder.exists() or folder.is_symlink():
@@ -220,21 +228,23 @@ class RunStore:
             if run is not None:
                 yield run
 
-    def by_identity(self, identity_hex: str) -> list[Run]:
-        """Runs of one identity, newest first. A generated run id carries its start, so few files are read."""
-        found = []
-        short = identity_hex[:PREFIX_LENGTH]
-        for name in self.names():
-            if _GENERATED.match(name) and short not in name:
-                continue
-            run = self._load(self.root / name)
-            if run is not None and run.request.get("identity") == identity_hex:
-                found.append(run)
-        return sorted(found, key=lambda run: run.created_at, reverse=True)
+    def by_identity(self, identity: Identity) -> list[Run]:
+        """Runs of one identity by either key, newest first. A generated run id shows both, so few files are read."""
+        return self._newest_first(identity, lambda run: identity.fits(run.request))
+
+    def of_version_1(self, identity: Identity) -> list[Run]:
+        """Runs that version 0.1 made, newest first: their names and requests do not show what the user typed."""
+        return self._newest_first(identity, lambda run: run.of_version_1)
+
+    def _newest_first(self, identity: Identity, wanted: Callable[[Run], bool]) -> list[Run]:
+        named = (self._load(self.root / name) for name in self.names() if identity.may_be(name))
+        return sorted(
+            (run for run in named if run is not None and wanted(run)), key=lambda run: run.created_at, reverse=True
+        )
 
     def by_task(self, task_id: str, *, mode: str, origin: str) -> Run | None:
         """The run that owns a task. The journal is searched as bytes first: most runs have another id."""
-        return next((run for run in self._owning(task_id, mode) if run.origin == origin), None)
+        return next((run for run in self._owning(task_id, mode) if run.is_at(origin)), None)
 
     def by_task_anywhere(self, task_id: str, *, mode: str) -> list[Run]:
         """Runs of any origin that own a task of that id, for a look-up that names no provider."""

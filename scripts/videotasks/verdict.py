@@ -87,7 +87,7 @@ def of_answer(profile: Profile, answer: Answer, *, now: float) -> Verdict:
         headers=answer.headers,
         now=now,
     )
-    if answer.status >= 500 or answer.status in AMBIGUOUS_4XX:
+    if answer.status < 200 or answer.status >= 500 or answer.status in AMBIGUOUS_4XX:
         created = normalize.created(profile, body, answer.status)
         # An id that comes with a status word of the provider is a task's, whatever the HTTP status.
         if (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -9,8 +10,33 @@ import requests.adapters
 import urllib3.connection
 import urllib3.connectionpool
 
+from videotasks.bootstrap import PIP_LINE
+from videotasks.models import configuration_error
+
 if TYPE_CHECKING:
     from videotasks.http import Client
+
+# Below these a create is sent and its answer cannot be read (urllib3 < 2.6 has no read1 that decodes): Debian 12 ships
+# urllib3 1.26, Ubuntu 24.04 ships 2.0.
+LEAST_VERSIONS = {"requests": "2.32", "urllib3": "2.6"}
+
+
+MAX_INTERIM_ANSWERS = 100  # a server that sends more of them is playing
+
+
+class FinalAnswer(http.client.HTTPResponse):
+    """An answer that is read past every 1xx (RFC 9110, 15.2); the standard library passes over 100 only.
+
+    A 102 or 103 that is taken for the answer leaves the real one on the connection, for whoever asks next.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INTERIM_ANSWERS):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException("interim answers without end")
 
 
 class PlainSession(requests.Session):
@@ -21,12 +47,30 @@ class PlainSession(requests.Session):
         return None
 
 
+def require_versions() -> None:
+    """Raises TaskError (exit 1) when a library is older than what an answer can be read with."""
+    for name, module in (("requests", requests), ("urllib3", urllib3)):
+        have, least = str(module.__version__), LEAST_VERSIONS[name]
+        if _numbers(have) < _numbers(least):
+            raise configuration_error(
+                f"the Python package {name} {have} is too old, so nothing was sent",
+                expected=f"{name} {least} or newer",
+                hint="run the script with `uv run`, or in a venv once: " + PIP_LINE,
+                code="library_too_old",
+            )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in version.split(".")[:2])
+
+
 def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
     """An adapter whose connections belong to `client`: they mark its flight and ask its guard."""
 
     class _Tracking:
         """Mixed into a connection class: everything before `connect` returns is no part of the request."""
 
+        response_class: Any = FinalAnswer
         connecting = False
         debuglevel = 0  # http.client prints every header, the key's too, once somebody raises its own
         sock: Any

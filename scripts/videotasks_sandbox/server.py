@@ -18,7 +18,7 @@ from videotasks_sandbox import media, scenarios
 from videotasks_sandbox.faults import flaky, lost
 from videotasks_sandbox.httpd import HttpServer, Reply, Request, json_reply
 from videotasks_sandbox.scenarios import PROVIDERS, SCENARIOS, SandboxError, Scenario
-from videotasks_sandbox.state import State, Store
+from videotasks_sandbox.state import PlantedFile, State, Store
 from videotasks_sandbox.wires.base import Call, Refused, Wire
 from videotasks_sandbox.wires.registry import load_wire
 
@@ -187,7 +187,7 @@ def start_sandbox(
 
     Raises:
         SandboxError: for an unknown provider or scenario, a scenario that the provider cannot get into, or a host
-            that is not loopback.
+            that is not loopback; for a state file that is a link, a pipe or a device.
         OSError: when the port is taken.
     """
     if provider not in PROVIDERS:
@@ -198,4 +198,8 @@ def start_sandbox(
         raise SandboxError("speed must be above 0")
     wanted = scenarios.parse(scenario)
     scenarios.check(wanted, provider)
+    try:
+        Store(Path(state_file)).check()
+    except PlantedFile as planted:
+        raise SandboxError(f"{planted.filename} is not a file of the sandbox's own: move it away") from None
     return Sandbox(provider, Path(state_file), wanted, host, port, speed, clock, pause)

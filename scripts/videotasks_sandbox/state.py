@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +25,13 @@ MAX_TASKS = 1000
 MAX_UPLOADS = 500
 MAX_REQUESTS = 600
 
+MAX_STATE_BYTES = 64_000_000  # far above what the caps let grow; a larger file is nobody's state
+
 State = dict[str, Any]
+
+
+class PlantedFile(OSError):
+    """Something else stands where a file of the sandbox should be, such as a link out of a cloned repository."""
 
 
 def empty() -> State:
@@ -36,14 +44,21 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
+        self.lock_path = self.path.with_name(self.path.name + ".lock")
         self._thread_lock = threading.Lock()
+
+    def check(self) -> None:
+        """Raises PlantedFile when something else than a file of the sandbox's own stands in its place."""
+        for path in (self.path, self.lock_path):
+            if os.path.lexists(path):
+                os.close(_open_regular(path, os.O_RDONLY))
 
     @contextmanager
     def transaction(self) -> Iterator[State]:
         """The state, to be changed in place; written back at the end, also when the block raises."""
         with self._thread_lock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _file_lock(self.path.with_name(self.path.name + ".lock")):
+            with _file_lock(self.lock_path):
                 state = self._load()
                 try:
                     yield state
@@ -55,16 +70,18 @@ class Store:
         """A copy of the state; nothing is written, and no folder is made."""
         if not self.path.exists():
             return empty()
-        with self._thread_lock, _file_lock(self.path.with_name(self.path.name + ".lock")):
+        with self._thread_lock, _file_lock(self.lock_path):
             return self._load()
 
     def _load(self) -> State:
         try:
-            text = self.path.read_text(encoding="utf-8")
+            descriptor = _open_regular(self.path, os.O_RDONLY)
         except FileNotFoundError:
             return empty()
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(MAX_STATE_BYTES)
         try:
-            state = json.loads(text)
+            state = json.loads(data)
             if state["version"] == VERSION and isinstance(state["tasks"], dict):
                 return {**empty(), **state}
         except (ValueError, KeyError, TypeError):
@@ -74,12 +91,17 @@ class Store:
         return empty()
 
     def _save(self, state: State) -> None:
-        part = self.path.with_name(self.path.name + ".part")
         data = json.dumps(state, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.replace(part, self.path)
+        # A name that nobody can foresee and that did not exist: a planted link would carry the writing elsewhere.
+        part = self.path.with_name(f"{self.path.name}.{os.urandom(8).hex()}.part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            os.replace(part, self.path)
+        except BaseException:
+            os.unlink(part)
+            raise
 
 
 def _prune(state: State) -> None:
@@ -92,7 +114,7 @@ def _prune(state: State) -> None:
 
 @contextmanager
 def _file_lock(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -102,6 +124,24 @@ def _file_lock(path: Path) -> Iterator[None]:
     finally:
         # Closing gives both kinds of lock back.
         os.close(descriptor)
+
+
+def _open_regular(path: Path, flags: int) -> int:
+    """A regular file that is no link, and never a wait for the other end of a pipe. Raises PlantedFile."""
+    refusal = PlantedFile(errno.ELOOP, "not a regular file of the sandbox's own", str(path))
+    if path.is_symlink():  # Windows has no O_NOFOLLOW
+        raise refusal
+    extra = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags | extra, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise refusal from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise refusal
+    return descriptor
 
 
 def _lock_windows(descriptor: int) -> None:

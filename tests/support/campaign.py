@@ -58,6 +58,7 @@ AMBIGUOUS: list[CreateFault] = [
     taken(faults.half_status_line()),
     taken(faults.garbage()),
     taken(faults.continue_then_close()),
+    taken(faults.raw(b"HTTP/1.1 103 Early Hints\r\n\r\n", name="103, then close")),
     taken(faults.silence()),
     taken(faults.silence_after_headers()),
     CreateFault("reset in the body", lambda w, t: faults.reset_mid_body(_whole(w, t), 8)),
@@ -83,6 +84,8 @@ TOLD: list[CreateFault] = [
     told("in drops", lambda w, t: faults.trickle(_whole(w, t), 0.002)),
     told("late", lambda w, t: faults.late(0.3, json_answer(w.created(t)))),
     told("close-delimited", lambda w, t: answer(200, _whole(w, t), framing="close")),
+    told("102 and 103 first", lambda w, t: faults.interim(json_answer(w.created(t)), 102, 103)),
+    told("103, later the answer", lambda w, t: faults.interim(faults.late(0.1, json_answer(w.created(t))), 103)),
     told("201", lambda w, t: json_answer(w.created(t), 201)),
     told("byte order mark", lambda w, t: answer(200, b"\xef\xbb\xbf" + _whole(w, t))),
 ]

@@ -48,6 +48,12 @@ def late(seconds: float, action: Action) -> Action:
     return _after(lambda exchange: exchange.pause(seconds), action, "late")
 
 
+def interim(action: Action, *statuses: int) -> Action:
+    """The action after answers that are none yet: 102 and 103, each with a header of its own."""
+    lines = b"".join(b"HTTP/1.1 %d Interim\r\nLink: </a.css>; rel=preload\r\n\r\n" % status for status in statuses)
+    return _after(lambda exchange: exchange.send(lines), action, "interim answers")
+
+
 def when_released(action: Action) -> Action:
     """The action as soon as the test calls `server.release()`."""
     return _after(HOLD, action, "when released")

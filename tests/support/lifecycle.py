@@ -20,7 +20,7 @@ from videotasks.context import Context, Limits
 from videotasks.creating import Plan
 from videotasks.inputs import CommonInputs, build_request
 from videotasks.mailbox import Mailbox
-from videotasks.origins import origin_of
+from videotasks.origins import place_of
 from videotasks.profiles import Profile, load_profile
 from videotasks.provider import Provider
 from videotasks.reporting import Reporter
@@ -112,7 +112,7 @@ class Client:
             next_options=("--base-url", profile.base_url),
         )
         provider = Provider(profile, credentials.Key("TEST_KEY", KEY))
-        made = Session(profile, provider, ctx, origin_of(profile.base_url))
+        made = Session(profile, provider, ctx, place_of(profile.base_url))
         self.sessions.append(made)
         return made
 

@@ -193,15 +193,15 @@ class TaskServer(FaultServer):
         """Creates that a provider would charge for."""
         return len(self.created)
 
-    def body(self, phase: str) -> Any:
+    def body(self, phase: str, task_id: str | None = None) -> Any:
         has_link = phase == "succeeded" and self.outcome != "no_result"
-        return self.wire.task(self.task_id, phase, self.url if has_link else None)
+        return self.wire.task(task_id or self.task_id, phase, self.url if has_link else None)
 
-    def now(self) -> Any:
+    def now(self, task_id: str | None = None) -> Any:
         """The task as one look shows it."""
         if self.outcome == "never" or self.looks < self.polls_needed:
-            return self.body("running")
-        return self.body("succeeded" if self.outcome == "no_result" else self.outcome)
+            return self.body("running", task_id)
+        return self.body("succeeded" if self.outcome == "no_result" else self.outcome, task_id)
 
     def final(self) -> Any:
         self.looks = self.polls_needed  # from now on every look shows the end, too
@@ -240,7 +240,7 @@ class TaskServer(FaultServer):
             self.looks += 1
             if self._polls:
                 return self._polls.pop(0)
-            return json_answer(self.now())
+            return json_answer(self.now(request.target.partition("?")[0].rpartition("/")[2]))
 
     def _create(self, request: Request) -> Action:
         fault = self._creates.pop(0) if self._creates else None
