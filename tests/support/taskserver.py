@@ -240,7 +240,8 @@ class TaskServer(FaultServer):
             self.looks += 1
             if self._polls:
                 return self._polls.pop(0)
-            return json_answer(self.now(request.target.partition("?")[0].rpartition("/")[2]))
+            asked = next((told for told in reversed(self.told) if told in request.target), None)
+            return json_answer(self.now(asked))
 
     def _create(self, request: Request) -> Action:
         fault = self._creates.pop(0) if self._creates else None
