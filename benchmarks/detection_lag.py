@@ -16,8 +16,8 @@ import random
 import sys
 from dataclasses import dataclass
 
-from videotasks.profiles import load_profile, shipped_names
-from videotasks.schedule import PollSchedule
+from videotasks.lifecycle.poll_schedule import PollSchedule
+from videotasks.providers.load_profile import load_profile, shipped_names
 
 SHORTEST_S, LONGEST_S, FIXED_S = 5.0, 1800.0, 3.0
 GOALS = {"short_s": 1.5, "mean_s": 5.0, "worst_s": 12.0, "share": 0.5}

@@ -18,7 +18,7 @@ import sys
 
 sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
 
-from videotasks.bootstrap import run  # noqa: E402
+from videotasks.cli.bootstrap import run  # noqa: E402
 
 EXAMPLES = """  create_and_wait.py --sandbox --prompt "a paper boat in the rain" --duration 4
   create_and_wait.py --provider ark --model MODEL --prompt-file - --dry-run < prompt.txt
@@ -28,7 +28,7 @@ EXAMPLES = """  create_and_wait.py --sandbox --prompt "a paper boat in the rain"
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.options import (
+    from videotasks.cli.options import (
         Parser,
         add_download_options,
         add_provider_options,
@@ -94,7 +94,7 @@ def main(argv: list[str]) -> int:
     add_run_options(parser)
     args = parser.parse(argv)
 
-    from videotasks.commands_create import create_and_wait
+    from videotasks.cli.create_and_wait import create_and_wait
 
     return create_and_wait(args)
 

@@ -19,7 +19,7 @@ import sys
 
 sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
 
-from videotasks.bootstrap import run  # noqa: E402
+from videotasks.cli.bootstrap import run  # noqa: E402
 
 EXAMPLES = """  ensure_api_key.py                      (skills-video)
   ensure_api_key.py --provider ark --verify
@@ -31,7 +31,7 @@ EXIT_CODES = """exit codes: 0 the key is set (--all: always)  1 it is not, or is
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.options import Parser, add_provider_options, add_run_options
+    from videotasks.cli.options import Parser, add_provider_options, add_run_options
 
     parser = Parser(description=__doc__, examples=EXAMPLES, exit_codes=EXIT_CODES)
     parser.add_argument("--all", action="store_true", help="every provider, key found or not")
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     add_run_options(parser)
     args = parser.parse(argv)
 
-    from videotasks.commands_key import ensure_api_key
+    from videotasks.cli.ensure_api_key import ensure_api_key
 
     return ensure_api_key(args)
 

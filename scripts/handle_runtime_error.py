@@ -19,7 +19,7 @@ import sys
 
 sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
 
-from videotasks.bootstrap import run  # noqa: E402
+from videotasks.cli.bootstrap import run  # noqa: E402
 
 EXAMPLES = """  handle_runtime_error.py --status 402 --body '{"message": "insufficient credits"}'
   handle_runtime_error.py --provider octopusx --status 403 --body-file answer.json --operation create
@@ -31,7 +31,7 @@ EXIT_CODES = """exit codes: 0 no error  1 configuration  2 usage  10 the task it
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.options import Parser, add_provider_options, add_run_options
+    from videotasks.cli.options import Parser, add_provider_options, add_run_options
 
     parser = Parser(description=__doc__, examples=EXAMPLES, exit_codes=EXIT_CODES)
     parser.add_argument("--status", type=int, required=True, metavar="HTTP", help="the HTTP status")
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
     add_run_options(parser)
     args = parser.parse(argv)
 
-    from videotasks.commands_error import handle_runtime_error
+    from videotasks.cli.handle_runtime_error import handle_runtime_error
 
     return handle_runtime_error(args)
 

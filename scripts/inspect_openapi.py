@@ -19,7 +19,7 @@ import sys
 
 sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
 
-from videotasks.bootstrap import run  # noqa: E402
+from videotasks.cli.bootstrap import run  # noqa: E402
 
 EXAMPLES = """  inspect_openapi.py --openapi openapi.json --list-endpoints
   inspect_openapi.py --openapi openapi.json --docs docs.json --list-endpoints
@@ -33,7 +33,7 @@ Prints one JSON document under 8,000 characters; --limit 0 prints everything. Se
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.options import Parser
+    from videotasks.cli.options import Parser
 
     parser = Parser(description=__doc__, examples=EXAMPLES, exit_codes=EXIT_CODES)
     parser.add_argument(
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json-indent", type=int, default=2, metavar="N", help="default 2")
     args = parser.parse(argv)
 
-    from videotasks.commands_inspect import inspect_openapi
+    from videotasks.cli.inspect_openapi import inspect_openapi
 
     return inspect_openapi(args)
 

@@ -18,7 +18,7 @@ import sys
 
 sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
 
-from videotasks.bootstrap import run  # noqa: E402
+from videotasks.cli.bootstrap import run  # noqa: E402
 
 EXAMPLES = """  task_status.py --latest
   task_status.py cgt-20260514183217-t8rzv --provider ark
@@ -29,7 +29,7 @@ EXAMPLES = """  task_status.py --latest
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.options import Parser, add_download_options, add_provider_options, add_run_options, seconds
+    from videotasks.cli.options import Parser, add_download_options, add_provider_options, add_run_options, seconds
 
     parser = Parser(description=__doc__, examples=EXAMPLES)
     which = parser.add_argument_group("which task")
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
     add_run_options(parser)
     args = parser.parse(argv)
 
-    from videotasks.commands_status import task_status
+    from videotasks.cli.task_status import task_status
 
     return task_status(args)
 

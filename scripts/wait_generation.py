@@ -19,7 +19,7 @@ import sys
 
 sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
 
-from videotasks.bootstrap import run  # noqa: E402
+from videotasks.cli.bootstrap import run  # noqa: E402
 
 EXAMPLES = """  wait_generation.py --run-id RUN --timeout 100
   wait_generation.py --latest --timeout 100
@@ -29,7 +29,7 @@ EXAMPLES = """  wait_generation.py --run-id RUN --timeout 100
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.options import Parser, add_download_options, add_provider_options, add_run_options, seconds
+    from videotasks.cli.options import Parser, add_download_options, add_provider_options, add_run_options, seconds
 
     parser = Parser(description=__doc__, examples=EXAMPLES)
     which = parser.add_argument_group("which task")
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     add_run_options(parser)
     args = parser.parse(argv)
 
-    from videotasks.commands_wait import wait_generation
+    from videotasks.cli.wait_generation import wait_generation
 
     return wait_generation(args)
 

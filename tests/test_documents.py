@@ -82,12 +82,12 @@ class Captured(Exception):
 
 
 LIBRARY_OF = {
-    "create_and_wait.py": ("commands_create", "create_and_wait"),
-    "wait_generation.py": ("commands_wait", "wait_generation"),
-    "task_status.py": ("commands_status", "task_status"),
-    "ensure_api_key.py": ("commands_key", "ensure_api_key"),
-    "handle_runtime_error.py": ("commands_error", "handle_runtime_error"),
-    "inspect_openapi.py": ("commands_inspect", "inspect_openapi"),
+    "create_and_wait.py": ("cli.create_and_wait", "create_and_wait"),
+    "wait_generation.py": ("cli.wait_generation", "wait_generation"),
+    "task_status.py": ("cli.task_status", "task_status"),
+    "ensure_api_key.py": ("cli.ensure_api_key", "ensure_api_key"),
+    "handle_runtime_error.py": ("cli.handle_runtime_error", "handle_runtime_error"),
+    "inspect_openapi.py": ("cli.inspect_openapi", "inspect_openapi"),
 }
 
 
@@ -273,7 +273,7 @@ def table_column(page: str, pattern: str) -> list[str]:
 
 
 def test_every_exit_code_is_documented() -> None:
-    from videotasks.models import ExitCode
+    from videotasks.core.errors import ExitCode
 
     codes = {
         int(code) for cell in table_column("errors-and-exit-codes.md", r"^\| ([\d, ]+) \|") for code in cell.split(",")
@@ -285,7 +285,7 @@ def test_every_exit_code_is_documented() -> None:
 
 
 def test_every_error_category_is_documented_with_its_exit_code() -> None:
-    from videotasks.models import EXIT_OF_CATEGORY
+    from videotasks.core.errors import EXIT_OF_CATEGORY
 
     rows = dict(table_column("errors-and-exit-codes.md", r"^\| `(\w+)` \| ([\d, ]+) \|"))
     assert set(rows) == {category.value for category in EXIT_OF_CATEGORY}
@@ -295,7 +295,7 @@ def test_every_error_category_is_documented_with_its_exit_code() -> None:
 
 def test_every_code_of_ours_is_documented() -> None:
     used = set()
-    for path in (REPO / "scripts" / "videotasks").glob("*.py"):
+    for path in (REPO / "scripts" / "videotasks").rglob("*.py"):
         used |= set(re.findall(r"\bcode=\"([a-z_]+)\"", text_of(path)))
     text = text_of(REPO / "references" / "errors-and-exit-codes.md")
     assert used and not {code for code in used if f"`{code}`" not in text}
@@ -314,14 +314,14 @@ def test_every_event_is_documented() -> None:
 
 
 def test_every_status_is_documented() -> None:
-    from videotasks.models import Status
+    from videotasks.core.task import Status
 
     assert table_column("statuses.md", r"^\| `(\w+)` \|") == [status.value for status in Status]
 
 
 def test_every_word_of_every_provider_is_documented() -> None:
-    from videotasks.models import Status
-    from videotasks.profiles import load_profile, shipped_names
+    from videotasks.core.task import Status
+    from videotasks.providers.load_profile import load_profile, shipped_names
 
     rows = {}
     for line in text_of(REPO / "references" / "statuses.md").split("## What each provider says")[1].splitlines():
@@ -339,7 +339,7 @@ def test_every_word_of_every_provider_is_documented() -> None:
 def test_the_figures_of_the_schedule_are_its_own() -> None:
     import random
 
-    from videotasks.schedule import PollSchedule
+    from videotasks.lifecycle.poll_schedule import PollSchedule
 
     schedule, chance = PollSchedule(floor_s=1.5, ceiling_s=10.0), random.Random(1)
 
@@ -373,7 +373,7 @@ def test_every_scenario_is_documented() -> None:
 
 
 def test_every_provider_has_a_page_with_its_key_and_origin() -> None:
-    from videotasks.profiles import load_profile, shipped_names
+    from videotasks.providers.load_profile import load_profile, shipped_names
 
     pages = [page for page in REFERENCES if page.stem not in ("errors-and-exit-codes", "commands", "statuses")]
     for name in shipped_names():
@@ -404,7 +404,7 @@ def test_every_knob_of_a_profile_is_documented() -> None:
 
 
 def test_the_documented_models_and_their_fields_are_those_of_the_profiles() -> None:
-    from videotasks.profiles import load_profile
+    from videotasks.providers.load_profile import load_profile
 
     text = text_of(REPO / "references" / "video-model-endpoints.md")
     for model in load_profile("skills-video").models:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from videotasks_sandbox.dialects.base import Wire
 from videotasks_sandbox.httpd import Reply
-from videotasks_sandbox.wires.base import Wire
 
 _GATEWAY_PAGE = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from videotasks_sandbox import media, scenarios
+from videotasks_sandbox.dialects.base import Call, Refused, Wire
+from videotasks_sandbox.dialects.registry import load_wire
 from videotasks_sandbox.faults import flaky, lost
 from videotasks_sandbox.httpd import HttpServer, Reply, Request, json_reply
 from videotasks_sandbox.scenarios import PROVIDERS, SCENARIOS, SandboxError, Scenario
 from videotasks_sandbox.state import PlantedFile, State, Store
-from videotasks_sandbox.wires.base import Call, Refused, Wire
-from videotasks_sandbox.wires.registry import load_wire
 
 __all__ = ["REHEARSAL_KEY", "SCENARIOS", "Sandbox", "SandboxError", "start_sandbox"]
 

@@ -343,7 +343,7 @@ def _again(report: Report, client: Client, server: TaskServer, first: Outcome, w
 @contextlib.contextmanager
 def compressed() -> Iterator[None]:
     """Pauses between tries of a download, which no limit of the session shortens."""
-    from videotasks import transfer
+    from videotasks.downloads import transfer
 
     kept = transfer.BACKOFF_S, transfer.MAX_BACKOFF_S
     transfer.BACKOFF_S, transfer.MAX_BACKOFF_S = 0.02, 0.1  # type: ignore[misc]

@@ -99,10 +99,10 @@ def call(
     unbounded: bool = False,
 ) -> Done:
     """The same in this process: no interpreter is started, and what a test has patched stays patched."""
-    from videotasks import credentials
-    from videotasks.bootstrap import run
+    from videotasks.cli.bootstrap import run
+    from videotasks.core import redaction
 
-    credentials._known.clear()
+    redaction._known.clear()
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
     given = io.TextIOWrapper(io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin), "utf-8")
     with pytest.MonkeyPatch.context() as patch:

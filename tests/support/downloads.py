@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from support.fileserver import FileServer, file_server, mp4
-from videotasks.download import DownloadFailed, Fetched, Limits, download
+from videotasks.downloads.download import Fetched, download
+from videotasks.downloads.errors import DownloadFailed
+from videotasks.downloads.transfer import Limits
 
 VIDEO = mp4(20_000)
 OTHER = mp4(20_000, seed=3)

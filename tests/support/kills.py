@@ -17,7 +17,7 @@ from typing import Any
 
 from support.lifecycle import key_found
 from support.taskserver import KEY, VIDEO, WIRES, TaskServer, whole_stream
-from videotasks.runs import RunStore
+from videotasks.runs.store import RunStore
 
 REPO = Path(__file__).resolve().parents[2]
 KILLER = Path(__file__).resolve().parent / "killer"

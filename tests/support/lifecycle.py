@@ -11,23 +11,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import videotasks.wire  # noqa: F401  # loaded here, or the first short time-out of a test would end in an import
+import videotasks.network.connection  # noqa: F401  # loaded here, or the first short time-out of a test would end in an import
 from support.taskserver import KEY, TaskServer
-from videotasks import credentials, records
-from videotasks.commandline import Session
-from videotasks.commands_create import carry_out
-from videotasks.context import Context, Limits
-from videotasks.creating import Plan
-from videotasks.inputs import CommonInputs, build_request
-from videotasks.mailbox import Mailbox
-from videotasks.origins import place_of
-from videotasks.profiles import Profile, load_profile
-from videotasks.provider import Provider
-from videotasks.reporting import Reporter
-from videotasks.runs import Run, RunStore
+from videotasks.cli.create_and_wait import carry_out
+from videotasks.core import redaction
+from videotasks.core.workers import Mailbox
+from videotasks.lifecycle.create_or_attach import Plan
+from videotasks.lifecycle.session import Context, Session, Timing
+from videotasks.network.origins import place_of
+from videotasks.output.reporter import Reporter
+from videotasks.providers import credentials, record
+from videotasks.providers.load_profile import load_profile
+from videotasks.providers.profile import Profile
+from videotasks.providers.provider import Provider
+from videotasks.request.build import CommonInputs, build_request
+from videotasks.runs.store import Run, RunStore
 
 # A hundredth to a tenth of the real ones; requests on loopback take a millisecond or two.
-SHORT = Limits(
+SHORT = Timing(
     create_answer_s=1.5,
     stream_silence_s=1.5,
     stream_doubt_s=0.15,
@@ -82,7 +83,7 @@ class Client:
     server: TaskServer
     root: Path
     streaming: bool = False
-    limits: Limits = field(default_factory=lambda: SHORT)
+    limits: Timing = field(default_factory=lambda: SHORT)
     prompt: str = "a paper boat in the rain"
     download: bool = True
     mailbox: Callable[[], Mailbox] = Mailbox
@@ -94,11 +95,11 @@ class Client:
         stream = {"path": profile.create.path} if self.streaming else None
         if self.streaming and profile.create.stream:
             stream = dict(profile.create.stream)
-        changed: Profile = records.changed(profile, create=records.changed(profile.create, stream=stream))
+        changed: Profile = record.changed(profile, create=record.changed(profile.create, stream=stream))
         return changed
 
     def session(self, *, verbose: bool = True) -> Session:
-        credentials.remember(KEY)
+        redaction.remember(KEY)
         profile = self.profile
         reporter = TimedReporter(verbose=verbose)
         ctx = Context(

@@ -127,11 +127,12 @@ class Scene:
 
     def run(self, script: str, *argv: str, stdin: bytes = b"") -> Said:
         """The command in this process: `run("create_and_wait", "--prompt", "x")`."""
-        from videotasks import bootstrap, credentials
+        from videotasks.cli import bootstrap
+        from videotasks.core import redaction
 
         texts = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="\n", write_through=True) for _ in "oe"]
         with self._monkeypatch.context() as patch:
-            patch.setattr(credentials, "_known", set())
+            patch.setattr(redaction, "_known", set())
             patch.setattr(sys, "argv", [str(SCRIPTS / f"{script}.py"), *argv])
             patch.setattr(sys, "stdout", texts[0])
             patch.setattr(sys, "stderr", texts[1])

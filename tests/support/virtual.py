@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from videotasks.context import Context, Limits
-from videotasks.ending import Ending
-from videotasks.http import Answer, NoAnswer
-from videotasks.mailbox import Mailbox, Message
-from videotasks.profiles import load_profile
-from videotasks.provider import Look, Provider, TaskRef
-from videotasks.reporting import Reporter
-from videotasks.runs import Run, RunStore
-from videotasks.waiting import Waiter, Watched
+from videotasks.core.workers import Mailbox, Message
+from videotasks.lifecycle.outcome import Ending
+from videotasks.lifecycle.session import Context, Timing
+from videotasks.lifecycle.wait import Waiter
+from videotasks.lifecycle.watched import Watched
+from videotasks.network.client import Answer
+from videotasks.network.errors import NoAnswer
+from videotasks.output.reporter import Reporter
+from videotasks.providers.load_profile import load_profile
+from videotasks.providers.provider import Look, Provider, TaskRef
+from videotasks.runs.store import Run, RunStore
 
 EPOCH = 1_790_000_000.0
 
@@ -130,7 +132,7 @@ def wait(
     deadline: float | None = 900.0,
     provider: str = "ark",
     age_s: float | None = 0.0,
-    limits: Limits | None = None,
+    limits: Timing | None = None,
     prepare: Callable[[VirtualMailbox, Watched], None] = lambda mailbox, task: None,
     random: Callable[[], float] = lambda: 0.0,
 ) -> Wait:
@@ -141,7 +143,7 @@ def wait(
         store=RunStore(root),
         reporter=Reporter(verbose=True, stdout=output, stderr=io.StringIO()),
         mailbox=mailbox,
-        limits=limits or Limits(),
+        limits=limits or Timing(),
         clock=lambda: EPOCH + mailbox.now,
         monotonic=lambda: mailbox.now,
         random=random,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from videotasks.openapi import endpoints, limits, operations, polling
+from videotasks.core.safe_text import one_line
+from videotasks.openapi import endpoints, operations, polling, rate_limits
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING
 from videotasks.openapi.operations import Operation
 from videotasks.openapi.placeholders import prompt_rank
 from videotasks.openapi.shape import Shape, shape_of, variants
-from videotasks.text import one_line
 
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
            "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "format")  # fmt: skip
@@ -102,8 +102,8 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pair
     parameters = _parameters(operation, schemas, detail)
     if parameters:
         found["parameters"] = parameters
-    found["rate_limits"] = limits.rate_limits(operation)
-    found["timeouts"] = limits.timeouts(operation)
+    found["rate_limits"] = rate_limits.rate_limits(operation)
+    found["timeouts"] = rate_limits.timeouts(operation)
     if detail.description is None and operation.text("description"):
         found["description"] = operation.text("description")
     return found

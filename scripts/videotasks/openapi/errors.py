@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from videotasks.models import Category, TaskError
+from videotasks.core.errors import Category, TaskError
 
 
 class SpecError(TaskError):

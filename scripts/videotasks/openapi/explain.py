@@ -6,10 +6,10 @@ import json
 import math
 from typing import Any
 
+from videotasks.core.safe_text import one_line
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING
 from videotasks.openapi.shape import Group, discriminator_values, shape_of
-from videotasks.text import one_line
 
 MAX_ALLOWED = 50
 _NAMES = {"string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false",

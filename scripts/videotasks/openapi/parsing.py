@@ -106,7 +106,7 @@ def _json(text: str) -> tuple[object, list[str]]:
 
 
 def _yaml(text: str) -> tuple[object, list[str]]:
-    from videotasks import yaml12
+    from videotasks.formats import yaml12
 
     duplicates: list[str] = []
 
@@ -122,9 +122,9 @@ def _duplicate(name: str) -> str:
 
 
 def _from_cache(key: str) -> tuple[object, list[str]] | None:
-    from videotasks import cachedir
+    from videotasks.core import user_cache
 
-    folder = cachedir.cache_dir("parsed")
+    folder = user_cache.cache_dir("parsed")
     if folder is None:
         return None
     try:
@@ -136,9 +136,9 @@ def _from_cache(key: str) -> tuple[object, list[str]] | None:
 
 
 def _to_cache(key: str, value: object, warnings: list[str]) -> None:
-    from videotasks import cachedir
+    from videotasks.core import user_cache
 
-    folder = cachedir.cache_dir("parsed")
+    folder = user_cache.cache_dir("parsed")
     if folder is None:
         return
     try:
@@ -146,5 +146,5 @@ def _to_cache(key: str, value: object, warnings: list[str]) -> None:
         data = json.dumps({"warnings": warnings, "value": value}, separators=(",", ":"), check_circular=False)
     except (ValueError, RecursionError):
         return
-    if cachedir.write(folder / key, data.encode("ascii")):
-        cachedir.prune(folder, KEPT_FILES)
+    if user_cache.write(folder / key, data.encode("ascii")):
+        user_cache.prune(folder, KEPT_FILES)

@@ -10,7 +10,7 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from videotasks import cachedir
+from videotasks.core import user_cache
 from videotasks.openapi.errors import SpecError
 
 # The largest public video specification is 3 MB, the largest we met of any kind 13 MB.
@@ -86,7 +86,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
 def _fetch(url: str) -> Source:
     """The body of the URL; unchanged ones come from the cache, where bodies are filed by their hash."""
     _check_url(url)
-    folder = cachedir.cache_dir("specs")
+    folder = user_cache.cache_dir("specs")
     entry = _remembered(folder, url)
     try:
         data, headers = _download(url, entry)
@@ -103,10 +103,10 @@ def _fetch(url: str) -> Source:
     data = data or b""
     if folder is not None:
         digest = hashlib.sha256(data).hexdigest()
-        if cachedir.write(folder / f"{digest}.body", data):
+        if user_cache.write(folder / f"{digest}.body", data):
             record = {"url": url, "sha256": digest, **headers}
-            cachedir.write(folder / f"{_url_key(url)}.url", json.dumps(record).encode("utf-8"))
-        cachedir.prune(folder, KEPT_FILES)
+            user_cache.write(folder / f"{_url_key(url)}.url", json.dumps(record).encode("utf-8"))
+        user_cache.prune(folder, KEPT_FILES)
     return Source(data, url, None)
 
 

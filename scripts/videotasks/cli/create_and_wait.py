@@ -1,0 +1,168 @@
+"""The create_and_wait command: a plan, then (unless it is a dry run) one paid request, the wait, the result."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from videotasks.cli.open_session import chosen_profile, open_session, with_limits
+from videotasks.cli.request_options import common_inputs
+from videotasks.core.errors import Category, ExitCode, TaskError
+from videotasks.core.workers import Interrupted
+from videotasks.lifecycle.create_or_attach import Created, Plan, SubmissionUnknown, create_or_attach
+from videotasks.lifecycle.final_line import report_created, report_interrupted
+from videotasks.lifecycle.resume import go_on_with_run, wait_and_finish
+from videotasks.lifecycle.session import Session
+from videotasks.lifecycle.watched import Watched
+from videotasks.output import next_command
+from videotasks.providers.provider import TaskRef
+from videotasks.request.build import CommonInputs, build_request
+from videotasks.runs.store import Run, require_run_id
+
+
+def create_and_wait(args: argparse.Namespace) -> int:
+    """Run the command; returns its exit code. Raises TaskError for what is wrong before a session is open."""
+    given = common_inputs(args)
+    if args.run_id:
+        require_run_id(args.run_id)
+    if args.output:
+        from videotasks.downloads.output_copy import output_path
+
+        output_path(args.output, "video.mp4", force=args.force)  # where it cannot go is told before anything is paid
+    profile = chosen_profile(args)
+    endpoint, field_names = args.sse_endpoint, None
+    if args.openapi:
+        from videotasks.lifecycle.preflight import spec_field_names
+
+        field_names = spec_field_names(args.openapi, endpoint, given, profile)
+    if not args.sandbox:
+        # Bad input is told before the key is asked for, and with or without one.
+        build_request(profile, given, endpoint=endpoint, field_names=field_names)
+    with open_session(args, needs_key=not args.dry_run, profile=profile) as session:
+        with_limits(
+            session.ctx,
+            wait_s=args.poll_timeout,
+            poll_interval_s=args.poll_interval,
+            poll_request_s=args.poll_request_timeout,
+            stream_silence_s=args.sse_request_timeout,
+        )
+        draft = build_request(
+            session.profile,
+            given,
+            endpoint=_local_endpoint(session, endpoint),
+            field_names=field_names,
+            sandbox=args.sandbox,
+        )
+        plan = Plan(session, draft, args.take, _prompt_of(given, draft.body), args.run_id)
+        for warning in draft.warnings:
+            session.ctx.reporter.people("note: " + warning)
+        from videotasks.lifecycle import preflight
+
+        try:
+            findings = preflight.check(plan, args, given)
+            if args.dry_run:
+                return preflight.report_plan(plan, args, findings)
+            preflight.require(findings, args)
+            preflight.guard_cost(plan, args, findings)
+        except TaskError as error:
+            return session.ctx.reporter.error(error, provider=session.profile.name)
+        return carry_out(plan, wait_s=args.poll_timeout, no_wait=args.no_wait)
+
+
+def carry_out(plan: Plan, *, wait_s: float, no_wait: bool = False) -> int:
+    """Create or attach, wait `wait_s` seconds at most, finish; every expected end is a final line and an exit code."""
+    ctx = plan.session.ctx
+    from videotasks.lifecycle import final_line
+
+    run: Run | None = None
+    try:
+        created = create_or_attach(plan)
+        run = created.run
+        return _go_on(plan.session, created, wait_s, no_wait)
+    except SubmissionUnknown as unknown:
+        return final_line.finish_error(ctx, unknown.run, unknown.error, next_argv=look_up(ctx, unknown.run))
+    except Interrupted as stop:
+        return report_interrupted(ctx, run, stop.signum)
+    except TaskError as error:
+        if run is not None:
+            next_argv = final_line.follow_up(ctx, run, "wait_generation.py", "--timeout", "100")
+            return final_line.finish_error(ctx, run, error, next_argv=next_argv)
+        return _report_refusal(plan, error)
+    except OSError as error:
+        return final_line.disk_refused(ctx, run, error)
+
+
+def _report_refusal(plan: Plan, error: TaskError) -> int:
+    """A create that was refused, is unknown or never left: its run folder says so, too."""
+    from videotasks.lifecycle import final_line
+    from videotasks.lifecycle.outcome import write_results
+
+    ctx = plan.session.ctx
+    run = next(iter(ctx.store.by_identity(plan.identity)), None)
+    if run is None or error.exit_code == ExitCode.CONFIGURATION:
+        in_the_way = error.details.get("run_id")
+        next_argv = look_up(ctx, ctx.store.open(in_the_way)) if in_the_way else None
+        return ctx.reporter.error(error, provider=plan.session.profile.name, next_argv=next_argv)
+    write_results(ctx, run)
+    if error.category is Category.INSUFFICIENT_CREDITS:
+        links = plan.session.profile.links
+        error.details["recharge"] = {
+            "dashboard_url": links.dashboard or plan.session.profile.auth.key_url,
+            "pricing_url": links.pricing or links.dashboard,
+        }
+    next_argv = look_up(ctx, run) if error.exit_code == ExitCode.SUBMISSION_UNKNOWN else None
+    return final_line.finish_error(ctx, run, error, next_argv=next_argv)
+
+
+def _go_on(session: Session, created: Created, wait_s: float, no_wait: bool) -> int:
+    from videotasks.lifecycle.outcome import write_results
+
+    ctx, run, submitted = session.ctx, created.run, created.submitted
+    deadline = ctx.monotonic() + wait_s
+    if submitted is None:
+        return go_on_with_run(session, run, deadline=deadline, attached=True, wait=not no_wait)
+    write_results(ctx, run, submitted.snapshot)
+    first = submitted.snapshot.status.value if submitted.snapshot else None
+    ctx.reporter.event("created", task_id=submitted.task_id, status=first)
+    ctx.reporter.people(f"created task {submitted.task_id} (run {run.run_id})")
+    if submitted.interrupted is not None:
+        if submitted.stream is not None:
+            submitted.stream.flight.abort()
+        raise Interrupted(submitted.interrupted)
+    if no_wait:
+        if submitted.stream is not None:
+            submitted.stream.flight.abort()
+        return report_created(session, run)
+    watched = Watched(
+        run,
+        session.provider,
+        TaskRef(submitted.task_id, submitted.follow),
+        age_s=0.0,
+        stream=submitted.stream,
+        snapshot=submitted.snapshot,
+    )
+    if submitted.snapshot is not None:
+        watched.told = submitted.snapshot.status, submitted.snapshot.provider_status
+    return wait_and_finish(session, watched, deadline=deadline)
+
+
+def look_up(ctx: Any, run: Run) -> list[str]:
+    """After an unknown submission: a look-up, never a create."""
+    return next_command.command(
+        "task_status.py", "--run-id", run.run_id, "--artifacts-dir", str(run.folder.parent), *ctx.next_options
+    )
+
+
+def _prompt_of(given: CommonInputs, body: dict[str, Any]) -> str | None:
+    if given.prompt:
+        return given.prompt
+    prompt = body.get("prompt")
+    return prompt if isinstance(prompt, str) else None
+
+
+def _local_endpoint(session: Session, endpoint: str | None) -> str | None:
+    """In the sandbox an endpoint given as a URL of the real origin is meant for the stand-in."""
+    if not endpoint or not session.ctx.sandbox or "://" not in endpoint:
+        return endpoint
+    base = session.profile.shipped_base_url
+    return endpoint[len(base) :] if endpoint.startswith(base) else endpoint

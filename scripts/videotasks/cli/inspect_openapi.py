@@ -1,0 +1,416 @@
+"""The inspect_openapi command: endpoints, contract, template and validation, as one JSON document."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from videotasks.core.errors import Category, TaskError
+from videotasks.core.safe_text import one_line
+from videotasks.openapi import contract, document, endpoints, operations, polling
+from videotasks.openapi.convert import Schemas
+from videotasks.openapi.document import Document
+from videotasks.openapi.errors import SpecError
+from videotasks.openapi.operations import Operation
+from videotasks.output import next_command
+
+SCRIPT = "inspect_openapi.py"
+MAX_OUTPUT = 7_900  # characters; what a reader of 8,000 can take, with its newline
+ROWS = 40  # endpoints listed unless --limit says otherwise
+MAX_PAYLOAD = 20_000_000  # bytes; a data URI of an image is a few
+# Control, bidi and invisible characters: fine inside a JSON text, not on a terminal. Escaped, the value is the same.
+_HARMFUL = re.compile(
+    "[\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def inspect_openapi(args: argparse.Namespace) -> int:
+    """Run the command; prints one JSON document with `ok`. Exit code 1 for bad input and for an invalid payload."""
+    try:
+        found, failed = _answer(args)
+    except TaskError as error:
+        return _fail(error, args)
+    except RecursionError:
+        return _fail(SpecError("the specification is nested too deeply", expected="a specification"), args)
+    except MemoryError:
+        return _fail(SpecError("the specification does not fit into memory", expected="a smaller one"), args)
+    _print(found, args.json_indent)
+    return 1 if failed else 0
+
+
+def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    """The document to print, and whether it is a refusal."""
+    if args.limit is not None and args.limit < 0:
+        raise TaskError(Category.USAGE, "--limit is below 0", expected="0 for everything, or a number of rows")
+    wants_one = bool(args.endpoint or args.validate or args.include_template)
+    if not (wants_one or args.list_endpoints or args.search):
+        raise SpecError(
+            "Provide --endpoint or use --list-endpoints only",
+            expected='--list-endpoints, --search WORD, or --endpoint "POST /path"',
+            next_step="start with --list-endpoints",
+        )
+    payload = _payload(args.validate) if args.validate else None
+    spec = document.load(args.openapi)
+    gc.freeze()  # the document lives until the end; walking its million objects again and again finds nothing
+    found: dict[str, Any] = {"ok": True, "exit_code": 0}
+    failed = False
+    if args.search:
+        found.update(_searched(spec, args))
+    elif args.list_endpoints:
+        found.update(_listed(spec, args))
+    if wants_one:
+        operation = _operation(spec, args)
+        if args.validate:
+            verdict, failed = _validated(operation, payload, args)
+            found.update(verdict)
+        else:
+            return _contract(spec, operation, found, args), False
+    found.update(_warnings(spec, args))
+    found.setdefault("next", None)
+    return _fitted(found, args), failed
+
+
+# ---------------------------------------------------------------- listing
+
+
+def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
+    """The seed's lists, from the navigation or from the specification, and a table of what each endpoint is."""
+    names, found, source, how, warnings = _named(spec, args)
+    streams = endpoints.Streams(spec)
+    rows: dict[str, Operation | None] = {}
+    default: dict[str, None] = {}
+    streaming: dict[str, None] = {}
+    for name, operation in zip(names, found, strict=True):
+        method, _, path = name.partition(" ")
+        stream = streams.path_for(method, path)
+        rows.setdefault(f"{method} {endpoints.polling_path(spec, method, path) or path}", operation)
+        if stream:
+            streaming[f"{method} {stream}"] = None
+        default[f"{method} {stream or path}"] = None
+    plain = list(rows)
+    poll = polling.poll_operation(spec, next((operation for operation in found if operation), None))
+
+    def listing(limit: int | None) -> dict[str, Any]:
+        made: dict[str, Any] = {
+            "category": args.category,
+            "source": source,
+            "default_result_mode": "sse" if streaming else "polling",
+            "default_endpoints": list(default)[:limit],
+            "sse_endpoints": list(streaming)[:limit],
+            "polling_endpoints": plain[:limit],
+            "poll_endpoint": poll.path if poll else None,
+            "found_by": how,
+            "total": len(plain),
+            "endpoints": [_row(operation) for operation in list(rows.values())[:limit] if operation],
+            "server_url": operations.server_url(spec, None),
+        }
+        if how in ("generic", "all"):
+            made["note"] = f"nothing in the specification says {args.category}; these are its create operations"
+        if warnings:
+            made["warnings"] = warnings
+        made["next"] = _next(args, "--endpoint", plain[0], "--include-template") if plain else None
+        return made
+
+    return _rows_that_fit(listing, len(plain), args)
+
+
+def _named(spec: Document, args: argparse.Namespace) -> tuple[list[str], list[Operation | None], str, str, list[str]]:
+    """Endpoints as texts and operations, their source, how they were told, and warnings."""
+    warnings: list[str] = []
+    if args.docs:
+        from videotasks.openapi import navigation
+
+        tree, origin = navigation.load(args.docs)
+        names, found, warnings = navigation.endpoints(tree, origin, spec, args.category)
+        if names:
+            return names, found, origin, "navigation", warnings
+        warnings.append(f"the navigation has no {args.category} endpoints; taken from the specification")
+    created, how = endpoints.creating(spec, args.category)
+    return [operation.endpoint for operation in created], list(created), spec.origin, how, warnings
+
+
+def _rows_that_fit(
+    listing: Callable[[int | None], dict[str, Any]], total: int, args: argparse.Namespace
+) -> dict[str, Any]:
+    """The listing with as many rows as were asked for, or as fit into one output."""
+    if args.limit is not None:
+        return listing(args.limit or None)
+    made: dict[str, Any] = {}
+    for limit in (ROWS, 30, 22, 16, 12, 8, 5):
+        made = listing(limit)
+        if limit < total:
+            made["left_out"] = f"{total - limit} of {total}; --search WORDS narrows, --limit 0 shows everything"
+        if len(_dumped(made, args.json_indent)) <= MAX_OUTPUT - 1_500:  # room for warnings
+            break
+    return made
+
+
+def _searched(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
+    found, total = endpoints.search(spec, args.search)
+
+    def listing(limit: int | None) -> dict[str, Any]:
+        made: dict[str, Any] = {
+            "search": args.search,
+            "source": spec.origin,
+            "total": total,
+            "endpoints": [_row(operation) for operation in found[:limit]],
+            "next": _next(args, "--endpoint", found[0].endpoint, "--include-template") if found else None,
+        }
+        if not found:
+            made["note"] = "no operation holds all these words; try fewer, or --list-endpoints"
+        return made
+
+    return _rows_that_fit(listing, total, args)
+
+
+def _row(operation: Operation) -> dict[str, Any]:
+    row: dict[str, Any] = {"endpoint": one_line(operation.endpoint, 300)}
+    if operation.text("summary"):
+        row["summary"] = one_line(operation.text("summary"), 120)
+    if operation.raw.get("deprecated") is True:
+        row["deprecated"] = True
+    return row
+
+
+# ---------------------------------------------------------------- one endpoint
+
+
+def _operation(spec: Document, args: argparse.Namespace) -> Operation:
+    if args.endpoint:
+        return operations.find(spec, args.endpoint)
+    created, how = endpoints.creating(spec, args.category)
+    if len(created) == 1 and how != "all":
+        return created[0]
+    everything = [operation for operation in operations.iterate(spec) if operation.has_body()]
+    if len(everything) == 1:
+        return everything[0]
+    raise SpecError(
+        "Provide --endpoint: the specification has more than one operation that could be meant",
+        expected='--endpoint "POST /path"',
+        next_step="run with --list-endpoints",
+        detail={"candidates": [operation.endpoint for operation in created[:10]]},
+    )
+
+
+def _contract(spec: Document, operation: Operation, found: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    """The contract with as much detail as fits; everything with --limit 0."""
+    schemas, pairs = Schemas(spec), contract.pairs_of(operation)
+    template = _template(operation, schemas) if args.include_template else {}
+    levels: tuple[contract.Detail, ...] = (contract.FULL,) if args.limit == 0 else contract.LEVELS
+    if args.limit:
+        levels = tuple(level._replace(fields=args.limit) for level in levels)
+    made: dict[str, Any] = {}
+    length = 0
+    for index, level in enumerate(levels):
+        if length > 4 * MAX_OUTPUT and index < len(levels) - 2:
+            length //= 3  # no use in making what will be too long again
+            continue
+        made = {**found, **contract.describe(operation, schemas, level, pairs), **template, **_warnings(spec, args)}
+        if index and args.limit is None:
+            made["shortened"] = "descriptions or fields are left out; --limit 0 shows everything"
+        made["next"] = _after_contract(operation, args)
+        length = 0 if args.limit == 0 else len(_dumped(made, args.json_indent))
+        if length <= MAX_OUTPUT:
+            return made
+    return _fitted(made, args)
+
+
+def _template(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    from videotasks.openapi.document import MISSING
+    from videotasks.openapi.template import make_template
+
+    media = operation.request_media()
+    if not media:
+        return {"request_template": None, "template_note": "the endpoint documents no request body"}
+    made = make_template(schemas, schemas.convert(media[0].schema), media[0].examples)
+    found: dict[str, Any] = {
+        "request_template": None if made.value is MISSING else made.value,
+        "template_valid": not made.problems,
+    }
+    if made.problems:
+        found["template_problems"] = made.problems
+    if made.note:
+        found["template_note"] = made.note
+    return found
+
+
+def _after_contract(operation: Operation, args: argparse.Namespace) -> list[str]:
+    if args.include_template:
+        return _next(args, "--endpoint", operation.endpoint, "--validate", "payload.json")
+    return _next(args, "--endpoint", operation.endpoint, "--include-template")
+
+
+# ---------------------------------------------------------------- validation
+
+
+def _payload(path: str) -> Any:
+    """The payload: a file, `-` for standard input, or the JSON text itself."""
+    text = path if path.lstrip()[:1] in ("{", "[") else None
+    if text is None:
+        if path == "-":
+            data = sys.stdin.buffer.read(MAX_PAYLOAD + 1)
+        else:
+            from videotasks.openapi import source
+
+            data = source.read_file(os.path.expanduser(path), path, MAX_PAYLOAD)
+        if len(data) > MAX_PAYLOAD:
+            raise SpecError(f"the payload is larger than {MAX_PAYLOAD // 1_000_000} MB", expected="a JSON object")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise SpecError(f"{path} is not UTF-8 text", expected="a JSON object in UTF-8") from None
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise SpecError("the payload is nested too deeply", expected="a JSON object") from None
+    except ValueError as exc:
+        shown = "the payload" if text is path else path
+        raise SpecError(f"Invalid JSON in {shown}: {exc}", expected="the request body as JSON") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _validated(operation: Operation, payload: Any, args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    from videotasks.openapi.validation import validate_operation
+
+    report = validate_operation(operation, payload, allow_unknown_fields=args.allow_unknown_fields)
+    found: dict[str, Any] = {
+        "ok": report.ok,
+        "exit_code": 0 if report.ok else 1,
+        "endpoint": report.endpoint,
+        "valid": report.ok,
+        "errors": report.errors,
+        "warnings": report.warnings,
+    }
+    if not report.ok:
+        first = report.errors[0]
+        found["error"] = {
+            "category": Category.VALIDATION.value,
+            "message": f"the payload is not valid: {first['message']}",
+            "expected": first.get("expected", "a body that the schema accepts"),
+        }
+        found["next"] = _next(args, "--endpoint", operation.endpoint, "--include-template")
+        _say("the payload is not valid; nothing was sent")
+        for error in report.errors[:10]:
+            _say(f"  {error['message']}")
+    else:
+        found["next"] = None
+    return found, not report.ok
+
+
+# ---------------------------------------------------------------- output
+
+
+def _warnings(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
+    """What is odd about the specification: two thirds of the real ones are invalid, so it is said and no more."""
+    if not spec.warnings:
+        return {}
+    shown = spec.warnings if args.limit == 0 else spec.warnings[:5]
+    found: dict[str, Any] = {"spec_warnings": [one_line(text, 200) for text in shown]}
+    if len(shown) < len(spec.warnings):
+        found["spec_warnings_left_out"] = len(spec.warnings) - len(shown)
+    return found
+
+
+def _next(args: argparse.Namespace, *options: str) -> list[str]:
+    """The command that goes on, with the same specification."""
+    spec = args.openapi
+    if "://" not in spec[:10]:
+        spec = os.path.abspath(os.path.expanduser(spec))
+    return next_command.command(SCRIPT, "--openapi", spec, *options)
+
+
+def _fitted(found: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    """`found` within the size of an output, its longest lists cut in half until it fits; whole with --limit 0."""
+    if args.limit == 0:
+        return found
+    cut: set[str] = set()
+    for _ in range(200):
+        if len(_dumped(found, args.json_indent)) <= MAX_OUTPUT:
+            break
+        sizes = {key: len(json.dumps(value, default=str)) for key, value in found.items() if key not in _KEPT}
+        if not sizes:
+            break
+        key = max(sizes, key=lambda name: sizes[name])
+        value = found[key]
+        if isinstance(value, list) and len(value) > 1:
+            found[key] = value[: len(value) // 2]
+        elif isinstance(value, str) and len(value) > 200:
+            found[key] = one_line(value, len(value) // 2)
+        else:
+            found[key] = None
+        cut.add(key)
+        found["shortened"] = f"{', '.join(sorted(cut))} cut; --limit 0 shows everything"
+    return found
+
+
+_KEPT = ("ok", "exit_code", "endpoint", "next", "next_argv", "shortened", "valid", "category", "total", "error")
+
+
+def _dumped(found: dict[str, Any], indent: int | None) -> str:
+    steps = found.get("next")
+    if isinstance(steps, list):
+        found = {**found, "next": next_command.quoted(steps), "next_argv": steps}
+    try:
+        text = json.dumps(found, ensure_ascii=False, indent=indent, allow_nan=False, default=str)
+    except ValueError:
+        text = json.dumps(_finite(found), ensure_ascii=False, indent=indent, allow_nan=False, default=str)
+    return _HARMFUL.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+def _finite(value: Any) -> Any:
+    """Infinity and NaN, which YAML can hold and JSON cannot, as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _print(found: dict[str, Any], indent: int | None) -> None:
+    text = _dumped(found, indent)
+    if len(text) > 100_000_000:  # a specification's own size, indented
+        text = _dumped(found, None)
+    sys.stdout.buffer.write(text.encode("utf-8") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _say(text: str) -> None:
+    line = one_line(text, 600)
+    try:
+        sys.stderr.write(line + "\n")
+    except UnicodeEncodeError:
+        sys.stderr.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+
+
+def _fail(error: TaskError, args: argparse.Namespace) -> int:
+    """The JSON of a refusal on stdout, its sentence on stderr."""
+    fields: dict[str, Any] = {"category": error.category.value, "message": one_line(error.message, 1000)}
+    if error.expected:
+        fields["expected"] = error.expected
+    if error.hint:
+        fields["hint"] = error.hint
+    fields.update(error.details)
+    found: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": fields, "next": None}
+    if error.category == Category.NOT_FOUND:
+        found["next"] = _next(args, "--list-endpoints")
+    _print(_fitted(found, args), args.json_indent)
+    _say(error.message + (f" ({error.hint})" if error.hint else ""))
+    return error.exit_code

@@ -1,0 +1,252 @@
+"""Local runs as a list for machines and a table for people, sums per provider, and a refresh of all unfinished ones."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import re
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+from videotasks.cli import select_run
+from videotasks.cli.open_session import open_session, origin_here
+from videotasks.core.errors import ExitCode, configuration_error
+from videotasks.core.safe_text import one_line
+from videotasks.core.task import Status
+from videotasks.core.times import age_text
+from videotasks.output.reporter import Reporter
+from videotasks.runs import results
+from videotasks.runs.journal import RunState
+from videotasks.runs.store import Run, RunStore
+from videotasks.runs.workspace import artifacts_root
+
+_SINCE = re.compile(r"^(\d+)([smhdw])$")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+DEFAULT_LIMIT = 20
+OUTPUT_CHARS = 5_500  # of rows; sums, trouble and the folder's path share the rest of the 8,000
+PHASES = ("new", "submitting", "submission_unknown", "refused", "submitted")
+STATUS_WORDS = ("unfinished", *(status.value for status in Status), *PHASES)
+
+
+def list_runs(args: argparse.Namespace) -> int:
+    """--list, --list --refresh, or --list --remote."""
+    _check(args)
+    if args.remote:
+        return _list_remote(args)
+    trouble = look_at_unfinished(args)[1] if args.refresh else None
+    store = RunStore(artifacts_root(args.artifacts_dir))
+    since = parse_since(args.since, time.time()) if args.since else None
+    limit = DEFAULT_LIMIT if args.limit is None else args.limit
+    found: list[tuple[Run, RunState]] = []
+    sums: dict[str, dict[str, Any]] = {}
+    total = unfinished = 0
+    origins_here: dict[str, str | None] = {}
+    gc.disable()  # nothing here is circular, and a thousand journals are many objects
+    for run in of_mode(store, args):
+        if since is not None and run.created_at < since:
+            continue
+        state = run.state()
+        if args.status and args.status not in words_of(state):
+            continue
+        total += 1
+        unfinished += state.unfinished
+        if run.provider not in origins_here:
+            origins_here[run.provider] = origin_here(args, run.provider)
+        elsewhere = None if run.is_at(origins_here[run.provider]) else run.origin
+        add_up(sums, run, state, elsewhere)
+        found.append((run, state))
+    gc.enable()
+    found.sort(key=lambda one: one[0].created_at, reverse=True)
+    rows = [
+        row(run, state, None if run.is_at(origins_here[run.provider]) else run.origin)
+        for run, state in (found if limit == 0 else found[:limit])
+    ]
+    reporter = Reporter(sandbox=args.sandbox)
+    if sys.stderr is not None and sys.stderr.isatty():
+        for line in table(rows):
+            reporter.people(line)
+    summed = list(sums.values())
+    shown = rows if limit == 0 else within(rows, OUTPUT_CHARS)
+    return reporter.final(
+        "list",
+        ExitCode.OK,
+        whole=limit == 0,
+        total=total,
+        unfinished=unfinished,
+        shown=len(shown),
+        sums=summed if limit == 0 else within(summed, 1_000),
+        trouble=within(trouble, 500) if trouble else None,
+        artifacts_root=str(store.root),
+        runs=shown,
+    )
+
+
+def of_mode(store: RunStore, args: argparse.Namespace) -> Iterator[Run]:
+    """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
+    mode = "sandbox" if args.sandbox else "real"
+    for run in store.runs():
+        if run.mode != mode or (args.provider and run.provider != args.provider):
+            continue
+        if args.base_url and not run.is_at(origin_here(args, run.provider)):
+            continue
+        yield run
+
+
+def words_of(state: RunState) -> tuple[str, ...]:
+    """The words of --status that a run answers to."""
+    return (results.status_of(state), state.phase, *(("unfinished",) if state.unfinished else ()))
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.status and args.status not in STATUS_WORDS:
+        raise configuration_error("--status is none of the words", expected=", ".join(STATUS_WORDS))
+    if args.limit is not None and args.limit < 0:
+        raise configuration_error("--limit is below 0", expected="a number of rows, or 0 for all")
+    if args.remote and (args.status or args.since or args.refresh):
+        raise configuration_error("--remote shows the provider's list as it is", expected="--limit or no filter")
+
+
+def _list_remote(args: argparse.Namespace) -> int:
+    from videotasks.lifecycle import reconcile
+
+    with open_session(args) as session:
+        items, _ = reconcile.listed(session)
+        shown = reconcile.shown_items(session, items)
+        limit = DEFAULT_LIMIT if args.limit is None else args.limit
+        rows = shown if limit == 0 else within(shown[:limit], OUTPUT_CHARS)
+        for entry in rows:
+            run = session.ctx.store.by_task(entry["task_id"], mode=session.ctx.mode, origin=session.origin)
+            if run is not None:
+                entry["run_id"] = run.run_id
+        return session.ctx.reporter.final(
+            "list",
+            ExitCode.OK,
+            provider=session.profile.name,
+            remote=True,
+            whole=limit == 0,
+            total=len(shown),
+            shown=len(rows),
+            tasks=rows,
+        )
+
+
+def refresh(args: argparse.Namespace) -> int:
+    """--refresh: one look at every unfinished run."""
+    runs, trouble = look_at_unfinished(args)
+    rows = [row(run, run.state()) for run in runs]
+    return Reporter(sandbox=args.sandbox, verbose=args.verbose).final(
+        "list",
+        ExitCode.OK,
+        refreshed=len(rows),
+        unfinished=sum(1 for entry in rows if entry["unfinished"]),
+        trouble=within(trouble, 1500),
+        runs=within(rows, OUTPUT_CHARS - 2000),
+    )
+
+
+def look_at_unfinished(args: argparse.Namespace) -> tuple[list[Run], list[dict[str, Any]]]:
+    """Ask once about every unfinished run, several at a time. (the runs, what was in the way of some)"""
+    from videotasks.cli.session_pool import Sessions
+    from videotasks.lifecycle.outcome import record_ending, write_results
+    from videotasks.lifecycle.wait import Waiter
+
+    store = RunStore(artifacts_root(args.artifacts_dir))
+    runs = []
+    for run in of_mode(store, args):
+        state = run.state()
+        if state.unfinished and state.task_id and not select_run.never_seen(run, state):
+            runs.append(run)
+    trouble: list[dict[str, Any]] = []
+    with Sessions(args) as sessions:
+        watched = sessions.watch(runs, trouble)
+        if watched:
+            ctx = sessions.first.ctx
+            # A wait whose deadline is now is one look at each.
+            ctx.limits.last_look_s = ctx.limits.poll_request_s * (1 + len(watched) // 8)
+            Waiter(ctx, watched).run(ctx.monotonic())
+        for task in watched:
+            assert task.ending is not None
+            if task.ending.outcome == "refused" and task.ending.error is not None:
+                trouble.append({"run_id": task.run.run_id, "category": task.ending.error.category.value})
+            elif task.ending.outcome == "timeout":
+                if task.faults:
+                    trouble.append({"run_id": task.run.run_id, "message": "no usable answer"})
+                write_results(ctx, task.run, task.snapshot)
+            else:
+                record_ending(ctx, task.run, task.provider, task.ending)
+    return runs, trouble
+
+
+def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, Any]:
+    """One run as a list shows it. `elsewhere` is its origin when that is not the one used here."""
+    entry: dict[str, Any] = {
+        "run_id": run.run_id,
+        "provider": run.provider,
+        "status": results.status_of(state),
+        "unfinished": state.unfinished,
+        "task_id": state.task_id,
+        "age": age_text(time.time() - run.created_at),
+        "prompt": one_line(run.prompt, 50) or None,
+        "files": len(state.files),
+        "origin": elsewhere,
+    }
+    if state.phase in ("submission_unknown", "refused", "new"):
+        entry["phase"] = state.phase
+    if state.cost is not None:
+        entry["cost"] = f"{state.cost:g} {state.cost_unit or ''}".strip()
+    return {
+        key: value for key, value in entry.items() if value not in (None, 0, "") or key in ("task_id", "unfinished")
+    }
+
+
+def add_up(sums: dict[str, dict[str, Any]], run: Run, state: RunState, elsewhere: str | None = None) -> None:
+    """Usage and cost per provider, origin and unit; runs of unknown cost are counted, never taken as free."""
+    if state.task_id is None:
+        return
+    unit = state.cost_unit if state.cost is not None else None
+    new = {"provider": run.provider, "unit": unit, "runs": 0, "cost": 0.0 if unit else None}
+    if elsewhere:
+        new["origin"] = elsewhere
+    entry = sums.setdefault(f"{run.provider} {unit} {elsewhere}", new)
+    entry["runs"] += 1
+    if unit and state.cost is not None:
+        entry["cost"] = round(entry["cost"] + state.cost, 6)
+    tokens = state.usage.get("total_tokens") if state.usage else None
+    if isinstance(tokens, (int, float)) and not isinstance(tokens, bool):
+        entry["total_tokens"] = entry.get("total_tokens", 0) + tokens
+
+
+def within(rows: list[dict[str, Any]], chars: int) -> list[dict[str, Any]]:
+    """As many rows as fit into so many characters of JSON."""
+    import json
+
+    kept, used = [], 0
+    for entry in rows:
+        used += len(json.dumps(entry, ensure_ascii=False)) + 1
+        if used > chars:
+            break
+        kept.append(entry)
+    return kept
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [f"{'run id':34} {'provider':18} {'status':10} {'age':>8}  prompt"]
+    for entry in rows:
+        age, prompt = entry.get("age", ""), entry.get("prompt", "")
+        lines.append(f"{entry['run_id']:34} {entry['provider']:18} {entry['status']:10} {age:>8}  {prompt}")
+    return lines
+
+
+def parse_since(text: str, now: float) -> float:
+    """Epoch seconds of `2h`, `3d` or an ISO date. Raises TaskError."""
+    match = _SINCE.match(text.strip())
+    if match:
+        return now - min(int(match.group(1)), 10**9) * _UNIT_S[match.group(2)]
+    try:
+        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        raise configuration_error("--since is no time", expected="such as 2h, 3d or 2026-11-21") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

@@ -1,0 +1,201 @@
+"""The session that a command opens: profile, origin, key, run store, signals, sandbox."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from videotasks.core.errors import TaskError, configuration_error
+from videotasks.lifecycle.session import Session
+
+if TYPE_CHECKING:
+    from videotasks.core.workers import Mailbox
+    from videotasks.lifecycle.session import Context
+    from videotasks.providers.profile import Profile
+
+
+def named_profile(args: argparse.Namespace) -> Profile:
+    """The chosen profile in the chosen kind, as its file says it. Raises TaskError."""
+    from videotasks.providers.load_profile import load_profile, shipped_names
+
+    name = args.provider or args.default_provider
+    if not name:
+        raise configuration_error(
+            "no provider named",
+            expected="--provider " + " | ".join(shipped_names()),
+            hint="ensure_api_key.py --all shows for which a key is set",
+        )
+    profile = load_profile(name, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
+    return profile.for_kind(args.kind)
+
+
+def chosen_profile(args: argparse.Namespace) -> Profile:
+    """The chosen profile at the origin that flag or environment names. Raises TaskError."""
+    profile = named_profile(args)
+    return profile if args.sandbox else at_named_origin(profile, args)
+
+
+def at_named_origin(profile: Profile, args: argparse.Namespace, *, required: bool = True) -> Profile:
+    """A profile at the origin that --base-url or the environment names, else its own. Raises TaskError."""
+    from videotasks.network import origins
+    from videotasks.providers import credentials
+
+    if args.base_url:
+        return profile.with_base_url(
+            origins.checked_base_url(args.base_url, source="--base-url", allow_http=args.allow_http)
+        )
+    named = credentials.named_origin(profile)
+    if named is not None:
+        return profile.with_base_url(origins.checked_base_url(named[1], source=named[0], allow_http=args.allow_http))
+    if profile.base_url_required and not required:
+        return profile
+    if profile.base_url_required:
+        raise configuration_error(
+            f"{profile.title} is spoken by many gateways: say which one",
+            expected=f"--base-url https://gateway.example/v1, or the variable {profile.base_url_env}",
+        )
+    origins.checked_base_url(profile.base_url, source=f"the profile {profile.name}", allow_http=args.allow_http)
+    return profile
+
+
+def origin_here(args: argparse.Namespace, provider: str) -> str | None:
+    """The origin that this command would use for `provider`, as runs are told apart; None when none is named.
+
+    Listings and --latest stay with it: a run made at another origin is somebody else's API.
+    """
+    from videotasks.network import origins
+    from videotasks.providers import credentials
+    from videotasks.providers.load_profile import load_profile
+
+    if args.sandbox:
+        return f"sandbox:{provider}"
+    if args.base_url:
+        return origins.place_of(origins.checked_base_url(args.base_url, source="--base-url", allow_http=True))
+    try:
+        profile = load_profile(provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
+        named = credentials.named_origin(profile)
+        if named is None and profile.base_url_required:
+            return None
+        return origins.place_of(named[1] if named else profile.base_url)
+    except (TaskError, ValueError):
+        return None
+
+
+@contextmanager
+def open_session(
+    args: argparse.Namespace,
+    *,
+    needs_key: bool = True,
+    profile: Profile | None = None,
+    mailbox: Mailbox | None = None,
+) -> Iterator[Session]:
+    """Profile, origin, key, run store and signals for one command; the sandbox runs while it is open.
+
+    Raises TaskError for whatever is wrong with them, before anything is sent.
+    """
+    from videotasks.core import redaction
+    from videotasks.core.workers import Mailbox, signals_to
+    from videotasks.lifecycle.session import Context, Timing
+    from videotasks.network import origins
+    from videotasks.output.reporter import Reporter
+    from videotasks.providers import credentials
+    from videotasks.providers.provider import Provider
+    from videotasks.runs import workspace
+    from videotasks.runs.store import RunStore
+
+    if args.sandbox_scenario and not args.sandbox:
+        raise configuration_error("--sandbox-scenario is for the sandbox", expected="--sandbox as well")
+    if args.sandbox and args.base_url:
+        raise configuration_error("--sandbox and --base-url exclude each other", expected="one of them")
+    profile = profile or chosen_profile(args)
+    store = RunStore(workspace.artifacts_root(args.artifacts_dir))
+    reporter = Reporter(verbose=args.verbose, sandbox=args.sandbox)
+    mailbox = mailbox or Mailbox()
+    ctx = Context(
+        store=store,
+        reporter=reporter,
+        mailbox=mailbox,
+        mode="sandbox" if args.sandbox else "real",
+        limits=Timing(sandbox_speed=sandbox_speed() if args.sandbox else 1.0),
+        download=not getattr(args, "no_download", False),
+        output=getattr(args, "output", None),
+        force=getattr(args, "force", False),
+        allow_private_results=getattr(args, "allow_private_results", False),
+        next_options=_next_options(args, profile),
+    )
+    with signals_to(mailbox):
+        if args.sandbox:
+            with sandbox_server(profile, store, args.sandbox_scenario) as server:
+                local = profile.with_base_url(server.base_url)
+                redaction.remember(server.api_key)
+                provider = Provider(local, credentials.Key("sandbox", server.api_key))
+                yield Session(local, provider, ctx, f"sandbox:{profile.name}")
+            return
+        key = credentials.require_key(profile) if needs_key else credentials.find_key(profile)
+        yield Session(profile, Provider(profile, key), ctx, origins.place_of(profile.base_url))
+
+
+@contextmanager
+def sandbox_server(profile: Profile, store: Any, scenario: str | None) -> Iterator[Any]:
+    """The local stand-in, started in this process. It imports nothing of this library, and this only here of it."""
+    from videotasks_sandbox.server import SandboxError, start_sandbox
+
+    if profile.foreign:
+        raise configuration_error(
+            f"the sandbox has no stand-in for {profile.name}", expected="a provider that ships with the skill"
+        )
+    store.prepare()
+    folder: Path = store.root / ".sandbox"
+    from videotasks.core.durable_files import make_private_dir
+
+    make_private_dir(folder)
+    try:
+        server = start_sandbox(
+            provider=profile.name,
+            state_file=folder / "state.json",
+            scenario=scenario or "ok",
+            speed=sandbox_speed(),
+        )
+    except SandboxError as error:
+        raise configuration_error(str(error), hint="sandbox.py --help lists the scenarios") from None
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def sandbox_speed() -> float:
+    """How many times faster sandbox tasks go: $VIDEO_TASKS_SANDBOX_SPEED, 1 to 100; anything else is 1."""
+    try:
+        speed = float(os.environ.get("VIDEO_TASKS_SANDBOX_SPEED", "1"))
+    except ValueError:
+        return 1.0
+    return speed if 1.0 <= speed <= 100.0 else 1.0
+
+
+def _next_options(args: argparse.Namespace, profile: Profile) -> tuple[str, ...]:
+    """What the next command must be told again: a run folder never supplies an origin or a profile's path."""
+    options: list[str] = []
+    if args.sandbox:
+        options.append("--sandbox")
+    elif profile.foreign and args.provider:
+        path = Path(args.provider).expanduser()  # a name is looked up in $VIDEO_TASKS_PROVIDERS, a path from here
+        is_path = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
+        options += ["--provider", str(path.absolute()) if is_path else args.provider]
+    if args.base_url or (not args.sandbox and profile.base_url != profile.shipped_base_url):
+        options += ["--base-url", profile.base_url]
+    if args.allow_http:
+        options.append("--allow-http")
+    if getattr(args, "allow_private_results", False):
+        options.append("--allow-private-results")
+    return tuple(options)
+
+
+def with_limits(ctx: Context, **values: Any) -> None:
+    """Set limits that a command's options name."""
+    ctx.limits = replace(ctx.limits, **values)

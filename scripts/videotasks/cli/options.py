@@ -1,0 +1,118 @@
+"""The options of the commands and their checks. Imports argparse and little else: --help must cost nothing."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+
+TYPE_CHECKING = False  # typing's own costs 4 ms of every start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from videotasks.core.errors import TaskError
+
+_KEY_OPTIONS = re.compile(r"^--?(api[-_]?key|key|token|api[-_]?token|secret|authorization|bearer)(=|$)", re.IGNORECASE)
+EXIT_CODES = """exit codes:
+  0 done, or the question was answered   1 configuration   2 usage
+  3 submission unknown: look first, never create again by yourself
+  10 ended failed, cancelled or expired  11 not finished yet: run `next`
+  12 refused while polling               13 succeeded without a usable file
+  20 credits  21 auth  22 validation  23 not found  24 transient or rate limit
+  25 unknown  26 moderation  27 permission  130/143 interrupted: run `next`
+"""
+
+
+def usage_error(message: str, *, expected: str, hint: str) -> TaskError:
+    """Exit 2. The models are imported here, so that --help goes without them."""
+    from videotasks.core.errors import Category, TaskError
+
+    return TaskError(Category.USAGE, message, expected=expected, hint=hint)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one JSON line, and which never repeats a value (it may be a key)."""
+
+    def __init__(self, *, description: str, examples: str, exit_codes: str = EXIT_CODES) -> None:
+        super().__init__(
+            description=description,
+            epilog=f"examples:\n{examples}\n{exit_codes}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def parse(self, argv: list[str]) -> argparse.Namespace:
+        for token in argv:
+            if _KEY_OPTIONS.match(token):
+                raise usage_error(
+                    "keys are not taken as arguments: other programs can read them there",
+                    expected="the key in its environment variable",
+                    hint="see ensure_api_key.py --all for its name; treat the key just given as exposed",
+                )
+        return self.parse_args(argv)
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments:"):
+            names = [word.split("=")[0] for word in message.split()[2:] if word.startswith("-")]
+            message = "unknown option " + (", ".join(names) or "(a word that belongs to none)")
+        raise usage_error(
+            message,
+            expected=f"the options that {os.path.basename(self.prog)} --help lists",
+            hint="quote a value with blanks; a prompt is best given by --prompt-file - and standard input",
+        )
+
+
+def seconds(minimum: float = 0.0) -> Callable[[str], float]:
+    """An argparse type: a finite number of seconds above `minimum`, at most a week."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value <= minimum or value > 604_800:
+            raise argparse.ArgumentTypeError(f"not a number of seconds above {minimum:g}")
+        return value
+
+    return parse
+
+
+def positive_int(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 1_000_000:
+        raise argparse.ArgumentTypeError("not a whole number above 0")
+    return value
+
+
+def add_provider_options(parser: argparse.ArgumentParser, *, default: str | None, for_what: str = "") -> None:
+    """--provider and what goes with it. `default` is the provider meant when none is named."""
+    parser.set_defaults(default_provider=default)
+    group = parser.add_argument_group("provider")
+    note = f" (default {default}{for_what})" if default else ""
+    group.add_argument("--provider", metavar="NAME", help=f"profile name, or the path of a profile of yours{note}")
+    group.add_argument("--kind", help="which of the provider's kinds of task, where it has several")
+    group.add_argument("--base-url", metavar="URL", help="another origin for this provider; it gets the key")
+    group.add_argument("--allow-http", action="store_true", help="accept plain http beyond loopback")
+    group.add_argument("--sandbox", action="store_true", help="a local stand-in: no key, no cost, a real video file")
+    group.add_argument(
+        "--sandbox-scenario", metavar="NAME", help="rehearse trouble: failed, slow, stream-drop ... (sandbox.py --help)"
+    )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("files and output")
+    group.add_argument("--artifacts-dir", metavar="DIR", help="where run folders live (default task-status/.artifacts)")
+    group.add_argument("--verbose", action="store_true", help="print the full stream of events")
+
+
+def add_download_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("result")
+    group.add_argument("--no-download", action="store_true", help="do not fetch the result files")
+    group.add_argument("--output", metavar="FILE|DIR", help="also copy the video here")
+    group.add_argument("--force", action="store_true", help="let --output replace an existing file")
+    group.add_argument("--allow-private-results", action="store_true", help="accept result links to private addresses")

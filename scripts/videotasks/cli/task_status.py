@@ -1,0 +1,156 @@
+"""The task_status command: one look, adopt, resolve, cancel, download, list. It never creates anything."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from videotasks.cli.open_session import open_session, with_limits
+from videotasks.cli.select_run import (
+    find_latest,
+    need_one,
+    provider_of_run,
+    read_foreign_result,
+    require_same_place,
+    run_of_task,
+    session_profile,
+)
+from videotasks.core.errors import Category, TaskError, configuration_error
+from videotasks.core.workers import Interrupted
+from videotasks.lifecycle import check_status, final_line
+from videotasks.lifecycle.reconcile import adopt, report_taskless, resolve
+from videotasks.lifecycle.session import Session
+from videotasks.providers.provider import Look
+from videotasks.runs.store import Run, RunStore
+from videotasks.runs.workspace import artifacts_root
+
+
+def task_status(args: argparse.Namespace) -> int:
+    """Run the command; returns its exit code."""
+    check_options(args)
+    if args.list or args.refresh:
+        from videotasks.cli import list_runs
+
+        return list_runs.list_runs(args) if args.list else list_runs.refresh(args)
+    task_id = args.task_id or args.id
+    store = RunStore(artifacts_root(args.artifacts_dir))
+    if args.from_file:
+        task_id, told = read_foreign_result(args.from_file)
+        args.provider = args.provider or told
+    run: Run | None = None
+    note: dict[str, Any] = {}
+    if args.latest:
+        run, note = find_latest(store, args)
+    elif args.run_id:
+        run = store.open(args.run_id)
+    elif task_id is not None:
+        run = run_of_task(store, task_id, args)
+    else:
+        raise need_one("task_status.py")
+    if args.provider is None and run is not None:
+        args.provider = provider_of_run(store, run.run_id)
+    profile = session_profile(args, run)
+    named = bool(args.latest or args.run_id)
+    with open_session(args, needs_key=needs_key(args, run if named else None), profile=profile) as session:
+        with_limits(session.ctx, wait_s=args.timeout)
+        session.ctx.download = args.download or (args.wait and not args.no_download) or bool(args.output)
+        look: Look | None = None
+        try:
+            if run is not None and named:
+                require_same_place(session, run)
+                if task_id:
+                    adopt(session, run, task_id)
+            else:
+                run = session.ctx.store.by_task(str(task_id), mode=session.ctx.mode, origin=session.origin)
+                if run is None and not args.wait:
+                    run, look = check_status.look_at_stranger(session, str(task_id))
+                elif run is None:
+                    run = check_status.run_for_task(session, str(task_id))
+            if note:
+                session.ctx.reporter.people(f"latest run: {run.run_id} ({note['age']} old): {run.prompt[:60]}")
+            return act(session, run, args, note, look)
+        except Interrupted as stop:
+            from videotasks.lifecycle.final_line import report_interrupted
+
+            return report_interrupted(session.ctx, run, stop.signum)
+        except TaskError as error:
+            next_argv = None
+            if error.category is Category.TRANSIENT:
+                next_argv = _look_again(session, run, task_id)
+            return final_line.finish_error(session.ctx, run, error, next_argv=next_argv)
+        except OSError as error:
+            return final_line.disk_refused(session.ctx, run, error)
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """What does not go together. Raises TaskError before anything is read or sent."""
+    if args.id and args.task_id and args.id != args.task_id:
+        raise configuration_error("two task ids are given", expected="one")
+    a_task = bool(args.id or args.task_id)
+    if sum([a_task and not args.run_id, bool(args.run_id), args.latest, bool(args.from_file)]) > 1:
+        raise configuration_error(
+            "several of TASK_ID, --run-id, --latest and --from are given",
+            expected="one of them (--run-id with --task-id adopts the id into that run)",
+        )
+    actions = [name for name in ("wait", "download", "cancel", "resolve", "list", "refresh") if getattr(args, name)]
+    if len(actions) > 1 and set(actions) not in ({"wait", "download"}, {"list", "refresh"}):
+        raise configuration_error(
+            "these do not go together: " + ", ".join("--" + name for name in actions), expected="one of them"
+        )
+    filters = [name for name in ("remote", "status", "since", "limit") if getattr(args, name) not in (None, False)]
+    if filters and not args.list:
+        raise configuration_error(f"--{filters[0]} goes with --list", expected="--list as well")
+    if (args.list or args.refresh) and (a_task or args.run_id or args.latest or args.from_file):
+        raise configuration_error("--list and --refresh are about all runs", expected="no task or run named")
+
+
+def _look_again(session: Session, run: Run | None, task_id: str | None) -> list[str] | None:
+    if run is not None:
+        return final_line.follow_up(session.ctx, run, "task_status.py")
+    from videotasks.output import next_command
+
+    options = session.ctx.next_options
+    provider = () if "--provider" in options else ("--provider", session.profile.name)
+    root = ("--artifacts-dir", str(session.ctx.store.root))
+    return next_command.command("task_status.py", "--task-id", str(task_id), *provider, *root, *options)
+
+
+def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, Any], look: Look | None) -> int:
+    """What was asked of one run."""
+    ctx, state = session.ctx, run.state()
+    if args.resolve:
+        return resolve(session, run)
+    if state.task_id is None:
+        if state.phase in ("submission_unknown", "submitting"):
+            from videotasks.lifecycle.reconcile import settle_unknown
+
+            return settle_unknown(session, run)
+        return report_taskless(session, run)
+    if args.cancel:
+        from videotasks.lifecycle.cancel import cancel
+
+        return cancel(session, run)
+    if args.wait or ctx.download:
+        deadline = ctx.monotonic() + args.timeout
+        if not args.wait and not state.ended:
+            check_status.take_in_if_any(session, run)
+            if not run.state().ended:
+                return check_status.report_status(session, run, **note_fields(note))
+        from videotasks.lifecycle.resume import go_on_with_run
+
+        return go_on_with_run(session, run, deadline=deadline, attached=False)
+    return check_status.look_once(session, run, look, **note_fields(note))
+
+
+def note_fields(note: dict[str, Any]) -> dict[str, Any]:
+    return {"latest": note} if note else {}
+
+
+def needs_key(args: argparse.Namespace, run: Run | None) -> bool:
+    """A run that has ended and is on disk can be shown without any key."""
+    if args.resolve:
+        return False
+    if run is None or args.download or args.cancel or args.wait or args.task_id:
+        return True
+    state = run.state()
+    return not (state.ended and state.outcome != "no_result") and state.phase not in ("refused", "new")

@@ -1,0 +1,221 @@
+"""The wait_generation command: one task or many, to their ends, in one quiet call."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from typing import Any
+
+from videotasks.cli import list_runs, select_run
+from videotasks.cli.open_session import open_session, with_limits
+from videotasks.cli.select_run import find_latest, run_of_task
+from videotasks.cli.session_pool import Sessions
+from videotasks.core.errors import ExitCode, TaskError, configuration_error
+from videotasks.core.workers import Interrupted
+from videotasks.lifecycle import check_status, final_line
+from videotasks.lifecycle.final_line import report_interrupted
+from videotasks.lifecycle.outcome import Ending, record_ending, write_results
+from videotasks.lifecycle.reconcile import settle_unknown
+from videotasks.lifecycle.resume import go_on_with_run
+from videotasks.lifecycle.session import Session
+from videotasks.lifecycle.wait import Waiter
+from videotasks.lifecycle.watched import Watched
+from videotasks.providers.provider import TaskRef
+from videotasks.runs import results
+from videotasks.runs.store import Run, RunStore
+from videotasks.runs.workspace import artifacts_root
+
+NEXT_RUNS = 12  # more run ids than this would not fit into a bounded `next`, which then waits for all unfinished ones
+
+
+def wait_generation(args: argparse.Namespace) -> int:
+    """Run the command; returns its exit code."""
+    task_id = args.generation_id
+    run_ids = list(dict.fromkeys(args.run_id))
+    if sum([bool(task_id), bool(run_ids), args.latest, args.all_unfinished]) != 1:
+        if task_id or run_ids or args.latest or args.all_unfinished:
+            raise configuration_error(
+                "several of --generation-id, --run-id, --latest and --all-unfinished are given", expected="one of them"
+            )
+        raise select_run.need_one("task_status.py")
+    store = RunStore(artifacts_root(args.artifacts_dir))
+    known: Run | None = None
+    if args.latest:
+        known = find_latest(store, args)[0]
+        run_ids = [known.run_id]
+    if len(run_ids) > 1 or args.all_unfinished:
+        return _wait_for_many(args, store, run_ids)
+    if known is None:
+        known = store.open(run_ids[0]) if run_ids else run_of_task(store, str(task_id), args)
+    if args.provider is None and known is not None:
+        args.provider = select_run.provider_of_run(store, known.run_id)
+    profile = select_run.session_profile(args, known)
+    with open_session(args, profile=profile) as session:
+        _limits(session, args)
+        ctx = session.ctx
+        deadline = ctx.monotonic() + args.timeout
+        run: Run | None = None
+        try:
+            run = (
+                select_run.open_run(session, run_ids[0])
+                if run_ids
+                else check_status.run_for_task(session, str(task_id))
+            )
+            state = run.state()
+            if state.task_id is None:
+                if state.phase in ("submission_unknown", "submitting"):
+                    return settle_unknown(session, run)
+                raise configuration_error(
+                    f"the run {run.run_id} has no task to wait for", hint="look at it with task_status.py"
+                )
+            return go_on_with_run(session, run, deadline=deadline, attached=False)
+        except Interrupted as stop:
+            return report_interrupted(ctx, run, stop.signum)
+        except TaskError as error:
+            return final_line.finish_error(ctx, run, error)
+        except OSError as error:
+            return final_line.disk_refused(ctx, run, error)
+
+
+def _limits(session: Session, args: argparse.Namespace) -> None:
+    with_limits(session.ctx, wait_s=args.timeout, poll_interval_s=args.interval, poll_request_s=args.request_timeout)
+
+
+def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]) -> int:
+    """All of them in one loop; each session keeps its own origin and key, all share one mailbox."""
+    if args.output:
+        raise configuration_error("--output is for one task", expected="the files in the runs' folders, or one run")
+    if args.all_unfinished:
+        runs = []
+        for run in list_runs.of_mode(store, args):
+            state = run.state()
+            if state.unfinished and state.task_id and not select_run.never_seen(run, state):
+                runs.append(run)
+    else:
+        runs = [store.open(run_id) for run_id in run_ids]
+    if not runs:
+        from videotasks.output.reporter import Reporter
+
+        Reporter().people("no unfinished run")
+        return Reporter(sandbox=args.sandbox).final("list", ExitCode.OK, total=0, unfinished=0, runs=[])
+    with Sessions(args, on_open=lambda session: _limits(session, args)) as sessions:
+        trouble: list[dict[str, Any]] = []
+        watched = sessions.watch(runs, trouble)
+        if not sessions:
+            raise configuration_error(trouble[0]["message"] if trouble else "no run can be waited for")
+        return _finish_many(sessions, runs, watched, trouble, args)
+
+
+def _finish_many(
+    sessions: Sessions,
+    runs: list[Run],
+    watched: list[Watched],
+    trouble: list[dict[str, Any]],
+    args: argparse.Namespace,
+) -> int:
+    ctx = sessions.first.ctx
+    deadline = ctx.monotonic() + args.timeout
+    interrupted: int | None = None
+    done = _done_without_files(sessions, runs) if ctx.download else []
+    try:
+        try:
+            Waiter(ctx, watched).run(deadline)
+        finally:
+            for task in watched:  # an interrupt must not undo what others have come to
+                if task.ending is not None:
+                    record_ending(ctx, task.run, task.provider, task.ending)
+        for task in [*watched, *done]:
+            assert task.ending is not None
+            if task.ending.outcome == "refused" and task.ending.error is not None:
+                trouble.append({"run_id": task.run.run_id, "category": task.ending.error.category.value})
+            if task.ending.outcome == "succeeded" and ctx.download:
+                failure = _fetch(ctx, task, deadline)
+                if failure is not None:
+                    trouble.append({"run_id": task.run.run_id, "message": failure.message})
+    except Interrupted as stop:
+        interrupted = stop.signum
+    rows = [list_runs.row(run, run.state()) for run in runs]
+    code = _exit_code(runs, trouble, interrupted)
+    left = [run for run in runs if run.state().unfinished and run.state().task_id]
+    next_argv = None
+    if left:
+        from videotasks.output import next_command
+
+        named = tuple(word for run in left for word in ("--run-id", run.run_id))
+        options = ("--all-unfinished",) if args.all_unfinished or len(left) > NEXT_RUNS else named
+        next_argv = next_command.command(
+            "wait_generation.py",
+            *options,
+            "--timeout",
+            f"{args.timeout:g}",
+            "--artifacts-dir",
+            str(ctx.store.root),
+            *_next_options(args, ctx),
+        )
+    ctx.reporter.final(
+        "interrupted" if interrupted is not None else ("timeout" if code == ExitCode.NOT_FINISHED else "list"),
+        code,
+        next_argv=next_argv,
+        total=len(runs),
+        unfinished=len(left),
+        trouble=list_runs.within(trouble, 1000),
+        runs=list_runs.within(rows, 5000),
+    )
+    for run in runs:
+        state = run.state()
+        if state.ended and not state.reported:
+            final_line.mark_reported(ctx, run, state.outcome or "", code)
+    return code
+
+
+def _done_without_files(sessions: Sessions, runs: list[Run]) -> list[Watched]:
+    """Runs that had ended well before, and whose files are not here: waiting for one is fetching it."""
+    done = []
+    for run in runs:
+        state = run.state()
+        if state.task_id and state.outcome == "succeeded" and results.video_file(run, state) is None:
+            with suppress(TaskError):
+                session = sessions.of(run)
+                check_status.renew_rehearsed_link(session, run)
+                watched = Watched(run, session.provider, TaskRef(state.task_id, state.follow))
+                watched.ending = Ending("succeeded", "record")
+                done.append(watched)
+    return done
+
+
+def _next_options(args: argparse.Namespace, ctx: Any) -> tuple[str, ...]:
+    """What `next` repeats. --provider belongs to a foreign profile only; the runs name the shipped ones."""
+    if args.provider and "--provider" not in ctx.next_options:
+        return (*ctx.next_options, "--provider", args.provider)
+    return tuple(ctx.next_options)
+
+
+def _fetch(ctx: Any, task: Watched, deadline: float) -> TaskError | None:
+    """The files of one of many; what is in the way of one must not stop the others."""
+    from videotasks.lifecycle import fetch_outputs
+
+    try:
+        failure = fetch_outputs.fetch_all(ctx, task.run, task.provider, deadline=deadline)
+    except TaskError as error:
+        failure = error
+    write_results(ctx, task.run)
+    return failure
+
+
+def _exit_code(runs: list[Run], trouble: list[dict[str, Any]], interrupted: int | None) -> int:
+    """The worst of all: interrupted, unfinished, failed, without a file; 0 only when every one has its result."""
+    import signal
+
+    if interrupted is not None:
+        return int(ExitCode.SIGTERM if interrupted == getattr(signal, "SIGTERM", 15) else ExitCode.SIGINT)
+    states = [run.state() for run in runs]
+    if any(state.unfinished and state.task_id for state in states):
+        refused = any("category" in entry for entry in trouble)
+        return int(ExitCode.POLL_REFUSED if refused else ExitCode.NOT_FINISHED)
+    if any(state.unfinished for state in states):
+        return int(ExitCode.SUBMISSION_UNKNOWN)
+    if any(state.outcome in ("failed", "cancelled", "expired") or state.phase == "refused" for state in states):
+        return int(ExitCode.TASK_ENDED)
+    if trouble or any(state.outcome == "no_result" for state in states):
+        return int(ExitCode.NO_RESULT)
+    return int(ExitCode.OK)

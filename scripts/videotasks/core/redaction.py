@@ -1,0 +1,76 @@
+"""The secrets that this process knows, and texts without them."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+_known: set[str] = set()
+
+
+def known_secrets() -> frozenset[str]:
+    """Every key value read by this process: whatever is printed or stored is redacted by them."""
+    return frozenset(_known)
+
+
+def remember(secret: str) -> None:
+    """A secret that came another way (a sandbox key is none, but is treated as one)."""
+    if secret:
+        _known.add(secret)
+
+
+MIN_SECRET = 6  # shorter values ("none", "test") would blacken ordinary words
+REDACTED = "[REDACTED]"
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """`text` with each secret replaced by `[REDACTED]`, whether raw, percent-encoded, JSON-escaped or in base64.
+
+    Base64 is found at each of its three alignments (a header `Basic base64("user:KEY")` hides the key at any of
+    them), in both alphabets. Secrets of fewer than six characters are ignored.
+    """
+    values = {secret.strip() for secret in secrets if secret}
+    usable = tuple(sorted((value for value in values if len(value) >= MIN_SECRET), key=lambda v: (-len(v), v)))
+    if not usable or not text:
+        return text
+    return _pattern(usable).sub(REDACTED, text)
+
+
+@lru_cache(maxsize=16)
+def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
+    alternatives: list[str] = []
+    for secret in secrets:
+        alternatives.append("".join(_spellings(character) for character in secret))
+        alternatives += _base64_cores(secret)
+    return re.compile("|".join(alternatives))
+
+
+def _spellings(character: str) -> str:
+    """A pattern for one character as it is, percent-encoded, or escaped in JSON or Python text."""
+    forms = [re.escape(character)]
+    raw = character.encode("utf-8", "surrogatepass")
+    forms.append("".join(f"%(?i:{byte:02x})" for byte in raw))
+    if len(raw) == 1:
+        forms.append(f"\\\\(?:u00|x)(?i:{raw[0]:02x})")
+    if character in "/\"'\\":
+        forms.append(re.escape("\\" + character))
+    if character == " ":
+        forms.append(r"\+")
+    if ord(character) > 0x7F and ord(character) < 0x10000:
+        forms.append(f"\\\\u(?i:{ord(character):04x})")
+    return f"(?:{'|'.join(forms)})"
+
+
+def _base64_cores(secret: str) -> list[str]:
+    """The characters of its base64 that depend on the secret alone, at each alignment and in both alphabets."""
+    raw = secret.encode("utf-8", "surrogatepass")
+    cores = []
+    for offset, lead in ((0, 0), (1, 2), (2, 3)):
+        encoded = base64.b64encode(b"\0" * offset + raw).decode("ascii")
+        core = encoded[lead : (offset + len(raw)) * 8 // 6]
+        # In a link, base64 is percent-encoded in turn: + / =
+        spelled = core.replace("+", r"(?:[+-]|%2[bB])").replace("/", r"(?:[/_]|\\/|%2[fF])")
+        cores.append(spelled)
+    return cores

@@ -1,0 +1,101 @@
+"""A task in our own terms, whatever a provider says: its status, its outputs, its id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from videotasks.core.errors import ApiError, configuration_error
+
+
+class Status(str, Enum):
+    """Canonical status of a task. `unknown` is never terminal: it keeps waiting until the deadline."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+    @property
+    def terminal(self) -> bool:
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.EXPIRED})
+
+
+@dataclass(frozen=True)
+class Output:
+    """One result of a task. `url` is absolute or None; `content_path` is set for an authenticated content endpoint."""
+
+    kind: str  # video | image | audio | last_frame | thumbnail
+    url: str | None = None
+    content_path: str | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A task as one answer of its API shows it, in our terms.
+
+    `progress` is 0 to 100, `expires_at` and `created_at` are epoch seconds; `usage` is the provider's own mapping.
+    `usable` outputs come only from paths that the profile names; nothing is searched for.
+    """
+
+    status: Status
+    provider_status: str | None = None
+    task_id: str | None = None
+    progress: float | None = None
+    outputs: tuple[Output, ...] = ()
+    usage: Mapping[str, Any] | None = None
+    cost: float | None = None
+    cost_unit: str | None = None
+    expires_at: float | None = None
+    created_at: float | None = None
+    error: ApiError | None = None
+    needs_result_fetch: bool = False  # succeeded, but the result is behind a second request (profile result.fetch)
+    follow: Mapping[str, str] = field(default_factory=dict)  # URLs the API gave for this task (status_url, ...)
+    warnings: tuple[str, ...] = ()
+    raw: Any = None
+
+    @property
+    def video_url(self) -> str | None:
+        return next((o.url for o in self.outputs if o.kind == "video" and o.url), None)
+
+    @property
+    def last_frame_url(self) -> str | None:
+        return next((o.url for o in self.outputs if o.kind == "last_frame" and o.url), None)
+
+    @property
+    def has_result(self) -> bool:
+        """True when there is something of the task's own making to fetch (a last frame alone is not a result)."""
+        return any(o.kind in ("video", "image", "audio") for o in self.outputs)
+
+
+MAX_ID = 256
+
+
+def valid_task_id(value: object) -> str | None:
+    """The id as text, or None: booleans, containers, empty, over-long, unprintable and dot ids are no ids."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        value = str(value) if value >= 0 else ""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID or value in (".", ".."):
+        return None
+    return value if value.isprintable() and value == value.strip() else None
+
+
+def require_task_id(value: object) -> str:
+    """A task id fit to be sent: a string of 1 to 256 printable characters that is no path of its own."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or len(text) > 256 or text in (".", "..") or not text.isprintable() or any(c.isspace() for c in text):
+        raise configuration_error(
+            "that is no task id",
+            expected="1 to 256 printable characters without blanks, as the provider gave it",
+        )
+    return text

@@ -1,0 +1,108 @@
+"""Result files: fetched by link, resumable, bounded, verified; on disk under our own name or not at all."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from videotasks.downloads.errors import DownloadFailed
+from videotasks.downloads.part_file import PartFile
+from videotasks.downloads.transfer import Limits, Transfer, alarm
+from videotasks.network.client import Client
+from videotasks.network.flight import Flight
+from videotasks.network.guarded_link import ResultLinks
+
+_DEFAULT_LIMITS = Limits()
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A finished file. `kind` is video, image or audio by content; `duration_s`, `width`, `height` only for MP4."""
+
+    path: Path
+    kind: str
+    mime: str
+    bytes: int
+    sha256: str
+    duration_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+def download(
+    url: str,
+    folder: Path,
+    stem: str,
+    *,
+    expect: str = "video",
+    api_base_url: str,
+    api_client: Client | None = None,
+    allow_private: bool = False,
+    limits: Limits = _DEFAULT_LIMITS,
+    deadline: float | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+    on_progress: Callable[[int, int | None], None] | None = None,
+    flights: Callable[[Flight], None] | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Fetched:
+    """Fetch `url` into `folder/<stem>.<extension by content>`; for a worker thread that holds the lock on that name.
+
+    `expect` is an output's kind (video, audio, image, last_frame, thumbnail). `api_client` carries the key and is given
+    only for the API's own content endpoint; nobody else may use it meanwhile. `deadline` is in terms of `monotonic`.
+    `on_progress(bytes, total or None)` is called for each piece. To cancel at once: let `cancelled` turn true, then
+    abort the flight that `flights` was last called with; with an Event's `wait` as `sleep`, pauses end at once as well.
+
+    On failure `<stem>.part` stays where a later call, also with a fresh link, can go on from it. Raises DownloadFailed.
+    """
+    if not stem or stem.startswith(".") or any(char in stem for char in '/\\:*?"<>|\0'):
+        raise ValueError(f"not a plain file name: {stem!r}")
+    transfer = Transfer(
+        url=url,
+        links=ResultLinks(api_base_url=api_base_url, api_client=api_client, allow_private=allow_private),
+        expect=expect,
+        with_key=api_client is not None,
+        limits=limits,
+        deadline=deadline,
+        monotonic=monotonic,
+        sleep=sleep,
+        on_progress=on_progress or (lambda done, total: None),
+        on_flight=flights or (lambda flight: None),
+        cancelled=cancelled,
+    )
+    # A read that hangs does not notice the deadline; only another thread does.
+    timer = alarm(deadline - monotonic(), transfer.expire) if deadline is not None else None
+    try:
+        part = PartFile(folder, stem, url)
+        try:
+            checked = transfer.fetch(part)
+            path = part.promote(stem + checked.type.extension, pause=sleep)
+        finally:
+            part.keep()
+    except OSError as error:
+        raise _disk_failure(error) from None
+    finally:
+        if timer is not None:
+            timer.cancel()
+    return Fetched(
+        path=path,
+        kind=checked.type.kind,
+        mime=checked.type.mime,
+        bytes=part.size,
+        sha256=part.sha256,
+        duration_s=checked.duration_s,
+        width=checked.width,
+        height=checked.height,
+    )
+
+
+def _disk_failure(error: OSError) -> DownloadFailed:
+    if error.errno in _DISK_FULL:
+        return DownloadFailed("disk_full", "the disk is full", expected="free space for the file", resumable=True)
+    reason = error.strerror or "the disk refused"
+    expected = "a folder that can be written to"
+    return DownloadFailed("disk", f"the file could not be written: {reason}", expected=expected, resumable=True)

@@ -1,0 +1,206 @@
+"""The unfinished file of a download: `<stem>.part` and its sidecar `<stem>.part.json`, hashed while written.
+
+The sidecar says what the bytes are a part of, so that a later process can go on where this one was killed. It is
+removed before the first byte of another object is written, so the two never describe different files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from dataclasses import replace as replace_facts
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from videotasks.core.durable_files import read_json, replace, sync_dir, write_atomic
+from videotasks.downloads.response_headers import Facts, http_date, strong_etag
+
+# Both are 0 where the system has no such flag (Windows); lstat is asked first in any case.
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+_BLOCK = 1 << 20
+
+
+class PartFile:
+    """The bytes so far. `size` is on disk and in `sha256`. Every method may raise OSError."""
+
+    def __init__(self, folder: Path, stem: str, url: str) -> None:
+        """Opens what an earlier process left for a link of this path, or starts empty."""
+        self.folder = folder
+        self.path = folder / f"{stem}.part"
+        self._sidecar = folder / f"{stem}.part.json"
+        # A fresh signed link differs in its query (and host), so the path alone says whether it is the same file.
+        self._link = _digest(urlsplit(url).path)
+        self._url = _digest(url)
+        self.facts = Facts()
+        self.complete = False  # every byte is here, as far as the server told
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+        self._handle: int | None = None
+        self._resume()
+
+    # -- opening ----------------------------------------------------------------------------------------------
+
+    def _resume(self) -> None:
+        known = read_json(self._sidecar, 10_000)
+        if isinstance(known, dict) and known.get("link") == self._link:
+            self._handle = _open_own(self.path)
+        if self._handle is None:
+            self._start_empty()
+            return
+        length = known.get("length")
+        self.facts = Facts(
+            strong_etag(known.get("etag")),
+            http_date(known.get("last_modified")),
+            length if isinstance(length, int) and not isinstance(length, bool) and length > 0 else None,
+        )
+        while block := os.read(self._handle, _BLOCK):
+            self._sha256.update(block)
+            self.size += len(block)
+        if self.facts.length is not None and self.size > self.facts.length:
+            self.reset()
+        # The same link, and as many bytes as it announced: only the rename was missing. A fresh link is asked again.
+        self.complete = self.size > 0 and self.size == self.facts.length and known.get("url") == self._url
+
+    def _start_empty(self) -> None:
+        _remove(self._sidecar)
+        _remove(self.path)
+        # O_EXCL never opens what somebody put there in the meantime, least of all a link to elsewhere.
+        self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY, 0o600)
+
+    # -- writing ----------------------------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Forget the bytes: they are no part of what the server has now."""
+        _remove(self._sidecar)
+        os.ftruncate(self._open_handle, 0)
+        os.lseek(self._open_handle, 0, os.SEEK_SET)
+        self.facts, self.size, self.complete, self._sha256 = Facts(), 0, False, hashlib.sha256()
+
+    def restart(self, facts: Facts) -> None:
+        """Empty, and about to hold the object that `facts` describe."""
+        self.reset()
+        self.describe(facts)
+
+    def describe(self, facts: Facts) -> None:
+        self.facts = facts
+        record = {"link": self._link, "url": self._url, **asdict(facts)}
+        write_atomic(self._sidecar, json.dumps(record).encode("ascii"))
+
+    def learn_length(self, length: int) -> None:
+        """The length of the whole, where the first answer did not tell it."""
+        if self.facts.length != length:
+            self.describe(replace_facts(self.facts, length=length))
+
+    def append(self, data: bytes) -> None:
+        """Write and hash; after an OSError `size` and `sha256` still tell what is in the file."""
+        view = memoryview(data)
+        while view:
+            written = os.write(self._open_handle, view)
+            self._sha256.update(view[:written])
+            self.size += written
+            view = view[written:]
+
+    def head(self, size: int) -> bytes:
+        """The first bytes; the place for writing stays at the end."""
+        try:
+            os.lseek(self._open_handle, 0, os.SEEK_SET)
+            return os.read(self._open_handle, size)
+        finally:
+            os.lseek(self._open_handle, 0, os.SEEK_END)
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+    @property
+    def _open_handle(self) -> int:
+        assert self._handle is not None, "the part file is closed"
+        return self._handle
+
+    # -- the end ----------------------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        os.fsync(self._open_handle)
+
+    def promote(self, name: str, *, pause: Callable[[float], object] = time.sleep) -> Path:
+        """The file under its final name, on disk. A link that stands there is replaced, what it points to is not."""
+        self.sync()
+        self._close()  # Windows renames no open file
+        target = self.folder / name
+        replace(self.path, target, pause=lambda seconds: (pause(seconds), None)[1])
+        _remove(self._sidecar)
+        sync_dir(self.folder)
+        return target
+
+    def keep(self) -> None:
+        """Close, leaving the bytes for another try. Never raises: it runs while something worse is reported."""
+        if self._handle is None:
+            return
+        try:
+            os.fsync(self._handle)
+        except OSError:
+            pass
+        self._close()
+        if self.size == 0:
+            self._remove_both()
+
+    def disown(self) -> None:
+        """Close; the bytes stay for a person to look at, but nothing goes on from them. Never raises."""
+        self._close()
+        try:
+            _remove(self._sidecar)
+        except OSError:
+            pass
+
+    def discard(self) -> None:
+        """Close and remove: the bytes are no use to anybody. Never raises."""
+        self._close()
+        self._remove_both()
+
+    def _remove_both(self) -> None:
+        for path in (self._sidecar, self.path):
+            try:
+                _remove(path)
+            except OSError:
+                pass
+
+    def _close(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            try:
+                os.close(handle)
+            except OSError:
+                pass
+
+
+def _open_own(path: Path) -> int | None:
+    """An open handle on a plain file of ours, or None when something else (or nothing) has that name."""
+    try:
+        before = os.lstat(path)
+        if not stat.S_ISREG(before.st_mode) or before.st_nlink > 1:
+            return None
+        handle = os.open(path, os.O_RDWR | _NO_FOLLOW | _BINARY)
+    except OSError:
+        return None
+    after = os.fstat(handle)
+    if not stat.S_ISREG(after.st_mode) or (before.st_dev, before.st_ino) != (after.st_dev, after.st_ino):
+        os.close(handle)
+        return None
+    return handle
+
+
+def _remove(path: Path) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,174 @@
+"""One look at a run or a bare task id."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from videotasks.core.errors import ApiError, Category, TaskError, configuration_error
+from videotasks.core.task import Status, require_task_id
+from videotasks.core.times import epoch_of
+from videotasks.core.workers import CallTimedOut
+from videotasks.lifecycle import final_line
+from videotasks.lifecycle.outcome import Ending, record_ending, snapshot_fields, write_results
+from videotasks.lifecycle.poll_schedule import PollSchedule
+from videotasks.lifecycle.session import Session
+from videotasks.network.errors import NoAnswer
+from videotasks.providers.provider import Look, TaskRef, no_answer_error, refusal
+from videotasks.runs import results
+from videotasks.runs.identity import body_key
+from videotasks.runs.store import Run
+
+
+def run_for_task(session: Session, task_id: str, *, adopt: bool = True) -> Run:
+    """The run of a task; a bare id from elsewhere gets a run folder of its own, so that it is not lost either."""
+    ctx = session.ctx
+    require_task_id(task_id)
+    ctx.store.prepare()
+    run = ctx.store.by_task(task_id, mode=ctx.mode, origin=session.origin)
+    if run is not None:
+        return run
+    lock = ctx.store.identity_lock(_task_identity(session, task_id))
+    lock.acquire(wait=ctx.mailbox.sleep)
+    try:
+        run = ctx.store.by_task(task_id, mode=ctx.mode, origin=session.origin)
+        if run is None:
+            run = ctx.store.create(
+                {
+                    "provider": session.profile.name,
+                    "kind": session.profile.kind,
+                    "mode": ctx.mode,
+                    "origin": session.origin,
+                    "adopted": True,
+                    "task_id": task_id,
+                    "identity": _task_identity(session, task_id),
+                },
+                now=ctx.clock(),
+            )
+            run.record("adopted", ctx.clock(), task_id=task_id, kind=session.profile.kind)
+        return run
+    finally:
+        lock.release()
+
+
+def _task_identity(session: Session, task_id: str) -> str:
+    return body_key(
+        mode=session.ctx.mode, origin=session.origin, method="TASK", path="", body=task_id.encode("utf-8"), take=1
+    )
+
+
+def take_in_if_any(session: Session, run: Run) -> None:
+    """One look whose absence is no error."""
+    state = run.state()
+    assert state.task_id is not None
+    look = ask(session, TaskRef(state.task_id, state.follow))
+    if look.snapshot is not None:
+        take_in(session, run, look)
+    elif look.final_refusal and look.error is not None:
+        raise refusal(look.error)
+
+
+def renew_rehearsed_link(session: Session, run: Run) -> None:
+    """A link of the sandbox names a port that ended with the command that printed it: ask for the present one."""
+    state = run.state()
+    if session.ctx.sandbox and state.task_id is not None and results.video_file(run, state) is None:
+        with suppress(TaskError):
+            take_in_if_any(session, run)
+
+
+def look_at_stranger(session: Session, task_id: str) -> tuple[Run, Look]:
+    """A bare id that no run knows: it gets a run folder only when the provider shows a task. Raises TaskError."""
+    look = ask(session, TaskRef(require_task_id(task_id)))
+    if look.snapshot is None:
+        raise refusal(_error_of(look))
+    return run_for_task(session, task_id), look
+
+
+def look_once(session: Session, run: Run, look: Look | None = None, **more: Any) -> int:
+    """One look: journal it, write the result files, print the final `status` line. Raises TaskError, Interrupted."""
+    state = run.state()
+    if state.task_id is None:
+        raise configuration_error(f"the run {run.run_id} has no task id to look at")
+    if state.ended and state.outcome not in ("succeeded", "no_result"):
+        return report_status(session, run, **more)
+    if state.outcome == "succeeded" and (session.provider.keyless or results.video_file(run, state)):
+        return report_status(session, run, **more)
+    if look is None:
+        look = ask(session, TaskRef(state.task_id, state.follow))
+    if look.snapshot is None:
+        if state.ended:
+            return report_status(session, run, **more)  # what is known to be over stays known
+        raise refusal(_error_of(look))
+    take_in(session, run, look)
+    return report_status(session, run, hint_s=look.hint_s, **more)
+
+
+def _error_of(look: Look) -> ApiError:
+    return look.error or ApiError(Category.TRANSIENT, look.reason, http_status=look.http_status)
+
+
+def ask(session: Session, ref: TaskRef) -> Look:
+    """One status request, bounded in time. Raises TaskError when there is no answer."""
+    ctx, client = session.ctx, session.provider.client()
+    timeout = ctx.limits.poll_request_s
+    try:
+        look: Look = ctx.mailbox.call(
+            lambda: session.provider.look(ref, client=client, timeout=timeout), timeout=timeout + 2.0
+        )
+        return look
+    except NoAnswer as error:
+        raise no_answer_error(error) from None
+    except CallTimedOut:
+        raise no_answer_error(NoAnswer("timeout", "no complete answer in time", sent=True)) from None
+    finally:
+        client.close()
+
+
+def take_in(session: Session, run: Run, look: Look) -> None:
+    """Journal what a look showed. A success without a result is not final yet: it is looked at again."""
+    snapshot = look.snapshot
+    assert snapshot is not None
+    if snapshot.status.terminal and (snapshot.status is not Status.SUCCEEDED or snapshot.has_result):
+        record_ending(
+            session.ctx, run, session.provider, Ending(snapshot.status.value, "poll", snapshot, snapshot.error)
+        )
+        return
+    session.ctx.record(run, "status", **snapshot_fields(session.ctx, session.provider, snapshot))
+    write_results(session.ctx, run, snapshot)
+
+
+def report_status(session: Session, run: Run, *, hint_s: float | None = None, **more: Any) -> int:
+    """The final line of one look: canonical status, link, reason, a summary, and when to look again."""
+    ctx = session.ctx
+    document = write_results(ctx, run)
+    state = run.state()
+    exit_code = 0
+    if state.outcome in ("failed", "cancelled", "expired"):
+        exit_code = 10
+    elif state.outcome == "no_result":
+        exit_code = 13
+    fields = final_line.terminal_fields(run, state)
+    fields["error"] = state.error
+    fields["summary"] = results.summary(run, state, brief=True)
+    next_argv = None
+    if not state.ended:
+        submitted_at = epoch_of(state.submitted_at) or run.created_at
+        poll = session.profile.poll
+        age = max(ctx.clock() - submitted_at, 0.0)
+        fields["look_again_in_s"] = round(
+            PollSchedule(poll.floor_s, poll.ceiling_s).delay(age, random=0.0, hint_s=hint_s)
+        )
+        next_argv = final_line.follow_up(ctx, run, "wait_generation.py", "--timeout", "100")
+    elif state.outcome == "succeeded" and fields["video_file"] is None:
+        next_argv = final_line.follow_up(ctx, run, "task_status.py", "--download")
+        fields["reminder"] = (
+            f"the link works until {document.get('expires_at')}"
+            if document.get("expires_at")
+            else "the link may expire soon"
+        )
+    ctx.reporter.people(results.summary(run, state))
+    final_line.keep_unread_line(ctx, run)
+    ctx.reporter.final("status", exit_code, next_argv=next_argv, **fields, **more)
+    if state.ended:
+        final_line.mark_reported(ctx, run, state.outcome or "", exit_code)
+    return exit_code

@@ -1,0 +1,257 @@
+"""From a request draft to a submitted run: identity, attaching, the lock, uploads, the one paid request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from videotasks.core import redaction
+from videotasks.core.errors import Category, TaskError, category_message, configuration_error
+from videotasks.lifecycle import upload_inputs
+from videotasks.lifecycle.session import Session
+from videotasks.lifecycle.submit import CreateRequest, Submitted, submission_unknown, submit
+from videotasks.request.draft import RequestDraft, canonical_body, form_parts, materialise, summary
+from videotasks.runs import results
+from videotasks.runs.identity import Identity, body_key, intent_key
+from videotasks.runs.journal import RunState
+from videotasks.runs.locks import FileLock
+from videotasks.runs.store import Run
+
+PROMPT_KEPT = 2000  # characters of the prompt in request.json beside the payload
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a create would send, and as what it counts."""
+
+    session: Session
+    draft: RequestDraft
+    take: int
+    prompt: str | None
+    run_id: str | None = None
+
+    @cached_property
+    def identity(self) -> Identity:
+        mode, origin = self.session.ctx.mode, self.session.origin
+        intent = intent_key(
+            mode=mode, provider=self.session.profile.name, origin=origin, asked=self.draft.asked, take=self.take
+        )
+        body = body_key(
+            mode=mode,
+            origin=origin,
+            method=self.draft.method,
+            path=self.draft.path,
+            body=canonical_body(self.draft),
+            take=self.take,
+        )
+        return Identity(intent, body)
+
+    @property
+    def prompt_kept(self) -> str | None:
+        return (self.prompt or "")[:PROMPT_KEPT] or None
+
+    def request_record(self) -> dict[str, Any]:
+        """inputs/request.json: all of the request but its key."""
+        profile = self.session.profile
+        return {
+            "provider": profile.name,
+            "kind": profile.kind,
+            "mode": self.session.ctx.mode,
+            "origin": self.session.origin,
+            "endpoint": f"{self.draft.method} {self.draft.path}",
+            "stream_endpoint": self.draft.stream_path,
+            "model": self.draft.model,
+            "prompt": self.prompt_kept,
+            "payload": summary(self.draft),
+            "take": self.take,
+            "intent": self.identity.intent,
+            "identity": self.identity.body,
+        }
+
+
+@dataclass
+class Created:
+    """A run with a task: sent just now (`submitted`), or found (`attached`)."""
+
+    run: Run
+    state: RunState
+    submitted: Submitted | None = None
+
+    @property
+    def attached(self) -> bool:
+        return self.submitted is None
+
+
+def refuse_keys(draft: RequestDraft) -> None:
+    """A key in the prompt would go to a model and into files: refused before it does."""
+    body = canonical_body(draft).decode("ascii")
+    for secret in redaction.known_secrets():
+        if len(secret) >= 8 and secret in body:
+            raise configuration_error(
+                "the API key stands in the request's own text",
+                expected="a prompt and payload without any key",
+                hint="take it out, and treat that key as exposed",
+            )
+
+
+def attachable(plan: Plan) -> Run | None:
+    """The run that the same command made before and that stands in the way of paying again."""
+    for run in plan.session.ctx.store.by_identity(plan.identity):
+        if not run.state().may_pay_again:
+            return run
+    return None
+
+
+def refuse_earlier_version(plan: Plan) -> None:
+    """A run of version 0.1 says little of what was typed: one like this that may be paid for stops the create."""
+    for run in plan.session.ctx.store.of_version_1(plan.identity):
+        request = run.request
+        same = run.mode == plan.session.ctx.mode and run.is_at(plan.session.origin)
+        same = same and run.provider == plan.session.profile.name and request.get("take") == plan.take
+        same = same and request.get("model") == plan.draft.model
+        told = request.get("prompt")
+        same = same and (told == plan.prompt_kept if told else request.get("payload") == summary(plan.draft))
+        if same and not run.state().may_pay_again:
+            raise configuration_error(
+                f"version 0.1 made a run like this one ({run.run_id}), so nothing was sent",
+                expected="a look at that run, by next",
+                hint=f"--take {plan.take + 1} makes another one, and pays for it",
+                code="made_by_earlier_version",
+                details={"run_id": run.run_id},
+            )
+
+
+def create_or_attach(plan: Plan) -> Created:
+    """Submit the plan, or attach to the run that is already its answer. Raises TaskError and Interrupted."""
+    ctx = plan.session.ctx
+    refuse_keys(plan.draft)
+    plan.session.provider.client().close()  # too old a library is told before there is anything on disk
+    ctx.store.prepare()
+    with ExitStack() as held:
+        # In one order for everybody, so that two commands that share one key cannot wait for each other.
+        for key in sorted({plan.identity.intent, plan.identity.body}):
+            lock = ctx.store.identity_lock(key)
+            _acquire(plan, lock)
+            held.callback(lock.release)
+        found = attachable(plan)
+        if found is not None:
+            return _attach(plan, found)
+        refuse_earlier_version(plan)
+        run = _run_for(plan)
+        ctx.reporter.event(
+            "start",
+            url=plan.session.provider.url(plan.draft.stream_path or plan.draft.path) if ctx.reporter.verbose else None,
+            mode=("sse_then_poll_fallback" if plan.draft.stream_path else "poll") if ctx.reporter.verbose else None,
+            run_id=run.run_id,
+        )
+        uploads = upload_inputs.upload_files(ctx, run, plan.session.provider, plan.draft, _known_uploads(plan))
+        sent = submit(ctx, run, plan.session.provider, _create_request(plan, uploads))
+        return Created(run, run.state(), sent)
+
+
+def _acquire(plan: Plan, lock: FileLock) -> None:
+    """The identity's lock; whoever holds it is sending this very request, so waiting for it costs nothing."""
+    ctx = plan.session.ctx
+    if lock.try_acquire():
+        return
+    ctx.reporter.people("the same request is being sent by another process; waiting to attach to it")
+    end = ctx.monotonic() + ctx.limits.stream_silence_s + ctx.limits.create_answer_s
+    if not lock.acquire(wait=ctx.mailbox.sleep, give_up=lambda: ctx.monotonic() >= end):
+        raise configuration_error(
+            "another process has been sending this very request for minutes",
+            expected="one process at a time",
+            hint="look at it with task_status.py --latest",
+        )
+
+
+def _attach(plan: Plan, run: Run) -> Created:
+    ctx, state = plan.session.ctx, run.state()
+    if plan.run_id and plan.run_id != run.run_id:
+        ctx.reporter.people(f"the same request was made as run {run.run_id}; attaching to it")
+    if state.phase == "submitting":
+        # We hold the lock, so its sender is gone: it was killed between the first byte and the answer.
+        ctx.record(run, "submission_unknown", reason="the process that sent it ended before the answer")
+        state = run.state()
+    if state.phase == "refused":
+        raise _refused_before(state)  # its process ended before anybody was told; from now on the command may pay again
+    if state.phase == "submission_unknown":
+        results.write(run, now=ctx.clock())
+        error = submission_unknown("this very request was sent before and its answer was lost")
+        error.details["run_id"] = run.run_id
+        raise SubmissionUnknown(run, error)
+    same = run.request.get("identity") == plan.identity.body
+    differs = "" if same else " (today it would send another body: the run folder has what was sent)"
+    ctx.reporter.event(
+        "start",
+        run_id=run.run_id,
+        attached=True,
+        task_id=state.task_id,
+        created_at=run.request.get("created_at"),
+        note=f"the same request was made before; --take {plan.take + 1} makes another" + differs,
+    )
+    return Created(run, state)
+
+
+def _refused_before(state: RunState) -> TaskError:
+    """The refusal that the journal holds, as it would have been reported."""
+    told: Mapping[str, Any] = state.error or {}
+    try:
+        category = Category(told.get("category"))
+    except ValueError:
+        category = Category.UNKNOWN
+    return TaskError(
+        category,
+        category_message(category) + "; nothing was created",
+        code=told.get("code"),
+        server_message=told.get("server_message"),
+        http_status=told.get("http_status"),
+    )
+
+
+class SubmissionUnknown(Exception):
+    """An earlier submission of the same request has no answer: carries the run and the TaskError."""
+
+    def __init__(self, run: Run, error: Any) -> None:
+        super().__init__(str(error))
+        self.run = run
+        self.error = error
+
+
+def _run_for(plan: Plan) -> Run:
+    """A run folder for this submission: one that was prepared for this very body but never sent serves again."""
+    store = plan.session.ctx.store
+    for run in store.by_identity(plan.identity):
+        if run.request.get("identity") != plan.identity.body:
+            continue
+        if run.state().phase == "new" and (plan.run_id is None or plan.run_id == run.run_id):
+            run.prepare()
+            return run
+    return store.create(plan.request_record(), now=plan.session.ctx.clock(), run_id=plan.run_id)
+
+
+def _known_uploads(plan: Plan) -> dict[str, str]:
+    """Uploads that earlier tries of the same request have made: they are not made twice."""
+    known: dict[str, str] = {}
+    for run in reversed(plan.session.ctx.store.by_identity(plan.identity)):
+        known.update(run.state().uploads)
+    return known
+
+
+def _create_request(plan: Plan, uploads: Mapping[str, str]) -> CreateRequest:
+    draft = plan.draft
+
+    def body_of() -> Mapping[str, Any]:
+        if draft.encoding != "multipart":
+            return {"json_body": materialise(draft, uploads)}
+        parts: list[tuple[str, tuple[str | None, Any] | tuple[str | None, Any, str]]] = []
+        for part in form_parts(draft, uploads):
+            if part.file is not None:
+                parts.append((part.field, (part.file.name, part.file.read(), part.file.mime)))
+            else:
+                parts.append((part.field, (None, part.text or "")))
+        return {"files": parts}
+
+    return CreateRequest(draft.method, draft.path, draft.stream_path, body_of)

@@ -1,0 +1,229 @@
+"""The last line about a task, however it ended, and what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from videotasks.core import durable_files
+from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, category_message, error_fields
+from videotasks.core.safe_text import inert
+from videotasks.core.times import epoch_of, iso
+from videotasks.lifecycle.outcome import write_results
+from videotasks.lifecycle.session import Context, Session
+from videotasks.output import next_command
+from videotasks.runs import results
+from videotasks.runs.journal import RunState
+from videotasks.runs.store import Run
+
+RESPONSE_INLINE_LIMIT = 400  # characters; a longer one goes to outputs/response.json
+
+
+def report(
+    ctx: Context,
+    run: Run,
+    outcome: str,
+    *,
+    source: str,
+    error: ApiError | None = None,
+    failure: TaskError | None = None,
+    attached: bool = False,
+) -> int:
+    """The final line for a run whose wait is over, from its journal."""
+    state = run.state()
+    if outcome == "timeout" or (failure is not None and failure.category is Category.TIMEOUT):
+        return report_timeout(ctx, run, state)
+    if outcome == "refused":
+        assert error is not None
+        failure = TaskError(
+            error.category,
+            category_message(error.category) + "; the task itself goes on, nothing is lost",
+            exit_code=ExitCode.POLL_REFUSED,
+            code=error.code,
+            server_message=error.message or None,
+            http_status=error.http_status,
+        )
+        return finish_error(ctx, run, failure, next_argv=follow_up(ctx, run, "task_status.py"))
+    exit_code = int(ExitCode.OK)
+    fields: dict[str, Any] = {}
+    if outcome == "no_result":
+        failure = TaskError(Category.NO_RESULT, category_message(Category.NO_RESULT), exit_code=ExitCode.NO_RESULT)
+    if outcome in ("failed", "cancelled", "expired"):
+        exit_code = int(ExitCode.TASK_ENDED)
+        fields["error"] = state.error or {"category": Category.GENERATION_FAILED.value}
+    elif failure is not None:
+        exit_code = failure.exit_code
+        fields["error"] = error_fields(failure)
+    next_argv = None
+    if failure is not None and failure.category is not Category.CONFIGURATION:
+        next_argv = follow_up(ctx, run, "task_status.py", "--download")
+    ctx.reporter.live_end()
+    ctx.reporter.people(results.summary(run, state))
+    fields = {**terminal_fields(run, state, attached), **fields}
+    if ctx.copied_to:
+        fields["copied_to"] = ctx.copied_to
+    keep_unread_line(ctx, run)
+    ctx.reporter.final("terminal", exit_code, next_argv=next_argv, source=source, **fields)
+    mark_reported(ctx, run, outcome, exit_code)
+    return exit_code
+
+
+def terminal_fields(run: Run, state: RunState, attached: bool = False) -> dict[str, Any]:
+    """The keys of a final line that speak of a task; response is server data (inlined only when short)."""
+    fields: dict[str, Any] = {
+        "generation_id": state.task_id,
+        "task_id": state.task_id,
+        "provider": run.provider,
+        "provider_status": inert(state.provider_status, 60) if state.provider_status else None,
+        "status": results.status_of(state),
+        "video_url": state.url_of("video"),
+        "files": [entry.get("path") for entry in state.files],
+        "video_file": results.video_file(run, state),
+    }
+    if state.url_of("last_frame"):
+        fields["last_frame_url"] = state.url_of("last_frame")
+    if state.expires_at:
+        fields["expires_at"] = iso(state.expires_at)
+    fields["run_id"] = run.run_id
+    fields["artifacts_dir"] = str(run.folder)
+    response = durable_files.read_json(run.outputs / "response.json")
+    if response is not None:
+        import json
+
+        text = json.dumps(response, ensure_ascii=False, separators=(",", ":"))
+        if len(text) < RESPONSE_INLINE_LIMIT and inert(text, RESPONSE_INLINE_LIMIT) == text:
+            fields["response"] = response
+        else:
+            fields["response_file"] = "outputs/response.json"
+    if attached:
+        fields["attached"] = True
+        fields["created_at"] = run.request.get("created_at")
+    fields["error"] = None
+    return fields
+
+
+def report_timeout(ctx: Context, run: Run, state: RunState) -> int:
+    """The deadline passed: nothing is lost, and `next` goes on waiting or downloading."""
+    submitted = epoch_of(state.submitted_at)
+    elapsed = round(ctx.clock() - submitted, 1) if submitted else None
+    ctx.reporter.live_end()
+    ctx.reporter.people(results.summary(run, state) + " It goes on; nothing is lost.")
+    keep_unread_line(ctx, run)
+    return ctx.reporter.final(
+        "timeout",
+        ExitCode.NOT_FINISHED,
+        next_argv=follow_up(ctx, run, "wait_generation.py", *_wait_option(ctx)),
+        generation_id=state.task_id,
+        task_id=state.task_id,
+        provider=run.provider,
+        status=results.status_of(state),
+        last_status=state.provider_status and inert(state.provider_status, 60),
+        elapsed_seconds=elapsed,
+        video_url=state.url_of("video"),
+        run_id=run.run_id,
+        artifacts_dir=str(run.folder),
+        error={"category": Category.TIMEOUT.value, "message": "not finished within the time given; go on with next"},
+    )
+
+
+def finish_error(ctx: Context, run: Run | None, error: TaskError, *, next_argv: list[str] | None = None) -> int:
+    """The final line of a run that ended with an error of ours or a refusal."""
+    fields: dict[str, Any] = {}
+    if run is not None:
+        state = run.state()
+        fields = {
+            "generation_id": state.task_id,
+            "task_id": state.task_id,
+            "provider": run.provider,
+            "status": results.status_of(state),
+            "run_id": run.run_id,
+            "artifacts_dir": str(run.folder),
+        }
+        keep_unread_line(ctx, run)
+    exit_code = ctx.reporter.error(error, next_argv=next_argv, **fields)
+    if run is not None:
+        mark_reported(ctx, run, error.category.value, exit_code)
+    return exit_code
+
+
+def disk_refused(ctx: Context, run: Run | None, error: OSError) -> int:
+    """The final line when the workspace could not be written to; a task that is known goes on with `next`."""
+    next_argv = follow_up(ctx, run, "task_status.py") if run is not None and run.state().task_id else None
+    return finish_error(
+        ctx, run, durable_files.disk_error(error, "the workspace could not be written"), next_argv=next_argv
+    )
+
+
+def follow_up(ctx: Context, run: Run, script: str, *more: str) -> list[str]:
+    """The command that goes on with a run; it never pays."""
+    return next_command.command(
+        script, "--run-id", run.run_id, *more, "--artifacts-dir", str(run.folder.parent), *ctx.next_options
+    )
+
+
+def _wait_option(ctx: Context) -> tuple[str, ...]:
+    wait = ctx.limits.wait_s
+    return ("--timeout", f"{wait:g}") if wait is not None else ()
+
+
+def mark_reported(ctx: Context, run: Run, outcome: str, exit_code: int) -> None:
+    """After the last line: what a reader was told counts as reported, and only then may the same command pay again."""
+    if not ctx.reporter.closed:
+        ctx.record(run, "reported", outcome=outcome, exit_code=int(exit_code))
+
+
+def keep_unread_line(ctx: Context, run: Run) -> None:
+    """Before the last line: when nobody reads stdout any more, the journal keeps it."""
+    ctx.reporter.on_closed = lambda line: ctx.record(run, "last_line", line=dict(line))
+
+
+def report_created(session: Session, run: Run, attached: bool = False) -> int:
+    """The final line of --no-wait."""
+    ctx, state = session.ctx, run.state()
+    keep_unread_line(ctx, run)
+    return ctx.reporter.final(
+        "created",
+        ExitCode.OK,
+        next_argv=follow_up(ctx, run, "wait_generation.py", "--timeout", "100"),
+        generation_id=state.task_id,
+        task_id=state.task_id,
+        provider=run.provider,
+        status=results.status_of(state),
+        run_id=run.run_id,
+        artifacts_dir=str(run.folder),
+        attached=attached or None,
+    )
+
+
+def report_interrupted(ctx: Any, run: Run | None, signum: int) -> int:
+    """The final line after a signal: nothing is lost, `next` goes on."""
+    import signal
+
+    code = ExitCode.SIGTERM if signum == getattr(signal, "SIGTERM", 15) else ExitCode.SIGINT
+    if run is None:
+        return ctx.reporter.final(
+            "interrupted",
+            code,
+            error={"category": "interrupted", "message": "interrupted; nothing was sent"},
+        )
+    ctx.record(run, "interrupted", signum=int(signum))
+    write_results(ctx, run)
+    state = run.state()
+    if state.outcome == "succeeded":
+        what = "stopped before the result was on disk; fetch it with next"
+    else:
+        what = "stopped waiting; the task goes on; go on with next"
+    ctx.reporter.people("interrupted; nothing is lost")
+    keep_unread_line(ctx, run)
+    return ctx.reporter.final(
+        "interrupted",
+        code,
+        next_argv=follow_up(ctx, run, "wait_generation.py", "--timeout", "100"),
+        generation_id=state.task_id,
+        task_id=state.task_id,
+        provider=run.provider,
+        status=results.status_of(state),
+        video_url=state.url_of("video"),
+        run_id=run.run_id,
+        artifacts_dir=str(run.folder),
+        error={"category": "interrupted", "message": what},
+    )

@@ -1,0 +1,73 @@
+"""How a wait ended, and how the journal and the result files record it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from videotasks.core.errors import ApiError, api_error_fields
+from videotasks.core.task import Snapshot, Status
+from videotasks.lifecycle.session import Context
+from videotasks.network import origins
+from videotasks.providers.provider import Provider
+from videotasks.runs import results
+from videotasks.runs.store import Run, without_secrets, write_json
+
+
+@dataclass
+class Ending:
+    """`outcome`: succeeded, failed, cancelled, expired, no_result, refused, timeout. `source`: sse, poll, create."""
+
+    outcome: str
+    source: str
+    snapshot: Snapshot | None = None
+    error: ApiError | None = None
+
+
+def snapshot_fields(
+    ctx: Context, provider: Provider, snapshot: Snapshot | None, error: ApiError | None = None
+) -> dict[str, Any]:
+    """The journal's view of a snapshot."""
+    if snapshot is None:
+        return {}
+    expires_at = snapshot.expires_at
+    ttl_s = provider.profile.result.ttl_s
+    if expires_at is None and ttl_s and snapshot.status is Status.SUCCEEDED:
+        expires_at = (
+            ctx.clock() + ttl_s
+        )  # counted from when it was first seen done; never longer than the truth by much
+    return {
+        "status": snapshot.status.value,
+        "provider_status": snapshot.provider_status,
+        "progress": snapshot.progress,
+        "outputs": [{"kind": o.kind, "url": o.url, "content_path": o.content_path} for o in snapshot.outputs] or None,
+        "usage": dict(snapshot.usage) if snapshot.usage else None,
+        "cost": snapshot.cost,
+        "cost_unit": snapshot.cost_unit,
+        "expires_at": expires_at,
+        "follow": origins.own_paths(provider.profile.base_url, snapshot.follow) or None,
+        "error": api_error_fields(error or snapshot.error, 2000),
+    }
+
+
+def record_ending(ctx: Context, run: Run, provider: Provider, ending: Ending) -> None:
+    """Journal how a task ended (or that it is still going) and write the result files."""
+    snapshot = ending.snapshot
+    if ending.outcome not in ("timeout", "refused"):
+        ctx.record(run, "ended", outcome=ending.outcome, **snapshot_fields(ctx, provider, snapshot, ending.error))
+    elif ending.outcome == "timeout":
+        ctx.record(run, "timeout")
+    write_results(ctx, run, snapshot)
+
+
+def write_results(ctx: Context, run: Run, snapshot: Snapshot | None = None) -> dict[str, Any]:
+    """result.json, result.md and, when there is a raw body, response.json. A full disk is told, not fatal."""
+    raw = snapshot.raw if snapshot is not None else None
+    try:
+        if raw is not None:
+            run.prepare()
+            write_json(run.outputs / "response.json", without_secrets({"response": raw})["response"])
+        return results.write(run, now=ctx.clock(), raw=raw)
+    except OSError as error:
+        ctx.reporter.event("warning", message=f"result.json could not be written: {error.strerror}")
+        return results.result_document(run, run.state(), now=ctx.clock(), raw=raw)

@@ -1,0 +1,222 @@
+"""What a careful person wants to know before paying: is it valid, what does it cost, what is left, does it attach."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error, error_fields
+from videotasks.core.workers import CallTimedOut
+from videotasks.lifecycle.create_or_attach import Plan, attachable, refuse_earlier_version, refuse_keys
+from videotasks.network.errors import NoAnswer
+from videotasks.output import next_command
+from videotasks.providers import credentials
+from videotasks.providers.profile import Profile
+from videotasks.request import costs
+from videotasks.request.build import CommonInputs
+from videotasks.request.costs import Balance, Estimate
+from videotasks.request.draft import materialise, summary
+
+_COST = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([A-Za-z][A-Za-z _-]{0,30})\s*$")
+
+
+@dataclass
+class Findings:
+    """What the checks found. `problems` stop a create; `estimate` None means that the price is unknown, never 0."""
+
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    estimate: Estimate | None = None
+    balance: Balance | None = None
+    attaches_to: str | None = None
+    validated: str | None = None
+
+
+def check(plan: Plan, args: argparse.Namespace, given: CommonInputs) -> Findings:
+    """Everything that costs nothing. Network calls here are GETs; one that fails is a note, not an obstacle."""
+    refuse_keys(plan.draft)
+    found = Findings()
+    run = attachable(plan)
+    found.attaches_to = run.run_id if run is not None else None
+    if run is None and args.dry_run:
+        refuse_earlier_version(plan)
+    if args.openapi:
+        _validate(plan, args, found)
+    if found.attaches_to is not None and not args.dry_run:
+        return found
+    profile = plan.session.profile
+    may_ask = plan.session.ctx.sandbox or _has_key(profile)
+    if profile.capabilities is not None and may_ask:
+        body = _ask(plan, profile.capabilities.path, found, "limits and prices")
+        if body is not None:
+            problems, found.estimate = costs.check_capabilities(profile, body, plan.draft)
+            found.problems += [{"message": text} for text in problems]
+    if args.dry_run and profile.credits is not None and may_ask:
+        body = _ask(plan, profile.credits.path, found, "the balance")
+        if body is not None:
+            found.balance = costs.balance(profile, body)
+    if args.dry_run and not may_ask:
+        found.notes.append(f"no key is set ({profile.auth.env[0]}), so limits, price and balance were not asked for")
+    return found
+
+
+def require(found: Findings, args: argparse.Namespace) -> None:
+    """Stop a create that has problems. Raises TaskError(validation), exit 22: nothing was sent."""
+    if not found.problems:
+        return
+    raise TaskError(
+        Category.VALIDATION,
+        "the request is not valid, so it was not sent: " + str(found.problems[0].get("message")),
+        hint="mend it and run the command again",
+        code="invalid_request",
+        details={"problems": found.problems[:10]},
+    )
+
+
+def guard_cost(plan: Plan, args: argparse.Namespace, found: Findings) -> None:
+    """--max-cost or <NAME>_MAX_COST: refuse a price above it, and an unknown one. Raises TaskError, exit 1."""
+    source, text = "--max-cost", args.max_cost
+    if not text:
+        source, text = credentials.setting(plan.session.profile, "MAX_COST")
+    if not text or found.attaches_to is not None:
+        return
+    match = _COST.match(text)
+    if match is None:
+        raise configuration_error(f"{source} is not an amount with a unit", expected="such as 20credits")
+    most, unit = float(match.group(1)), match.group(2).strip()
+    if found.estimate is None:
+        known = _unit_of(plan.session.profile)
+        if known is not None and known.casefold() != unit.casefold():
+            raise configuration_error(f"{source} is in {unit}", expected=f"{known}, the provider's own unit")
+        if not args.allow_unknown_cost:
+            raise configuration_error(
+                f"the price of this request is unknown, and {source} limits it to {text.strip()}; nothing was sent",
+                hint="ask the user; --allow-unknown-cost accepts an unknown price",
+                code="unknown_cost",
+            )
+        return
+    if found.estimate.unit.casefold() != unit.casefold():
+        raise configuration_error(f"{source} is in {unit}", expected=f"{found.estimate.unit}, the provider's own unit")
+    if found.estimate.amount > most:
+        raise configuration_error(
+            f"the request costs {found.estimate.amount:g} {unit}, more than {source} allows; nothing was sent",
+            expected=f"at most {most:g} {unit}",
+            hint="a cheaper model, length or resolution, or the user's word for a higher limit",
+            code="over_max_cost",
+        )
+
+
+def report_plan(plan: Plan, args: argparse.Namespace, found: Findings) -> int:
+    """The final line of --dry-run: the exact request and what it would do. Nothing paid was sent."""
+    draft, session = plan.draft, plan.session
+    estimate = found.estimate
+    request = {
+        "method": draft.method,
+        "url": session.provider.url(draft.stream_path or draft.path),
+        "encoding": draft.encoding,
+        "body": _bounded(summary(draft)),
+    }
+    send = next_command.command(os.path.basename(sys.argv[0]) or "create_and_wait.py", *_without_dry_run(sys.argv[1:]))
+    if "-" in (args.prompt_file, args.payload_file):
+        found.notes.append("send reads standard input: give it the same text again")
+    price = f"{estimate.amount:g} {estimate.unit}" if estimate else "unknown"
+    refusal = None
+    try:
+        guard_cost(plan, args, found)
+    except TaskError as error:
+        refusal = error
+    session.ctx.reporter.people(f"dry run: nothing was sent; price: {price}")
+    code = int(ExitCode.VALIDATION if found.problems else refusal.exit_code if refusal else ExitCode.OK)
+    error_of_plan: dict[str, Any] | None = error_fields(refusal) if refusal else None
+    if found.problems:
+        error_of_plan = {"category": "validation", "message": str(found.problems[0]["message"])}
+    return session.ctx.reporter.final(
+        "plan",
+        code,
+        provider=session.profile.name,
+        kind=session.profile.kind,
+        model=draft.model,
+        request=request,
+        valid=not found.problems,
+        problems=found.problems[:10],
+        validated_against=found.validated,
+        estimate={"amount": estimate.amount, "unit": estimate.unit, "assumed": dict(estimate.assumed)}
+        if estimate
+        else None,
+        balance=_balance(found.balance),
+        attaches_to=found.attaches_to,
+        take=plan.take,
+        notes=found.notes,
+        send=next_command.quoted(send),
+        send_needs="the user's confirmation: it pays" if not session.ctx.sandbox and not found.attaches_to else None,
+        error=error_of_plan,
+    )
+
+
+def spec_field_names(spec: str, endpoint: str | None, given: CommonInputs, profile: Profile) -> set[str] | None:
+    """Names of the body's fields by a specification: they decide between `duration` and `seconds`."""
+    from videotasks.openapi import validation
+    from videotasks.request.route import of_model
+
+    path = endpoint or of_model(profile, given.model or profile.default_model).path
+    return validation.request_field_names(spec, path) or None
+
+
+def _validate(plan: Plan, args: argparse.Namespace, found: Findings) -> None:
+    from videotasks.openapi import validation
+
+    report = validation.validate_payload(
+        args.openapi,
+        f"{plan.draft.method} {plan.draft.path}",
+        materialise(plan.draft, {ref.sha256: "uploaded" for ref in plan.draft.files}),
+        allow_unknown_fields=args.allow_unknown_fields,
+    )
+    found.validated = report.endpoint
+    found.notes += list(report.warnings)[:5]
+    if not report.ok:
+        found.problems += list(report.errors)
+
+
+def _ask(plan: Plan, path: str, found: Findings, what: str) -> Any:
+    provider, ctx = plan.session.provider, plan.session.ctx
+    client = provider.client()
+    try:
+        return ctx.mailbox.call(lambda: provider.get_json(path, client=client), timeout=30.0)
+    except (TaskError, NoAnswer) as error:
+        found.notes.append(f"{what} could not be asked for: {error}")
+    except CallTimedOut:
+        found.notes.append(f"{what} could not be asked for: no answer in time")
+    finally:
+        client.close()
+    return None
+
+
+def _has_key(profile: Profile) -> bool:
+    return credentials.find_key(profile) is not None
+
+
+def _unit_of(profile: Profile) -> str | None:
+    if profile.result.cost and profile.result.cost.get("unit"):
+        return str(profile.result.cost["unit"])
+    return profile.credits.unit if profile.credits else None
+
+
+def _balance(balance: Balance | None) -> dict[str, Any] | None:
+    if balance is None:
+        return None
+    return {"amount": balance.amount, "unit": balance.unit, "unlimited": balance.unlimited, "note": balance.note}
+
+
+def _bounded(body: dict[str, Any], limit: int = 4000) -> Any:
+    import json
+
+    text = json.dumps(body, ensure_ascii=False)
+    return body if len(text) <= limit else {"shortened": text[:limit]}
+
+
+def _without_dry_run(argv: list[str]) -> list[str]:
+    return [word for word in argv if word != "--dry-run"]

@@ -1,0 +1,239 @@
+"""After a lost answer: what the provider's list shows around that moment, and how a person settles it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
+from videotasks.core.safe_text import inert
+from videotasks.core.task import require_task_id
+from videotasks.core.times import epoch_of, iso
+from videotasks.core.workers import CallTimedOut
+from videotasks.formats import jmespath_eval, scalars
+from videotasks.lifecycle import check_status, final_line
+from videotasks.lifecycle.create_answer import server_date
+from videotasks.lifecycle.outcome import write_results
+from videotasks.lifecycle.session import Session
+from videotasks.lifecycle.submit import submission_unknown
+from videotasks.output import next_command
+from videotasks.providers.provider import TaskRef
+from videotasks.runs import results
+from videotasks.runs.journal import RunState
+from videotasks.runs.store import Run
+
+BEFORE_S = 5.0  # clocks of one server differ a little from machine to machine
+AFTER_S = 300.0  # a request that hung is created late
+MAX_CANDIDATES = 8
+
+
+def settle_unknown(session: Session, run: Run) -> int:
+    """Report a run whose submission is unknown: candidates where the provider lists tasks, else where to look."""
+    ctx = session.ctx
+    lock = ctx.store.identity_lock(str(run.request.get("identity")))
+    if not lock.try_acquire():
+        return ctx.reporter.final(
+            "status",
+            ExitCode.OK,
+            status="unknown",
+            run_id=run.run_id,
+            artifacts_dir=str(run.folder),
+            summary="The request is being sent right now by another process.",
+            look_again_in_s=5,
+        )
+    try:
+        if run.state().phase == "submitting":
+            ctx.record(run, "submission_unknown", reason="the process that sent it ended before the answer")
+    finally:
+        lock.release()
+    write_results(ctx, run)
+    state = run.state()
+    error = submission_unknown("its answer was lost")
+    profile = session.profile
+    found: list[dict[str, Any]] | None = None
+    if profile.list is not None:
+        try:
+            found = candidates(session, run, state)
+        except TaskError as problem:
+            ctx.reporter.people(f"the list of tasks could not be asked for: {problem.message}")
+            error.details["lookup"] = "failed"
+    else:
+        error.details["lookup"] = "this provider lists no tasks by API key"
+        if profile.links.dashboard:
+            error.details["look_at"] = profile.links.dashboard
+    if found is not None:
+        error.details["candidates"] = found
+        error.details["lookup"] = f"{len(found)} candidate(s) by model and time; none is adopted by itself"
+    base = ("--run-id", run.run_id, "--artifacts-dir", str(run.folder.parent), *ctx.next_options)
+    error.details["to_adopt"] = next_command.quoted(next_command.command("task_status.py", "--task-id", "ID", *base))
+    error.details["to_close"] = next_command.quoted(
+        next_command.command("task_status.py", "--resolve", "not-created", *base)
+    )
+    ctx.reporter.people(results.summary(run, state))
+    final_line.keep_unread_line(ctx, run)
+    return ctx.reporter.error(
+        error,
+        next_argv=None,
+        status="unknown",
+        provider=run.provider,
+        run_id=run.run_id,
+        artifacts_dir=str(run.folder),
+    )
+
+
+def candidates(session: Session, run: Run, state: RunState) -> list[dict[str, Any]]:
+    """Tasks of the same model, created about when the request was sent, by the server's own clock.
+
+    How far that clock is from ours is best known from the lost answer's own Date, else from the list's.
+    """
+    items, now_there = listed(session)
+    ctx = session.ctx
+    answered = epoch_of(state.answered_at)
+    if state.server_date is not None and answered is not None:
+        skew = state.server_date - answered
+    else:
+        skew = now_there - ctx.clock() if now_there is not None else 0.0
+    sent = epoch_of(state.submitting_at) or run.created_at
+    spec = session.profile.list
+    assert spec is not None
+    model = run.request.get("model")
+    found = []
+    for item in items:
+        created = scalars.first_time((spec.created_at,), item)
+        if created is None or not (sent + skew - BEFORE_S <= created <= sent + skew + AFTER_S):
+            continue
+        told = jmespath_eval.first_string((spec.model,), item)
+        if model and told and told != model:
+            continue
+        shown = _shown(session, item, created, told)
+        if ctx.store.by_task(shown["task_id"], mode=ctx.mode, origin=session.origin) is None:  # else another run's
+            found.append(shown)
+    return found[:MAX_CANDIDATES]
+
+
+def listed(session: Session, limit: int = 200) -> tuple[list[Any], float | None]:
+    """The provider's newest tasks (raw items) and the server's own time. Raises TaskError."""
+    spec = session.profile.list
+    if spec is None:
+        raise TaskError(
+            Category.CONFIGURATION,
+            f"{session.profile.title} lists no tasks by API key",
+            expected="--list without --remote, for the runs of this workspace",
+        )
+    provider, client = session.provider, session.provider.client()
+    try:
+        answer = session.ctx.mailbox.call(
+            lambda: provider.get_answer(spec.path, client=client, query=spec.query), timeout=40.0
+        )
+    except CallTimedOut:
+        raise TaskError(Category.TRANSIENT, "the list of tasks did not come in time") from None
+    finally:
+        client.close()
+    items = jmespath_eval.values(spec.items, answer.json())
+    return list(items)[:limit], server_date(answer.headers.get("date"))
+
+
+def _shown(session: Session, item: Any, created: float | None, model: str | None) -> dict[str, Any]:
+    spec = session.profile.list
+    assert spec is not None
+    task_id = jmespath_eval.evaluate(spec.id, item)
+    status = jmespath_eval.first_string((spec.status,), item)
+    return {
+        "task_id": inert(str(task_id), 256),
+        "provider_status": inert(status, 60) if status else None,
+        "model": inert(model, 100) if model else None,
+        "created_at": iso(created) if created is not None else None,
+    }
+
+
+def shown_items(session: Session, items: list[Any]) -> list[dict[str, Any]]:
+    """Raw list items as --remote prints them."""
+    spec = session.profile.list
+    assert spec is not None
+    return [
+        _shown(
+            session, item, scalars.first_time((spec.created_at,), item), jmespath_eval.first_string((spec.model,), item)
+        )
+        for item in items
+    ]
+
+
+def report_taskless(session: Session, run: Run) -> int:
+    """A run without a task: refused, closed by the user, or never sent."""
+    state = run.state()
+    write_results(session.ctx, run)
+    from videotasks.runs import results
+
+    summary = results.summary(run, state)
+    if state.phase == "new":
+        summary = "This request was never sent; nothing was created."
+    refused = state.phase == "refused" and not state.closed_by_user
+    return session.ctx.reporter.final(
+        "status",
+        ExitCode.TASK_ENDED if refused else ExitCode.OK,
+        run_id=run.run_id,
+        provider=run.provider,
+        task_id=None,
+        status="unknown" if state.phase == "new" else "failed",
+        outcome=state.phase,
+        summary=summary,
+        error=state.error,
+        artifacts_dir=str(run.folder),
+    )
+
+
+def adopt(session: Session, run: Run, task_id: str) -> None:
+    """Give a run whose answer was lost the task id that a person found."""
+    task_id = require_task_id(task_id)
+    state = run.state()
+    if state.task_id == task_id:
+        return
+    if state.task_id is not None:
+        raise configuration_error(
+            f"the run {run.run_id} already has the task {state.task_id}", expected="a run without a task"
+        )
+    if state.phase not in ("submission_unknown", "submitting"):
+        raise configuration_error(f"the run {run.run_id} is not in doubt", expected="a run whose answer was lost")
+    other = session.ctx.store.by_task(task_id, mode=session.ctx.mode, origin=session.origin)
+    if other is not None and other.run_id != run.run_id:
+        raise configuration_error(f"that task belongs to the run {other.run_id}", expected="a task without a run")
+    look = check_status.ask(session, TaskRef(task_id))
+    if look.snapshot is None and look.final_refusal:
+        from videotasks.providers.provider import refusal
+
+        assert look.error is not None
+        raise refusal(look.error)
+    with in_doubt(session, run):
+        found = run.state().task_id
+        if found is not None and found != task_id:
+            raise configuration_error(f"the run {run.run_id} has the task {found} by now", expected="no adoption")
+        run.record("adopted", session.ctx.clock(), task_id=task_id, kind=session.profile.kind)
+
+
+def resolve(session: Session, run: Run) -> int:
+    """--resolve not-created: the user looked, and says that nothing was created."""
+    with in_doubt(session, run):
+        state = run.state()
+        if state.task_id is not None:
+            raise configuration_error(
+                f"the run {run.run_id} has the task {state.task_id}", expected="a run whose answer was lost"
+            )
+        if state.phase not in ("submission_unknown", "submitting"):
+            raise configuration_error(f"the run {run.run_id} is not in doubt", expected="a run whose answer was lost")
+        run.record("resolved", session.ctx.clock(), how="not_created")
+    return report_taskless(session, run)
+
+
+@contextmanager
+def in_doubt(session: Session, run: Run) -> Iterator[None]:
+    """The lock of a run whose answer was lost; a process that still waits for that answer holds it."""
+    lock = session.ctx.store.identity_lock(str(run.request.get("identity")))
+    if not lock.try_acquire():
+        raise configuration_error(
+            f"the run {run.run_id} is being sent right now by another process", expected="the end of that command"
+        )
+    try:
+        yield
+    finally:
+        lock.release()

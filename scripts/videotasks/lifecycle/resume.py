@@ -1,0 +1,69 @@
+"""Going on with a run that has a task: wait for its end, fetch what is missing, or say why not now."""
+
+from __future__ import annotations
+
+from videotasks.core.errors import TaskError
+from videotasks.core.times import epoch_of
+from videotasks.lifecycle.final_line import report, report_created
+from videotasks.lifecycle.outcome import Ending, record_ending, write_results
+from videotasks.lifecycle.session import Context, Session
+from videotasks.lifecycle.wait import Waiter
+from videotasks.lifecycle.watched import Watched
+from videotasks.providers.provider import Provider, TaskRef
+from videotasks.runs.store import Run
+
+
+def go_on_with_run(session: Session, run: Run, *, deadline: float, attached: bool, wait: bool = True) -> int:
+    """Continue with a run that has a task: report it, fetch what is missing, or wait for its end."""
+    ctx, state = session.ctx, run.state()
+    if state.ended and state.outcome is not None:
+        if state.outcome == "succeeded" and ctx.download:
+            from videotasks.lifecycle import check_status, fetch_outputs
+
+            check_status.renew_rehearsed_link(session, run)
+            failure = fetch_outputs.fetch_all(ctx, run, session.provider, deadline=deadline)
+            write_results(ctx, run)
+            return report(ctx, run, "succeeded", source="record", failure=failure, attached=attached)
+        if state.outcome != "no_result":
+            return report(ctx, run, state.outcome, source="record", attached=attached)
+    if not wait:
+        return report_created(session, run, attached=attached)
+    assert state.task_id is not None
+    submitted_at = epoch_of(state.submitted_at)
+    age = max(ctx.clock() - submitted_at, 0.0) if submitted_at is not None else None
+    watched = Watched(run, session.provider, TaskRef(state.task_id, state.follow), age_s=age)
+    return wait_and_finish(session, watched, deadline=deadline, attached=attached)
+
+
+def wait_and_finish(session: Session, watched: Watched, *, deadline: float | None, attached: bool = False) -> int:
+    """Wait for one task and say how it ended. Raises Interrupted."""
+    ctx = session.ctx
+    ctx.reporter.live_begin()
+    try:
+        Waiter(ctx, [watched]).run(deadline)
+        assert watched.ending is not None
+        return finish(ctx, watched.run, session.provider, watched.ending, deadline=deadline, attached=attached)
+    finally:
+        ctx.reporter.live_end()
+
+
+def finish(
+    ctx: Context,
+    run: Run,
+    provider: Provider,
+    ending: Ending,
+    *,
+    deadline: float | None,
+    attached: bool = False,
+) -> int:
+    """Everything after the wait, up to the final line. Returns the exit code."""
+    record_ending(ctx, run, provider, ending)
+    failure: TaskError | None = None
+    if ending.outcome == "succeeded" and (ctx.download or ctx.output):
+        from videotasks.lifecycle import fetch_outputs
+
+        failure = fetch_outputs.fetch_all(ctx, run, provider, deadline=deadline)
+        write_results(ctx, run)
+    return report(
+        ctx, run, ending.outcome, source=ending.source, error=ending.error, failure=failure, attached=attached
+    )

@@ -1,0 +1,82 @@
+"""What a command carries through its steps: clocks, workers, reporter, run store, timing. All injected in tests."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from videotasks.core.workers import Mailbox
+from videotasks.output.reporter import Reporter
+from videotasks.runs.store import Run, RunStore
+
+if TYPE_CHECKING:
+    from videotasks.providers.profile import Profile
+    from videotasks.providers.provider import Provider
+
+
+@dataclass
+class Timing:
+    """Seconds. The defaults are those of the commands that this one extends (facts, peers 4.7)."""
+
+    create_answer_s: float = 120.0
+    stream_silence_s: float = 120.0
+    stream_doubt_s: float = 15.0  # an open but mute stream may sit behind a buffering proxy: poll beside it
+    wait_s: float | None = 900.0
+    poll_interval_s: float | None = None
+    sandbox_speed: float = 1.0  # a rehearsal in fast motion: tasks and the looks at them
+    poll_request_s: float = 20.0
+    interrupt_grace_s: float = 5.0
+    last_look_s: float = 2.0
+    abort_slack_s: float = 2.0  # a request is given up this long after its own time-out should have fired
+    not_found_grace_s: float = 15.0  # a fresh id may not be on every replica yet (facts, peers 5.1)
+    result_looks_s: tuple[float, ...] = (1.0, 3.0, 6.0, 8.0, 12.0)  # success without a result: five more over 30 s
+    max_resends: int = 4
+    unsent_retries: int = 2
+    unsent_pause_s: float = 0.5  # doubled each time
+
+
+@dataclass
+class Context:
+    """One command's surroundings. `clock` is epoch seconds, `monotonic` is for deadlines."""
+
+    store: RunStore
+    reporter: Reporter
+    mailbox: Mailbox
+    mode: str = "real"  # real | sandbox
+    limits: Timing = field(default_factory=Timing)
+    clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    random: Callable[[], float] = random.random
+    download: bool = True
+    output: str | None = None
+    copied_to: str | None = None  # where --output put its copy, once it is there
+    force: bool = False
+    allow_private_results: bool = False
+    next_options: tuple[str, ...] = ()  # what `next` must repeat: --sandbox, --base-url, --provider FILE ...
+
+    @property
+    def sandbox(self) -> bool:
+        return self.mode == "sandbox"
+
+    def record(self, run: Run, event: str, **fields: Any) -> bool:
+        """Journal an event of `run`. A disk that refuses is told: it must not end the wait for a paid task."""
+        try:
+            run.record(event, self.clock(), **fields)
+        except OSError as error:
+            if not self.reporter.finished:  # nothing follows the last line
+                self.reporter.event("warning", message=f"the journal could not be written: {error.strerror or error}")
+            return False
+        return True
+
+
+@dataclass
+class Session:
+    """One command's provider and surroundings."""
+
+    profile: Profile
+    provider: Provider
+    ctx: Context
+    origin: str  # as runs are told apart: an origin with its base path, or sandbox:<provider>

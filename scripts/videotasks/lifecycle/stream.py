@@ -1,0 +1,70 @@
+"""An event stream that is still being read, and its lines for people who watch it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from videotasks.core.errors import category_message
+from videotasks.core.redaction import known_secrets, redact
+from videotasks.core.safe_text import inert
+from videotasks.core.task import Snapshot
+from videotasks.formats.sse import SseEvent
+from videotasks.lifecycle.create_answer import Verdict
+from videotasks.lifecycle.session import Context
+from videotasks.network.client import Client
+from videotasks.network.flight import Flight
+
+
+@dataclass
+class Stream:
+    """An event stream that is still being read: its messages come with `token` as their source."""
+
+    token: object
+    flight: Flight
+    client: Client
+
+
+def without_key(event: SseEvent) -> SseEvent:
+    """The event without any key that the server put into it, before anything is cut out of it."""
+    known = known_secrets()
+    return replace(event, event=redact(event.event, known), data=redact(event.data, known))
+
+
+def report_refused_stream(ctx: Context, found: Verdict) -> None:
+    """The verbose line of a stream endpoint that answered with an error, with the keys of the inherited command."""
+    error = found.error
+    ctx.reporter.event(
+        "sse_http_error",
+        http_status=found.http_status,
+        message=category_message(error.category) if error else None,
+        payload=inert(error.message, 1000) if error and error.message else None,
+    )
+
+
+def report_event(ctx: Context, event: SseEvent, task_id: str | None, snapshot: Snapshot | None) -> None:
+    """The verbose line of one stream event, with the keys that the inherited command prints."""
+    if not ctx.reporter.verbose:
+        return
+    word = snapshot.provider_status if snapshot else None
+    ctx.reporter.event(
+        "sse_event",
+        sse_event_name=inert(event.event, 60),
+        generation_id=task_id,
+        status=snapshot.status.value if snapshot else None,
+        provider_status=inert(word, 60) if word else None,
+        status_key=inert(word, 60).lower() if word else None,
+        terminal=bool(snapshot and snapshot.status.terminal),
+        payload=_payload(event.data),
+    )
+
+
+def _payload(data: str) -> Any:
+    """Server data: JSON where it is that and holds nothing harmful, else inert text."""
+    import json
+
+    text = inert(data, 4000)
+    try:
+        return json.loads(data) if text == data else text
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,303 @@
+"""Sending the one paid request of a run: written ahead, sent at most once, its id on disk before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from videotasks.core import durable_files
+from videotasks.core.errors import ApiError, Category, TaskError, api_error_fields, category_message
+from videotasks.core.task import Snapshot
+from videotasks.core.workers import Interrupted
+from videotasks.formats.sse import SseEvent, SseLimitError, SseParser, is_event_stream
+from videotasks.lifecycle import create_answer
+from videotasks.lifecycle.create_answer import STREAM_REFUSED, Outcome, Verdict, of_answer
+from videotasks.lifecycle.session import Context
+from videotasks.lifecycle.stream import Stream, report_event, report_refused_stream, without_key
+from videotasks.network import origins
+from videotasks.network.client import Answer
+from videotasks.network.errors import NoAnswer
+from videotasks.network.flight import Flight, WriteAheadFailed
+from videotasks.providers import normalize
+from videotasks.providers.provider import Provider, no_answer_error
+from videotasks.runs.store import Run
+
+
+@dataclass(frozen=True)
+class CreateRequest:
+    """What is sent. `body_of` builds the keyword arguments of the request (json_body, or data and files)."""
+
+    method: str
+    path: str
+    stream_path: str | None
+    body_of: Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A task id, on disk. `stream` is set when its event stream goes on."""
+
+    task_id: str
+    snapshot: Snapshot | None
+    follow: Mapping[str, str]
+    stream: Stream | None
+    interrupted: int | None = None
+
+
+def submit(ctx: Context, run: Run, provider: Provider, request: CreateRequest) -> Submitted:
+    """Send `request` for `run` until it is accepted, refused or unknown. Journals every step.
+
+    Raises TaskError: a refusal (its category's exit code), submission_unknown (3), or unreachable (24), and
+    Interrupted when nothing was sent. The caller holds the identity's lock.
+    """
+    stream_path = request.stream_path
+    unsent = resends = attempt = 0
+    while True:
+        attempt += 1
+        exchange = _Exchange(ctx, run, provider, request, stream_path, attempt)
+        found = exchange.run()
+        if found.outcome is Outcome.ACCEPTED:
+            return _accepted(ctx, run, provider, found, exchange)
+        exchange.close()
+        stopped = exchange.interrupted
+        if stream_path is not None and found.http_status in STREAM_REFUSED and found.outcome is Outcome.REFUSED:
+            # Nothing was created there; the same request goes to the plain endpoint.
+            report_refused_stream(ctx, found)
+            ctx.record(run, "not_sent", reason=f"the stream endpoint answered HTTP {found.http_status}")
+            if stopped is not None:
+                raise Interrupted(stopped)
+            stream_path = None
+            continue
+        if found.outcome is Outcome.REFUSED:
+            raise _refused(ctx, run, found)
+        if found.outcome is Outcome.UNKNOWN:
+            raise _unknown(ctx, run, found, stopped)
+        if found.outcome is Outcome.RESEND:
+            assert found.error is not None
+            ctx.record(run, "resend", http_status=found.http_status, error=api_error_fields(found.error))
+            if stopped is not None:
+                raise Interrupted(stopped)
+            resends += 1
+            pause = found.retry_after_s if found.retry_after_s is not None else 2.0**resends
+            if resends > ctx.limits.max_resends or pause > (ctx.limits.wait_s or pause):
+                raise _refused(ctx, run, found)
+            ctx.reporter.event("warning", message=f"the API asks to slow down; the request goes again in {pause:.0f} s")
+        else:
+            ctx.record(run, "not_sent", reason=found.reason)
+            if stopped is not None:
+                raise Interrupted(stopped)
+            if stream_path is not None:
+                ctx.reporter.event("sse_connect_error", message=found.reason)
+            unsent += 1
+            if unsent > ctx.limits.unsent_retries:
+                assert exchange.silence is not None
+                raise no_answer_error(exchange.silence)
+            pause = ctx.limits.unsent_pause_s * 2 ** (unsent - 1)
+        ctx.mailbox.sleep(pause)
+
+
+class _Exchange:
+    """One attempt: a worker thread sends and reads, this thread judges what comes."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        run: Run,
+        provider: Provider,
+        request: CreateRequest,
+        stream_path: str | None,
+        attempt: int,
+    ) -> None:
+        self.ctx, self.run_, self.provider, self.request = ctx, run, provider, request
+        self.stream_path = stream_path
+        self.token = object()
+        self.client = provider.client()
+        self.flight = Flight(self._write_ahead)
+        self.attempt = attempt
+        self.interrupted: int | None = None
+        self.silence: NoAnswer | None = None
+        self.streaming = False
+        self.ended = False
+
+    def _write_ahead(self) -> None:
+        self.run_.record(
+            "submitting",
+            self.ctx.clock(),
+            attempt=self.attempt,
+            via="stream" if self.stream_path else "plain",
+            path=self.stream_path or self.request.path,
+        )
+
+    def close(self) -> None:
+        self.flight.abort()
+        self.client.close()
+
+    def run(self) -> Verdict:
+        ctx, limits = self.ctx, self.ctx.limits
+        ctx.mailbox.start(self.token, self._work)
+        silence = limits.stream_silence_s if self.stream_path else limits.create_answer_s
+        deadline = ctx.monotonic() + max(silence, 0.001)
+        while True:
+            message = ctx.mailbox.get(deadline - ctx.monotonic()) if ctx.monotonic() < deadline else None
+            if message is None:
+                return self._give_up("no answer in time")
+            if message.kind == "interrupt":
+                if self.interrupted is not None:
+                    return self._give_up("interrupted before the answer came")
+                self.interrupted = int(message.value)
+                deadline = min(deadline, ctx.monotonic() + limits.interrupt_grace_s)
+                continue
+            if message.source is not self.token:
+                continue
+            found = self._judge(message.kind, message.value)
+            if found is not None:
+                return found
+
+    def _judge(self, kind: str, value: Any) -> Verdict | None:
+        if kind == "error":
+            if isinstance(value, NoAnswer):
+                self.silence = value
+                return create_answer.of_silence(value)
+            if isinstance(value, WriteAheadFailed):
+                with suppress(OSError):  # whether or not the disk kept the line before it
+                    self.run_.record("not_sent", self.ctx.clock(), reason="the journal could not be written")
+                raise durable_files.disk_error(value.error, "the journal could not be written, so nothing was sent")
+            if isinstance(value, TaskError):
+                raise value
+            if not self.flight.sent:
+                raise value
+            return Verdict(Outcome.UNKNOWN, reason="the answer could not be read")
+        if kind == "result":
+            self.ended = True
+            if isinstance(value, Answer):
+                try:
+                    return of_answer(self.provider.profile, value, now=self.ctx.clock())
+                except Exception:  # whatever a server makes up: what was sent may be paid for
+                    return Verdict(Outcome.UNKNOWN, reason="the answer could not be read", http_status=value.status)
+            return Verdict(Outcome.UNKNOWN, reason="the event stream ended without a task id", http_status=200)
+        if isinstance(value, int):
+            self.streaming = True
+            self.ctx.reporter.event("sse_open", http_status=value, url=self.provider.url(self.stream_path or ""))
+            return None
+        if isinstance(value, SseEvent):
+            return self._of_event(value)
+        return None
+
+    def _of_event(self, event: SseEvent) -> Verdict | None:
+        task_id, snapshot = normalize.stream_event(self.provider.profile, event.data)
+        report_event(self.ctx, event, task_id, snapshot)
+        if task_id is not None:
+            follow = dict(snapshot.follow) if snapshot else {}
+            return Verdict(Outcome.ACCEPTED, task_id=task_id, snapshot=snapshot, http_status=200, follow=follow)
+        if snapshot is not None and snapshot.error is not None and not snapshot.error.in_task:
+            # A refusal inside the stream, before any id: the provider's own words, but no proof that nothing runs.
+            return Verdict(
+                Outcome.UNKNOWN, error=snapshot.error, reason="the event stream reported an error without a task id"
+            )
+        return None
+
+    def _give_up(self, reason: str) -> Verdict:
+        if self.flight.abort():
+            return Verdict(Outcome.UNKNOWN, reason=reason)
+        self.silence = self.silence or NoAnswer("timeout", reason, sent=False, host="")
+        return Verdict(Outcome.NOT_SENT, reason=reason)
+
+    def _work(self) -> Any:
+        """In the worker thread: send, then post what comes. Returns an Answer, or None at a stream's end."""
+        url = self.provider.url(self.stream_path or self.request.path)
+        headers = {"Accept": "text/event-stream, application/json"} if self.stream_path else None
+        limits = self.ctx.limits
+        timeout = limits.stream_silence_s if self.stream_path else limits.create_answer_s
+        arguments = self.request.body_of()
+        with self.client.open(
+            self.request.method, url, flight=self.flight, headers=headers, timeout=timeout, **arguments
+        ) as opened:
+            if not (200 <= opened.status < 300 and is_event_stream(opened.headers.get("content-type"))):
+                from videotasks.network.client import MAX_JSON_BYTES
+
+                body = opened.read(MAX_JSON_BYTES)
+                return Answer(opened.status, opened.headers, body, url, opened.truncated)
+            from videotasks.core.workers import Message
+
+            post = self.ctx.mailbox.put
+            post(Message("event", self.token, opened.status))
+            parser = SseParser()
+            try:
+                for chunk in opened.chunks():
+                    for event in parser.feed(chunk):
+                        post(Message("event", self.token, without_key(event)))
+            except SseLimitError as error:
+                for event in error.events:  # the task id may have come before the limit
+                    post(Message("event", self.token, without_key(event)))
+                raise NoAnswer("cut", str(error), sent=True, status=opened.status) from None
+            return None
+
+
+def _accepted(ctx: Context, run: Run, provider: Provider, found: Verdict, exchange: _Exchange) -> Submitted:
+    assert found.task_id is not None
+    follow = origins.own_paths(provider.profile.base_url, found.follow or {})
+    kept = ctx.record(
+        run,
+        "submitted",
+        task_id=found.task_id,
+        kind=provider.profile.kind,
+        http_status=found.http_status,
+        server_date=found.server_date,
+        follow=follow or None,
+        status=found.snapshot.status.value if found.snapshot else None,
+        provider_status=found.snapshot.provider_status if found.snapshot else None,
+    )
+    if not kept:
+        # The id must not be lost with the disk: it is printed at once, and the wait goes on from memory.
+        ctx.reporter.event("warning", message="the task id is not on disk: keep it", task_id=found.task_id)
+    stream = None
+    if exchange.streaming and not exchange.ended:
+        stream = Stream(exchange.token, exchange.flight, exchange.client)
+    else:
+        exchange.client.close()
+    return Submitted(found.task_id, found.snapshot, follow, stream, exchange.interrupted)
+
+
+def _refused(ctx: Context, run: Run, found: Verdict) -> TaskError:
+    error = found.error or ApiError(Category.UNKNOWN, "", http_status=found.http_status)
+    ctx.record(run, "refused", http_status=found.http_status, error=api_error_fields(error))
+    said, hint = category_message(error.category), None
+    if found.redirected_to is not None:
+        said = f"the API redirects to {found.redirected_to}, and the request was not sent on"
+        hint = "if that is where the API lives, and may have the key, name it with --base-url"
+    return TaskError(
+        error.category,
+        said + "; nothing was created",
+        hint=hint,
+        code=error.code,
+        server_message=error.message or None,
+        http_status=error.http_status,
+    )
+
+
+def _unknown(ctx: Context, run: Run, found: Verdict, interrupted: int | None) -> TaskError:
+    error = submission_unknown(found.reason, found.error, found.http_status)
+    ctx.record(
+        run,
+        "submission_unknown",
+        reason=found.reason,
+        http_status=found.http_status,
+        server_date=found.server_date,
+        interrupted=interrupted,
+        error=api_error_fields(found.error),
+    )
+    return error
+
+
+def submission_unknown(reason: str, error: ApiError | None = None, http_status: int | None = None) -> TaskError:
+    """The outcome that only a person may resolve by paying again: the request left, and no id came back."""
+    return TaskError(
+        Category.SUBMISSION_UNKNOWN,
+        f"the request was sent, but no task id came back ({reason}): a task may exist and cost money",
+        expected="look first; do not create again unless the user decides to pay again",
+        code=error.code if error else None,
+        server_message=error.message if error else None,
+        http_status=http_status,
+    )

@@ -1,0 +1,42 @@
+"""One task while it is waited for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from videotasks.core.task import Snapshot
+from videotasks.lifecycle.outcome import Ending
+from videotasks.lifecycle.stream import Stream
+from videotasks.network.flight import Flight
+from videotasks.providers.provider import Provider, TaskRef
+from videotasks.runs.store import Run
+
+
+@dataclass
+class Watched:
+    """One task being waited for, and what is known of it."""
+
+    run: Run
+    provider: Provider
+    ref: TaskRef
+    age_s: float | None = None  # of the task when the wait began; None when nobody knows
+    stream: Stream | None = None
+    interval_s: float | None = None
+    snapshot: Snapshot | None = None
+    ending: Ending | None = None
+    # the loop's own bookkeeping
+    due: float = 0.0
+    started: float = 0.0
+    looks: int = 0
+    faults: int = 0
+    not_found: int = 0
+    result_looks: int = 0
+    looking: object | None = None
+    look_flight: Flight | None = None
+    look_limit: float = 0.0
+    unexplained: Snapshot | None = None  # a failure that the stream told without a reason: asked for once
+    last_look: bool = False  # the look at the deadline has begun
+    told: tuple[Any, ...] | None = None
+    told_unknown: set[str] = field(default_factory=set)
+    fell_back: bool = False  # from a stream to polling

@@ -1,0 +1,133 @@
+"""urllib3 connection classes that report their first byte and let a guard judge the peer. Imported lazily by client."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TYPE_CHECKING, Any
+
+import requests
+import requests.adapters
+import urllib3.connection
+import urllib3.connectionpool
+
+from videotasks.core.errors import configuration_error
+from videotasks.core.runtime_packages import PIP_LINE
+
+if TYPE_CHECKING:
+    from videotasks.network.client import Client
+
+# Below these a create is sent and its answer cannot be read (urllib3 < 2.6 has no read1 that decodes): Debian 12 ships
+# urllib3 1.26, Ubuntu 24.04 ships 2.0.
+LEAST_VERSIONS = {"requests": "2.32", "urllib3": "2.6"}
+
+
+MAX_INTERIM_ANSWERS = 100  # a server that sends more of them is playing
+
+
+class FinalAnswer(http.client.HTTPResponse):
+    """An answer that is read past every 1xx (RFC 9110, 15.2); the standard library passes over 100 only.
+
+    A 102 or 103 that is taken for the answer leaves the real one on the connection, for whoever asks next.
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INTERIM_ANSWERS):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException("interim answers without end")
+
+
+class PlainSession(requests.Session):
+    """A session that never looks at where a redirect leads: requests reads such a body whole even when it is told
+    not to follow it (26 MB in a trial)."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+def require_versions() -> None:
+    """Raises TaskError (exit 1) when a library is older than what an answer can be read with."""
+    for name, module in (("requests", requests), ("urllib3", urllib3)):
+        have, least = str(module.__version__), LEAST_VERSIONS[name]
+        if _numbers(have) < _numbers(least):
+            raise configuration_error(
+                f"the Python package {name} {have} is too old, so nothing was sent",
+                expected=f"{name} {least} or newer",
+                hint="run the script with `uv run`, or in a venv once: " + PIP_LINE,
+                code="library_too_old",
+            )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in version.split(".")[:2])
+
+
+def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
+    """An adapter whose connections belong to `client`: they mark its flight and ask its guard."""
+
+    class _Tracking:
+        """Mixed into a connection class: everything before `connect` returns is no part of the request."""
+
+        response_class: Any = FinalAnswer
+        connecting = False
+        debuglevel = 0  # http.client prints every header, the key's too, once somebody raises its own
+        sock: Any
+        host: str
+        auto_open: int
+
+        def connect(self) -> None:
+            self.connecting = True
+            try:
+                super().connect()  # type: ignore[misc]
+            finally:
+                self.connecting = False
+            client.flight.connected(self.sock)
+
+        def _new_conn(self) -> Any:
+            # Judged before the TLS handshake: a refused peer sees not one byte, and its certificate does not matter.
+            sock = super()._new_conn()  # type: ignore[misc]
+            try:
+                client.judge_peer(sock, self.host)
+            except BaseException:
+                sock.close()
+                raise
+            return sock
+
+        def send(self, data: Any) -> None:
+            if self.sock is None and self.auto_open:
+                self.connect()
+            # A CONNECT to a proxy is sent while connecting: it creates nothing, so it does not count.
+            if not self.connecting:
+                client.flight.connected(self.sock)
+                client.flight.before_first_byte()
+            super().send(data)  # type: ignore[misc]
+
+    class PlainConnection(_Tracking, urllib3.connection.HTTPConnection):
+        pass
+
+    class SecureConnection(_Tracking, urllib3.connection.HTTPSConnection):
+        pass
+
+    class PlainPool(urllib3.connectionpool.HTTPConnectionPool):
+        ConnectionCls = PlainConnection
+
+    class SecurePool(urllib3.connectionpool.HTTPSConnectionPool):
+        ConnectionCls = SecureConnection
+
+    pools = {"http": PlainPool, "https": SecurePool}
+
+    class TrackingAdapter(requests.adapters.HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+            super().init_poolmanager(*args, **kwargs)
+            self.poolmanager.pool_classes_by_scheme = pools
+
+        def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+            manager = super().proxy_manager_for(*args, **kwargs)
+            if not kwargs.get("proxy", args[0] if args else "").lower().startswith("socks"):
+                manager.pool_classes_by_scheme = pools  # a SOCKS manager has pools of its own
+            return manager
+
+    # No retries in here: whether to send again is decided where money is known about.
+    return TrackingAdapter(max_retries=0, pool_maxsize=2)

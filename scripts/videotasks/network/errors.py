@@ -1,0 +1,95 @@
+"""How no answer comes: each kind of silence, told without the words of a library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from videotasks.network.flight import Flight, WriteAheadFailed
+
+
+class NoAnswer(Exception):
+    """No complete answer. `sent` tells whether a byte of the request may have been written.
+
+    `kind`: dns, refused, connect, tls, timeout, reset, cut, aborted, blocked, proxy. `status` and `body` hold what
+    did arrive. Server text is only in `body`.
+    """
+
+    def __init__(
+        self, kind: str, message: str, *, sent: bool, status: int | None = None, body: bytes = b"", host: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.sent = sent
+        self.status = status
+        self.body = body
+        self.host = host
+
+
+class Blocked(Exception):
+    """A connection was refused by our own address guard; `rule` says which, `address` where."""
+
+    def __init__(self, address: str, rule: str) -> None:
+        super().__init__(f"{address} is {rule}")
+        self.address = address
+        self.rule = rule
+
+
+def no_answer_of(error: Exception, flight: Flight, url: str, *, status: int | None = None) -> Exception:
+    """NoAnswer for whatever the HTTP library raised. The class tells people what happened; `sent` is the flight's."""
+    from urllib.parse import urlsplit
+
+    host = urlsplit(url).hostname or ""
+    chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, (Blocked, WriteAheadFailed)):
+            return cause
+    names = {type(cause).__name__ for cause in chain}
+    text = " ".join(str(cause) for cause in chain).lower()
+
+    def answer(kind: str, message: str) -> NoAnswer:
+        return NoAnswer(kind, message, sent=flight.sent, status=status, host=host)
+
+    if flight.aborted or "AbortedBeforeSending" in names:
+        return answer("aborted", f"the request to {host} was given up")
+    if names & {"NameResolutionError", "gaierror"}:
+        return answer("dns", f"the name {host} could not be resolved")
+    if "ConnectionRefusedError" in names or "connection refused" in text:
+        return answer("refused", f"{host} refused the connection")
+    if "ProxyError" in names:
+        return answer("proxy", f"the proxy on the way to {host} failed")
+    if names & {"ConnectTimeout", "ConnectTimeoutError"}:
+        return answer("connect", f"{host} did not take the connection in time")
+    # After the first byte the same names speak of a broken answer (two lengths, an odd header), not of our request.
+    unusable = {"InvalidURL", "InvalidSchema", "MissingSchema", "LocationParseError", "InvalidHeader"}
+    if not flight.sent and names & unusable:
+        return answer("invalid", "the request could not be built")
+    if names & {"ReadTimeout", "ReadTimeoutError", "TimeoutError", "timeout"}:
+        return answer("timeout", f"{host} did not answer in time")
+    if names & {"SSLError", "SSLCertVerificationError", "SSLEOFError"}:
+        return answer("tls", f"the secure connection to {host} failed")
+    if names & {"IncompleteRead", "ChunkedEncodingError", "InvalidChunkLength", "DecodeError", "ContentDecodingError"}:
+        return answer("cut", f"the answer of {host} was cut off")
+    if names & {"NewConnectionError"}:
+        return answer("connect", f"{host} could not be reached")
+    return answer("reset", f"the connection to {host} broke")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, its reasons, arguments, causes and contexts, each once."""
+    queue: list[BaseException] = [error]
+    seen: set[int] = set()
+    while queue:
+        current = queue.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        for linked in (
+            getattr(current, "reason", None),
+            current.__cause__,
+            current.__context__,
+            *getattr(current, "args", ()),
+        ):
+            if isinstance(linked, BaseException):
+                queue.append(linked)

@@ -1,0 +1,76 @@
+"""One request on its way: whether a byte of it was written, and how it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+
+
+class AbortedBeforeSending(Exception):
+    """The flight was aborted before its first byte was written: nothing was sent, nothing will be."""
+
+
+class WriteAheadFailed(Exception):
+    """What must be on disk before the first byte could not be written, so no byte was sent. `error` is the disk's."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Flight:
+    """One request on its way. `sent` turns true just before the first byte is written, and never turns back.
+
+    `write_ahead` runs at that very moment, in the sending thread: whatever it raises, nothing is sent.
+    """
+
+    def __init__(self, write_ahead: Callable[[], None] | None = None) -> None:
+        self._lock = threading.Lock()
+        self._write_ahead = write_ahead
+        self._sent = False
+        self._aborted = False
+        self._sock: Any = None
+
+    @property
+    def sent(self) -> bool:
+        return self._sent
+
+    @property
+    def aborted(self) -> bool:
+        return self._aborted
+
+    def before_first_byte(self) -> None:
+        with self._lock:
+            if self._aborted:
+                raise AbortedBeforeSending
+            if self._write_ahead is not None and not self._sent:
+                try:
+                    self._write_ahead()
+                except OSError as error:
+                    raise WriteAheadFailed(error) from None
+            self._sent = True
+
+    def connected(self, sock: socket.socket | None) -> None:
+        with self._lock:
+            self._sock = sock
+            if self._aborted:
+                raise AbortedBeforeSending
+
+    def abort(self) -> bool:
+        """Stop the request from any thread; returns whether a byte of it may have been written."""
+        with self._lock:
+            self._aborted = True
+            sock, sent = self._sock, self._sent
+        if sock is not None:
+            try:
+                import socket
+
+                # shutdown wakes a thread that is blocked in recv(); close() alone does not on Linux.
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        return sent

@@ -1,0 +1,240 @@
+"""What a command says: one JSON object a line on stdout for machines, short text on stderr for people.
+
+Every command ends with exactly one line that has `final: true, ok, exit_code, next, next_argv` (design section 4).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any
+
+from videotasks.core.errors import TaskError, error_fields
+from videotasks.core.redaction import known_secrets, redact
+from videotasks.core.safe_text import json_inert, one_line
+from videotasks.output.next_command import quoted
+
+STDOUT_LIMIT = 7_900  # characters of a whole run without --verbose; the promise is 8,000
+EVENTS_LIMIT = 3_000  # of these, for the lines before the last: a status that flaps must not fill them
+VERBOSE_ONLY = frozenset(
+    {
+        "sse_open",
+        "sse_event",
+        "sse_stream_ended",
+        "sse_http_error",
+        "sse_timeout",
+        "sse_connect_error",
+        "poll",
+        "poll_error",
+        "fallback_polling_start",
+        "fallback_polling_end",
+        "upload",
+        "download_progress",
+    }
+)
+
+
+class Reporter:
+    """Prints events. `verbose` restores the full stream; without it only what changes is printed."""
+
+    def __init__(
+        self,
+        *,
+        verbose: bool = False,
+        sandbox: bool = False,
+        stdout: IO[bytes] | None = None,
+        stderr: IO[str] | None = None,
+    ) -> None:
+        self.verbose = verbose
+        self.sandbox = sandbox
+        self._stdout = stdout
+        self._stderr = stderr
+        self.on_closed: Callable[[Mapping[str, Any]], object] | None = None
+        self.finished = False
+        self.closed = False
+        self._used = 0
+        self._live: Any = None
+
+    # -- machines ---------------------------------------------------------------------------------------------
+
+    def event(self, name: str, **fields: Any) -> None:
+        """One line. Fields that are None are left out; server text must come as `server_message`."""
+        if name in VERBOSE_ONLY and not self.verbose:
+            return
+        line = {"event": name, **{k: v for k, v in fields.items() if v is not None}}
+        text = _dumps(line)
+        if not self.verbose:
+            # What must be seen (an id, a link, a disk that is full) has more room than the rest.
+            telling = name == "created" or "video_url" in line or (name == "warning" and "server_message" not in line)
+            if self._used + len(text) > EVENTS_LIMIT * (1 + telling):
+                return
+            self._used += len(text) + 1
+        self._write(line, text)
+
+    def final(
+        self,
+        name: str,
+        exit_code: int,
+        *,
+        next_argv: Sequence[str] | None = None,
+        hint: str | None = None,
+        whole: bool = False,
+        **fields: Any,
+    ) -> int:
+        """The last line; returns the exit code. `ok` is true exactly when that is 0.
+
+        It is shortened to what the run has left of its 8,000 characters, unless the user asked for the `whole`.
+        """
+        if self.finished:
+            return exit_code
+        self.finished = True
+        self.live_end()
+        line: dict[str, Any] = {"event": name, "final": True, "ok": exit_code == 0, "exit_code": int(exit_code)}
+        if self.sandbox:
+            line["sandbox"] = True
+        line.update(fields)
+        line["next"] = quoted(next_argv) if next_argv else None
+        line["next_argv"] = list(next_argv) if next_argv else None
+        if hint:
+            line["hint"] = hint
+        text = _dumps(line)
+        if not whole and not self.verbose and len(text) > STDOUT_LIMIT - self._used:
+            text = _dumps(shortened(line, STDOUT_LIMIT - self._used))
+        self._write(line, text)
+        return int(exit_code)
+
+    def error(self, error: TaskError, *, next_argv: Sequence[str] | None = None, **fields: Any) -> int:
+        """The final line of a command that ends with an expected error, and a sentence for people."""
+        self.people(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+        fields = {"error": error_fields(error), "message": error.message, **fields}
+        return self.final("error", error.exit_code, next_argv=next_argv, **fields)
+
+    def _write(self, line: Mapping[str, Any], text: str) -> None:
+        data = redact(text, known_secrets()).encode("utf-8", "backslashreplace") + b"\n"
+        try:
+            if self.closed:
+                raise BrokenPipeError
+            if self._stdout is None and sys.stdout is None:  # started with a closed descriptor 1
+                raise BrokenPipeError
+            stream = self._stdout if self._stdout is not None else sys.stdout.buffer
+            shared = self._live is not None and self._stdout is None and sys.stdout.isatty()
+            if shared:
+                self._live.step_aside()
+            stream.write(data)
+            stream.flush()
+            if shared:
+                self._live.come_back()
+        except (OSError, ValueError):
+            # Nobody reads stdout any more: the last line must not be lost with it.
+            if not self.closed:
+                self.closed = True
+                if self._stdout is None:
+                    _drop(sys.stdout)
+            if line.get("final"):
+                self._plain(text)
+                if self.on_closed is not None:
+                    self.on_closed(line)
+
+    # -- people -----------------------------------------------------------------------------------------------
+
+    def people(self, text: str) -> None:
+        """A short line on stderr. `text` may hold server text: it is made inert here."""
+        self._plain(one_line(redact(text, known_secrets()), 600))
+
+    def _plain(self, text: str) -> None:
+        stream = self._stderr if self._stderr is not None else sys.stderr
+        if stream is None:  # started with a closed descriptor 2
+            return
+        try:
+            if self._live is not None:
+                self._live.above(redact(text, known_secrets()))
+                return
+            stream.write(redact(text, known_secrets()) + "\n")
+            stream.flush()
+        except UnicodeEncodeError:
+            stream.write(text.encode("ascii", "backslashreplace").decode("ascii") + "\n")
+        except (OSError, ValueError):
+            if self._stderr is None:
+                _drop(sys.stderr)
+
+    def live_begin(self) -> None:
+        """A live line on a terminal; plain lines elsewhere."""
+        stream = self._stderr if self._stderr is not None else sys.stderr
+        if self._live is None and stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb":
+            try:
+                from videotasks.output.live_line import LiveScreen
+
+                self._live = LiveScreen(stream)
+            except ImportError:
+                self._live = None
+
+    def live_status(self, text: str, percent: float | None = None) -> None:
+        if self._live is not None:
+            self._live.status(one_line(text, 200), percent)
+
+    def live_download(self, done: int, total: int | None) -> None:
+        if self._live is not None:
+            self._live.download(done, total)
+
+    def live_end(self) -> None:
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+
+
+def _dumps(line: Mapping[str, Any]) -> str:
+    return json_inert(json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str))
+
+
+def shortened(line: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """A line that fits: the bulky extras go first, then the ends of what is long; what decides stays whole."""
+    short = {key: value for key, value in line.items() if key not in _BULKY}
+    short["shortened"] = True
+    for most in (1_000, 300, 100):
+        if len(_dumps(short)) <= limit:
+            break
+        short = {key: value if key in _DECIDING else _cut(value, most) for key, value in short.items()}
+    for key in sorted(short.keys() - _DECIDING, key=lambda key: -len(_dumps({"": short[key]}))):
+        if len(_dumps(short)) <= limit:
+            break
+        error = short.pop(key)
+        if key == "error" and isinstance(error, Mapping):
+            short[key] = {name: error[name] for name in ("category", "message") if name in error}
+    return short
+
+
+_BULKY = ("response", "usage", "candidates", "for_a_running_assistant")
+_DECIDING = frozenset(
+    {"event", "final", "ok", "exit_code", "next", "next_argv", "task_id", "run_id", "video_url", "video_file"}
+)
+
+
+def _cut(value: Any, most: int) -> Any:
+    """Strings of at most `most` characters, lists of as many items as fit into four times that."""
+    if isinstance(value, str):
+        return value if len(value) <= most else value[:most] + "..."
+    if isinstance(value, Mapping):
+        return {key: _cut(item, most) for key, item in list(value.items())[:30]}
+    if isinstance(value, (list, tuple)):
+        kept: list[Any] = []
+        room = 4 * most
+        for item in value:
+            item = _cut(item, most)
+            room -= len(_dumps({"": item}))
+            if room < 0:
+                break
+            kept.append(item)
+        return kept
+    return value
+
+
+def _drop(stream: Any) -> None:
+    """Nobody reads this stream any more: what it still holds must not fail the interpreter's own last flush (120)."""
+    try:
+        handle = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(handle, stream.fileno())
+        os.close(handle)
+    except (OSError, ValueError, AttributeError):
+        pass

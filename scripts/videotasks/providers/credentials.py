@@ -1,0 +1,108 @@
+"""The only reader of keys. Keys come from the environment, go into one header."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from videotasks.core.errors import Category, TaskError
+from videotasks.core.redaction import remember
+from videotasks.network.origins import same_origin
+
+if TYPE_CHECKING:
+    from videotasks.providers.profile import Profile
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key and the variable it came from. It has no repr of its value."""
+
+    variable: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Key({self.variable})"
+
+    __str__ = __repr__
+
+
+def find_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key | None:
+    """The first variable of the profile that is set and usable; None when none is.
+
+    Raises TaskError (auth) for a value that cannot be a header: a line break in it would be header injection.
+    """
+    environ = os.environ if environ is None else environ
+    for variable in profile.auth.env:
+        needed = profile.auth.env_requires.get(variable)
+        # Such a key is for the origin that stands beside it in the environment, and for no other.
+        if needed and not same_origin(environ.get(needed) or "", profile.base_url):
+            continue
+        value = environ.get(variable, "").strip()
+        if not value:
+            continue
+        remember(value)
+        if any(ord(c) < 32 or ord(c) == 127 for c in value):
+            raise _bad_key(variable, "has a control character or line break inside")
+        try:
+            value.encode("latin-1")
+        except UnicodeEncodeError:
+            raise _bad_key(variable, "has characters that no API key has") from None
+        return Key(variable, value)
+    return None
+
+
+def require_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key:
+    """The key, or one error that says which variable to set and where to get a key."""
+    key = find_key(profile, environ)
+    if key is not None:
+        return key
+    names = " or ".join(profile.auth.env)
+    # A profile from elsewhere may call itself by any title, so its place is said.
+    whom = f"the profile {profile.name} at {profile.base_url}" if profile.foreign else profile.title
+    raise TaskError(
+        Category.CONFIGURATION,
+        f"no API key for {whom}: {names} is not set",
+        expected=f"the key in the environment variable {profile.auth.env[0]}",
+        hint=f"get a key at {profile.auth.key_url}" if profile.auth.key_url else None,
+        code="missing_api_key",
+        details={"provider": profile.name, "env_var": profile.auth.env[0]},
+    )
+
+
+def authorisation(profile: Profile, key: Key) -> dict[str, str]:
+    """The one header that carries the key."""
+    return {profile.auth.header: profile.auth.prefix + key.secret}
+
+
+def named_origin(profile: Profile, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:
+    """(variable, URL) of the origin that the environment names for this profile, or None.
+
+    A key that is good only together with its own origin variable brings that variable along, when it is the first key
+    that is set.
+    """
+    environ = os.environ if environ is None else environ
+    first = next((variable for variable in profile.auth.env if environ.get(variable, "").strip()), "")
+    for variable in (profile.base_url_env, profile.auth.env_requires.get(first)):
+        value = environ.get(variable, "").strip() if variable else ""
+        if variable and value:
+            return variable, value
+    return None
+
+
+def setting(profile: Profile, suffix: str, environ: Mapping[str, str] | None = None) -> tuple[str, str | None]:
+    """(name, value) of a provider's own setting, <NAME>_<SUFFIX>."""
+    environ = os.environ if environ is None else environ
+    variable = "".join(c if c.isalnum() else "_" for c in profile.name.upper()) + "_" + suffix
+    return variable, environ.get(variable)
+
+
+def _bad_key(variable: str, what: str) -> TaskError:
+    return TaskError(
+        Category.CONFIGURATION,
+        f"the key in {variable} {what}",
+        expected="the key exactly as the provider shows it, on one line",
+        hint=f"set {variable} again",
+        code="invalid_api_key",
+    )

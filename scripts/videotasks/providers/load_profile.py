@@ -1,0 +1,132 @@
+"""Provider profiles: YAML -> frozen `Profile`. A provider is data; no provider's name appears in Python.
+
+Shipped profiles (shared/providers/*.yaml) are checked structurally, which is fast; tests hold them to the schema.
+Foreign ones are checked fully and may read only VIDEO_TASKS_KEY_<NAME>, so that a profile from a cloned repository
+cannot carry another provider's key out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.skill_folder import skill_folder
+from videotasks.providers.profile import PROFILE_NAME, Profile, bad_knob, build_profile, merge
+
+MAX_PROFILE_BYTES = 256 * 1024  # the largest shipped profile is under 12 KB
+_FOREIGN_KEY_PREFIX = "VIDEO_TASKS_KEY_"
+
+
+def shipped_folder() -> Path:
+    return skill_folder().resolve() / "shared" / "providers"
+
+
+def shipped_names() -> list[str]:
+    """Names of the shipped profiles, sorted."""
+    try:
+        return sorted(p.stem for p in shipped_folder().glob("*.yaml"))
+    except OSError:
+        return []
+
+
+def foreign_key_variable(name: str) -> str:
+    return _FOREIGN_KEY_PREFIX + re.sub(r"[^A-Z0-9]", "_", name.upper())
+
+
+def load_profile(name_or_path: str, *, search: str | None = None) -> Profile:
+    """A shipped profile by name, or a foreign one by path or by name in the folder `search`.
+
+    Raises TaskError(CONFIGURATION) that lists the known names, with the nearest match.
+    """
+    text = name_or_path.strip()
+    if PROFILE_NAME.match(text):
+        shipped = shipped_folder() / f"{text}.yaml"
+        if shipped.is_file():
+            return build_profile(_shipped_document(text), foreign=False)
+        for suffix in (".yaml", ".yml"):
+            if search and (candidate := Path(search) / f"{text}{suffix}").is_file():
+                return _load_foreign(candidate)
+    elif text.endswith((".yaml", ".yml")) or "/" in text or os.sep in text:
+        path = Path(text).expanduser()
+        if path.is_file():
+            return _load_foreign(path)
+        raise configuration_error(f"no provider profile at {text!r}", expected="a YAML file", hint=_known(search))
+    raise _unknown_provider(text, search)
+
+
+def _known(search: str | None) -> str:
+    names = shipped_names()
+    if search and Path(search).is_dir():
+        names += sorted(p.stem for p in Path(search).iterdir() if p.suffix in (".yaml", ".yml"))
+    return "known providers: " + ", ".join(names)
+
+
+def _unknown_provider(text: str, search: str | None) -> TaskError:
+    import difflib
+
+    near = difflib.get_close_matches(text.casefold(), shipped_names(), n=1, cutoff=0.5)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return configuration_error(
+        f"unknown provider {text[:80]!r}{guess}",
+        expected="the name of a shipped profile, or the path of a profile (./mine.yaml)",
+        hint=_known(search),
+    )
+
+
+def _shipped_document(name: str) -> dict[str, Any]:
+    path = shipped_folder() / f"{name}.yaml"
+    from videotasks.providers import profile_cache
+
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise configuration_error(f"cannot read the profile {path}: {error.strerror}") from None
+    document = profile_cache.recall(text)
+    if document is None:
+        document = _parse(text, path)
+        profile_cache.keep(text, document)
+    return _extended(document, path)
+
+
+def _extended(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    parent = document.pop("extends", None)
+    if parent is None:
+        return document
+    if parent not in shipped_names() or parent == document.get("name"):
+        raise bad_knob(path, "extends", "the name of a shipped profile")
+    return merge(_shipped_document(str(parent)), document)
+
+
+def _parse(data: bytes, path: Path) -> dict[str, Any]:
+    from videotasks.formats import yaml12
+
+    if len(data) > MAX_PROFILE_BYTES:
+        raise configuration_error(f"{path}: a profile of {len(data)} bytes; at most {MAX_PROFILE_BYTES} are read")
+    try:
+        document = yaml12.load(data.decode("utf-8-sig"))
+    except (yaml12.YamlError, UnicodeDecodeError) as error:
+        raise configuration_error(f"{path}: not valid YAML: {error}", expected="a provider profile") from None
+    if not isinstance(document, dict):
+        raise configuration_error(f"{path}: not a provider profile", expected="a mapping with name, base_url, ...")
+    return document
+
+
+def _load_foreign(path: Path) -> Profile:
+    from videotasks.providers.check_profile import check_foreign
+
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_PROFILE_BYTES + 1)
+    except OSError as error:
+        raise configuration_error(f"cannot read the profile {path}: {error.strerror}") from None
+    own = _parse(data, path)
+    document = _extended(dict(own), path)
+    check_foreign(document, path, own_auth=own.get("auth"))
+    document = merge(document, {"auth": {"env_shared": None, "env_requires": None}, "base_url_env": None})
+    document["auth"]["env"] = [foreign_key_variable(str(document["name"]))]
+    json.dumps(document)  # only plain data from here on
+    return build_profile(document, foreign=True)

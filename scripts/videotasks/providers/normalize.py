@@ -1,0 +1,322 @@
+"""Profile x raw body -> Snapshot, Created: one language out of every provider's answers. Pure; never raises.
+
+Rules that hold everywhere (contracts G.5): an unknown status is neither success nor failure; a URL counts only on a
+success, as an http(s) string, from a path that the profile names; an `error` member is read only on a failure, because
+healthy tasks carry ones full of empty strings; nothing is ever searched for in the whole body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from videotasks.core.errors import ApiError, Category
+from videotasks.core.task import Output, Snapshot, Status, valid_task_id
+from videotasks.formats import jmespath_eval, scalars
+from videotasks.formats.json_values import parse_json
+from videotasks.providers import classify_error
+
+if TYPE_CHECKING:
+    from videotasks.providers.profile import Profile
+
+# What a 200 without an id and without a status may still be taken to refuse by its own words; anything vaguer leaves
+# open whether a task was made, and is not paid for twice.
+_DEFINITE = frozenset(
+    {
+        Category.VALIDATION,
+        Category.AUTH,
+        Category.PERMISSION,
+        Category.INSUFFICIENT_CREDITS,
+        Category.MODERATION,
+        Category.NOT_FOUND,
+        Category.RATE_LIMITED,
+    }
+)
+KINDS = ("video", "image", "audio", "last_frame", "thumbnail")
+
+
+@dataclass(frozen=True)
+class Created:
+    """What the answer to a create says.
+
+    `task_id` None means that no usable id came: submission_unknown, never a reason to send again. `error` is an in-band
+    refusal; when an id came as well the task exists and the id counts.
+    """
+
+    task_id: str | None = None
+    snapshot: Snapshot | None = None
+    error: ApiError | None = None
+    follow: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def created(profile: Profile, body: object, http_status: int = 200) -> Created:
+    """Read the 2xx answer of a create."""
+    if not isinstance(body, Mapping):
+        return Created(warnings=("the answer is not a JSON object",))
+    task_id = _first_id(profile.create.id, body)
+    follow, warnings = _follow(profile, body)
+    seen = snapshot(profile, body, task_id=task_id)
+    refusal = in_band_error(profile, body, http_status, explicit=True)
+    if refusal is None and seen.provider_status is None and seen.error and seen.error.category in _DEFINITE:
+        refusal = seen.error
+    says_status = seen.provider_status is not None
+    return Created(
+        task_id=task_id,
+        snapshot=seen if says_status else None,
+        error=refusal,
+        follow=follow,
+        warnings=warnings,
+    )
+
+
+def snapshot(profile: Profile, body: object, *, task_id: str | None = None, http_status: int = 200) -> Snapshot:
+    """One status answer in our terms. A body of a wrong shape is `unknown` with a warning."""
+    if not isinstance(body, Mapping):
+        return Snapshot(Status.UNKNOWN, task_id=task_id, raw=body, warnings=("the answer is not a JSON object",))
+    found_id = _first_id(profile.status.id or profile.create.id, body)
+    own_id = task_id or found_id
+    follow, warnings = _follow(profile, body)
+    refusal = in_band_error(profile, body, http_status)
+    if refusal is not None:
+        return Snapshot(Status.UNKNOWN, task_id=own_id, error=refusal, raw=body, warnings=warnings)
+    word, status, odd = _status(profile, body)
+    warnings += odd
+    made = Snapshot(
+        status=status,
+        provider_status=word,
+        task_id=own_id,
+        progress=scalars.progress(jmespath_eval.first_value(profile.progress.path, body), profile.progress.scale),
+        created_at=scalars.first_time(profile.status.created_at, body),
+        follow=follow,
+        warnings=warnings,
+        raw=body,
+        **_accounts(profile, body),
+    )
+    if status is Status.SUCCEEDED:
+        return _with_outputs(profile, made, body)
+    if status.terminal:
+        return replace(made, error=_task_error(profile, body, status))
+    if word is None and (error := _said_error(profile, body, http_status)):
+        return replace(made, error=error)
+    return made
+
+
+def with_result(profile: Profile, snap: Snapshot, result_body: object, http_status: int = 200) -> Snapshot:
+    """A succeeded snapshot after its second request (profile `result.fetch`).
+
+    A shaped 4xx that speaks of the input means that the generation failed (contracts F.1); any other refusal leaves
+    `needs_result_fetch` set with the error, because the task itself did succeed.
+    """
+    if http_status >= 400:
+        error = classify_error.api_error(profile, operation="poll", http_status=http_status, body=result_body)
+        if error.shaped and error.category in (Category.MODERATION, Category.VALIDATION):
+            return replace(
+                snap,
+                status=Status.FAILED,
+                error=replace(error, in_task=True),
+                needs_result_fetch=False,
+                outputs=(),
+                raw=result_body,
+            )
+        return replace(snap, error=error)
+    if not isinstance(result_body, Mapping):
+        return replace(snap, warnings=(*snap.warnings, "the result is not a JSON object"))
+    accounts = {key: value for key, value in _accounts(profile, result_body).items() if value is not None}
+    read = _with_outputs(profile, replace(snap, error=None, **accounts), result_body)
+    return replace(read, needs_result_fetch=False, raw={"status": snap.raw, "result": result_body})
+
+
+def stream_event(profile: Profile, data: str) -> tuple[str | None, Snapshot | None]:
+    """(task id, snapshot) of one event's data. The name of an event and `[DONE]` prove nothing: (None, None)."""
+    body = parse_json(data)
+    if not isinstance(body, dict):
+        return None, None
+    task_id = _first_id(profile.create.id, body) or _first_id(profile.status.id, body)
+    seen = snapshot(profile, body, task_id=task_id)
+    return task_id, seen if seen.provider_status is not None or seen.error is not None else None
+
+
+def in_band_error(profile: Profile, body: object, http_status: int = 200, *, explicit: bool = False) -> ApiError | None:
+    """The refusal inside a 200, by the profile's `error.in_band`, compared type-strictly: 0 is not false.
+
+    `explicit`: only a value that is there and says no; a `required` one that is missing proves nothing about a create.
+    """
+    for rule in profile.error.in_band:
+        value = jmespath_eval.evaluate(str(rule["path"]), body)
+        if value is None:
+            if rule.get("required") and not explicit:
+                break
+            continue
+        if rule.get("type") and not scalars.is_type(value, str(rule["type"])):
+            continue
+        if not any(scalars.same(value, ok) for ok in rule.get("ok", ())):
+            break
+    else:
+        return None
+    error = classify_error.api_error(profile, operation="poll", http_status=http_status, body=body)
+    return replace(error, shaped=True)
+
+
+def about_another_task(profile: Profile, body: object, task_id: str) -> bool:
+    """Whether a status answer names a task that is not the one asked for: then it is no answer to the question.
+
+    Spellings of one id count as the same: percent-encoded, in another case, or with the path of its collection before
+    it (`operations/7` and `models/x/operations/7`).
+    """
+    told = _first_id(profile.status.id or profile.create.id, body)
+    if told is None:
+        return False
+    one, other = unquote(told).casefold(), unquote(task_id).casefold()
+    return not (one == other or one.endswith("/" + other) or other.endswith("/" + one))
+
+
+def fill(template: str, **members: str) -> str:
+    """A path of the profile with its members percent-encoded ({task_id} as one segment)."""
+    for name, value in members.items():
+        template = template.replace("{" + name + "}", quote(value, safe=""))
+    return template
+
+
+def _first_id(candidates: tuple[str, ...], body: object) -> str | None:
+    for path in candidates:
+        found = valid_task_id(jmespath_eval.evaluate(path, body))
+        if found is not None:
+            return found
+    return None
+
+
+def _status(profile: Profile, body: object) -> tuple[str | None, Status, tuple[str, ...]]:
+    spec = profile.status
+    word = jmespath_eval.first_string(spec.value, body)
+    for rule in spec.rules:
+        if jmespath_eval.evaluate(rule["when"], body) not in (None, False, "", [], {}):  # JMESPath's own truth
+            return word or rule["is"], Status(rule["is"]), ()
+    if word is None:
+        return None, Status.UNKNOWN, ()
+    canonical = spec.words.get(word.strip().casefold())
+    if canonical is None:
+        return word, Status.UNKNOWN, (f"unknown status {word[:60]!r}: neither success nor failure",)
+    status = Status(canonical)
+    if spec.upstream and not status.terminal:
+        inner = jmespath_eval.first_string(spec.upstream["path"], body)
+        dead = spec.words.get(inner.strip().casefold()) if inner else None
+        if dead in spec.upstream["only"]:
+            return word, Status(dead), (f"the gateway says {word!r}, its upstream task is {inner!r}",)
+    return word, status, ()
+
+
+def _accounts(profile: Profile, body: object) -> dict[str, Any]:
+    usage = jmespath_eval.first_value(profile.result.usage, body)
+    accounts: dict[str, Any] = {"usage": usage if isinstance(usage, Mapping) else None}
+    if profile.result.cost:
+        cost = scalars.number(jmespath_eval.first_value(profile.result.cost["path"], body))
+        if cost is not None:
+            accounts.update(cost=cost, cost_unit=profile.result.cost["unit"])
+    return accounts
+
+
+def _with_outputs(profile: Profile, made: Snapshot, body: object) -> Snapshot:
+    result = profile.result
+    outputs: list[Output] = []
+    for kind in KINDS:
+        for url in _urls(profile, getattr(result, kind), body):
+            if all(url != other.url for other in outputs):
+                outputs.append(Output(kind, url=url, content_path=_content_of(profile, url)))
+    generated = any(o.kind in ("video", "image", "audio") for o in outputs)
+    if not generated and result.content and made.task_id:
+        outputs.insert(0, Output("video", content_path=fill(str(result.content["path"]), task_id=made.task_id)))
+        generated = True
+    return replace(
+        made,
+        outputs=tuple(outputs),
+        expires_at=_expires(profile, body, made.raw),
+        needs_result_fetch=not generated and result.fetch is not None,
+    )
+
+
+def _urls(profile: Profile, candidates: tuple[str, ...], body: object) -> list[str]:
+    for path in candidates:
+        urls = [url for found in jmespath_eval.values(path, body) if (url := scalars.http_url(found))]
+        if urls:
+            return urls
+    return []
+
+
+def _content_of(profile: Profile, url: str) -> str | None:
+    """The path of a link that is the API's own content endpoint, which wants the key; None for any other link."""
+    if not profile.result.content:
+        return None
+    base = urlsplit(profile.base_url)
+    link = urlsplit(url)
+    if (link.scheme, link.netloc.casefold()) != (base.scheme, base.netloc.casefold()):
+        return None
+    start, _, end = str(profile.result.content["path"]).partition("{task_id}")
+    path = link.path[len(base.path) :] if link.path.startswith(base.path) else link.path
+    if not (path.startswith(start) and path.endswith(end) and "/" not in path[len(start) : len(path) - len(end)]):
+        return None
+    return path + (f"?{link.query}" if link.query else "")
+
+
+def _expires(profile: Profile, *bodies: object) -> float | None:
+    result = profile.result
+    for body in bodies:
+        if (told := scalars.first_time(result.expires_at, body)) is not None:
+            return told
+    if result.ttl_s:
+        for body in bodies:
+            if (finished := scalars.first_time(result.finished_at, body)) is not None:
+                return finished + result.ttl_s
+    return None
+
+
+def _task_error(profile: Profile, body: object, status: Status) -> ApiError:
+    """Why a task ended without a result. `message` is the provider's own words, and empty when it gave none."""
+    messages, codes = classify_error.error_texts(profile, body, in_task=True)
+    ends = {Status.CANCELLED: Category.CANCELLED, Status.EXPIRED: Category.EXPIRED}
+    return ApiError(
+        category=ends.get(status) or classify_error.task_category(profile, codes, messages),
+        message="; ".join(messages)[: classify_error.MAX_MESSAGE],
+        code=codes[0] if codes else None,
+        in_task=True,
+    )
+
+
+def _said_error(profile: Profile, body: object, http_status: int) -> ApiError | None:
+    """An answer without any status word that has the provider's error shape instead."""
+    messages, codes = classify_error.error_texts(profile, body)
+    if not (messages or codes) or _says_fine(profile, body):
+        return None
+    return classify_error.api_error(profile, operation="poll", http_status=http_status, body=body)
+
+
+def _says_fine(profile: Profile, body: object) -> bool:
+    """The envelope itself says that nothing is wrong (its message is then no error text)."""
+    return any(
+        scalars.same(jmespath_eval.evaluate(str(rule["path"]), body), ok)
+        for rule in profile.error.in_band
+        for ok in rule.get("ok", ())
+    )
+
+
+def _follow(profile: Profile, body: object) -> tuple[dict[str, str], tuple[str, ...]]:
+    """URLs that the API gave for this task. Only of its own origin: the key goes with a request to them."""
+    kept: dict[str, str] = {}
+    warnings: list[str] = []
+    base = urlsplit(profile.base_url)
+    for name, path in profile.create.follow.items():
+        given = jmespath_eval.evaluate(path, body)
+        if not isinstance(given, str) or not given:
+            continue
+        try:
+            url = scalars.http_url(urljoin(profile.base_url + "/", given))
+            link = urlsplit(url) if url else None
+        except ValueError:  # such as https://[x: the task that came with it must not be lost for that
+            url = link = None
+        if url and link and (link.scheme, link.netloc.casefold()) == (base.scheme, base.netloc.casefold()):
+            kept[name] = url
+        else:
+            warnings.append(f"{name} is not on the API's own origin and is not followed")
+    return kept, tuple(warnings)

@@ -1,0 +1,377 @@
+"""A provider profile as frozen records: what the YAML says, typed.
+
+`Paths` are ordered JMESPath candidates (formats/jmespath_eval.py). Every knob has a default, so that a profile states
+only what its API has; what an API lacks is None. The format is described in
+shared/schemas/provider-profile.schema.json.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, cast
+
+from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.task import Status
+from videotasks.providers.record import changed
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass as record
+    from dataclasses import field
+else:
+    from videotasks.providers.record import field, record
+
+
+Paths = tuple[str, ...]
+Table = Mapping[str, Any]
+
+
+@record(frozen=True)
+class Auth:
+    """Where the key goes and where it comes from. `env` is ordered: the first variable that is set wins."""
+
+    header: str = "Authorization"
+    prefix: str = "Bearer "
+    env: Paths = ()
+    env_shared: Paths = ()  # variables that another profile reads too: they never choose a provider
+    env_requires: Mapping[str, str] = field(default_factory=dict)  # variable -> variable that must name the origin
+    key_url: str | None = None
+    how_to_get_key: Paths = ()
+
+
+@record(frozen=True)
+class Links:
+    dashboard: str | None = None
+    pricing: str | None = None
+    docs: str | None = None
+    key: str | None = None
+
+
+@record(frozen=True)
+class Model:
+    """A documented model. Never a whitelist: ids date quickly, so that an unknown model is only unchecked."""
+
+    id: str
+    match: Paths = ()  # globs of ids that share these limits and fields
+    note: str | None = None
+    limits: Table = field(default_factory=dict)  # {duration: {min, max, enum, also}, ratio: [..], resolution: [..]}
+    fields: Mapping[str, str] | None = None  # common input (or input.role) -> field; complete when given
+    inputs: Table = field(default_factory=dict)  # replaces entries of the profile's inputs
+    encoding: str | None = None
+
+
+@record(frozen=True)
+class Create:
+    path: str
+    method: str = "POST"
+    stream: Mapping[str, str] | None = None  # {path}: the same body, answered as server-sent events
+    encoding: str = "json"  # json | multipart | multipart_if_files
+    id: Paths = ("id",)
+    follow: Mapping[str, str] = field(default_factory=dict)  # name -> path of a same-origin URL kept with the task
+    resend_on: tuple[int, ...] = (429,)
+    body: Table = field(default_factory=dict)  # fixed members of every request
+
+
+@record(frozen=True)
+class StatusSpec:
+    path: str | None = None
+    method: str = "GET"
+    query: Mapping[str, str] = field(default_factory=dict)
+    url_from: str | None = None  # name in create.follow
+    id: Paths = ()  # the task's own id in a status body (default: create.id)
+    value: Paths = ("status",)
+    rules: tuple[Mapping[str, str], ...] = ()  # ordered {when: JMESPath, is: status}; the first true one wins
+    map: Table = field(default_factory=dict)  # canonical -> words, matched case-insensitively
+    upstream: Table | None = None  # {path: [..], only: [failed, ..]}: a dead task inside a live gateway task
+    created_at: Paths = ()
+    raw_id: bool = False  # the id holds slashes that belong to the path
+    words: Mapping[str, str] = field(default_factory=dict)  # derived: casefolded word -> canonical
+
+
+@record(frozen=True)
+class Result:
+    video: Paths = ()
+    image: Paths = ()
+    audio: Paths = ()
+    last_frame: Paths = ()
+    thumbnail: Paths = ()
+    usage: Paths = ()
+    cost: Table | None = None  # {path: [..], unit: credits}
+    expires_at: Paths = ()
+    finished_at: Paths = ()  # with ttl_s: when the links die
+    ttl_s: float | None = None
+    fetch: Mapping[str, str] | None = None  # {url_from | path}: second request after success
+    content: Table | None = None  # {path}: authenticated binary endpoint, used when no URL is found
+
+
+@record(frozen=True)
+class ErrorSpec:
+    message: Paths = ("error.message", "message")
+    code: Paths = ("error.code", "code")
+    task_message: Paths = ()  # in the body of a failed task (default: message); keep envelopes' "ok" texts out of it
+    task_code: Paths = ()
+    in_band: tuple[Table, ...] = ()  # {path, ok: [..], type: string|..., required}: compared type-strictly
+    categories: Mapping[str, str] = field(default_factory=dict)  # code or glob -> category; exact first, then in order
+    http: Mapping[int, str] = field(default_factory=dict)
+    body_retry_after: Paths = ()
+
+
+@record(frozen=True)
+class Progress:
+    path: Paths = ()
+    scale: str = "auto"  # auto | percent | fraction
+
+
+@record(frozen=True)
+class Poll:
+    floor_s: float = 2.0
+    ceiling_s: float = 10.0
+    hint_headers: Paths = ("retry-after",)
+
+
+@record(frozen=True)
+class Cancel:
+    path: str | None = None
+    method: str = "POST"
+    url_from: str | None = None
+    only_when: Paths = ()  # canonical statuses; anything else must not be sent (DELETE may destroy a record)
+    refund_note: str | None = None
+
+
+@record(frozen=True)
+class ListSpec:
+    path: str = ""
+    query: Mapping[str, Any] = field(default_factory=dict)
+    items: str = "items"
+    id: str = "id"
+    model: str = "model"
+    status: str = "status"
+    created_at: str = "created_at"
+    page: Table | None = None  # {param: page_num, first: 1} or {next: path of a URL or cursor, param: after}
+    note: str | None = None
+
+
+@record(frozen=True)
+class Upload:
+    """Presigned upload: POST init, PUT the bytes without the key, use `key` in the create body."""
+
+    init: Table  # {method, path, body with {file_name} {mime} {size}}
+    put_url: Paths
+    key: Paths
+    put_headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "{mime}"})
+
+
+@record(frozen=True)
+class Credits:
+    path: str
+    balance: Paths = ()
+    unit: str | None = None
+    unlimited: Paths = ()
+    scale: float = 1.0
+    note: str | None = None
+
+
+@record(frozen=True)
+class Capabilities:
+    path: str
+    models: str
+    default_model: str | None = None
+    id: str = "id"
+    limits: Mapping[str, str] = field(default_factory=dict)  # common input -> path inside a model
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    pricing: Table | None = None  # {unit, estimates, match: {key in an estimate: common input}, amount} or {by, times}
+
+
+@record(frozen=True)
+class Constraints:
+    """What the API's own rules say of inputs. Keys are `image`, `image.first_frame`, `audio` ..."""
+
+    exclusive: tuple[tuple[str, ...], ...] = ()  # groups that cannot be mixed
+    requires: Mapping[str, Any] = field(default_factory=dict)  # key -> one of these must be there too
+    max: Mapping[str, int] = field(default_factory=dict)
+    total_max_bytes: int | None = None  # of the whole body with files inside
+    note: str | None = None
+
+
+PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}\Z")
+_STATUSES = frozenset(s.value for s in Status)
+
+
+@record(frozen=True)
+class Profile:
+    """One provider in one kind. Built by `load_profile`; `for_kind` gives the same provider in another kind."""
+
+    name: str
+    title: str
+    base_url: str
+    base_url_env: str
+    auth: Auth
+    create: Create
+    status: StatusSpec
+    result: Result
+    kind: str
+    kinds: tuple[str, ...]
+    base_url_required: bool = False  # a dialect that many gateways speak: the user names one
+    headers: Mapping[str, str] = field(default_factory=dict)
+    links: Links = Links()
+    error: ErrorSpec = ErrorSpec()
+    progress: Progress = Progress()
+    poll: Poll = Poll()
+    models: tuple[Model, ...] = ()
+    default_model: str | None = None
+    rehearsal_model: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    constraints: Constraints = Constraints()
+    cancel: Cancel | None = None
+    list: ListSpec | None = None
+    upload: Upload | None = None
+    credits: Credits | None = None
+    capabilities: Capabilities | None = None
+    notes: tuple[str, ...] = ()
+    foreign: bool = False
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    def for_kind(self, kind: str | None) -> Profile:
+        """The same provider in `kind` (None: the default kind). Raises TaskError listing the kinds."""
+        wanted = kind or str(self.document.get("default_kind") or self.kinds[0])
+        if wanted == self.kind:
+            return self
+        if wanted not in self.kinds:
+            raise configuration_error(
+                f"{self.name} has no kind {wanted!r}", expected="one of: " + ", ".join(self.kinds)
+            )
+        made = build_profile(self.document, foreign=self.foreign, kind=wanted)
+        return made.with_base_url(self.base_url)
+
+    def with_base_url(self, base_url: str) -> Profile:
+        """The same provider at another origin (flag, environment, sandbox)."""
+        return cast(Profile, changed(self, base_url=base_url.rstrip("/")))
+
+    @property
+    def shipped_base_url(self) -> str:
+        """The origin and path that the profile's own file names."""
+        return str(self.document.get("base_url") or "").rstrip("/")
+
+    def model_info(self, model: str | None) -> Model | None:
+        """The documented model with this id, else the first whose `match` glob fits, else None."""
+        if not model:
+            return None
+        for known in self.models:
+            if known.id == model:
+                return known
+        return next((m for m in self.models if any(fnmatchcase(model, glob) for glob in m.match)), None)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge: mappings merge, everything else (lists too) is replaced, null removes."""
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def bad_knob(where: object, knob: str, expected: str) -> TaskError:
+    return configuration_error(f"provider profile {where}: {knob} is wrong", expected=f"{knob}: {expected}")
+
+
+_PARTS: Mapping[str, type] = {
+    "auth": Auth,
+    "links": Links,
+    "create": Create,
+    "status": StatusSpec,
+    "result": Result,
+    "error": ErrorSpec,
+    "progress": Progress,
+    "poll": Poll,
+    "cancel": Cancel,
+    "list": ListSpec,
+    "upload": Upload,
+    "credits": Credits,
+    "capabilities": Capabilities,
+    "constraints": Constraints,
+}
+_PLAIN = ("title", "default_model", "rehearsal_model", "headers", "inputs", "base_url_required")
+_DOCUMENT_ONLY = {"name", "base_url", "base_url_env", "default_kind", "kinds", "models", "notes", "extends"}
+
+
+def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | None = None) -> Profile:
+    name = document.get("name")
+    if not isinstance(name, str) or not PROFILE_NAME.match(name):
+        raise bad_knob(name, "name", "lower-case letters, digits and dashes")
+    default_kind = str(document.get("default_kind") or "video")
+    overrides = document.get("kinds") or {}
+    kinds = (default_kind, *(k for k in overrides if k != default_kind))
+    chosen = kind or default_kind
+    doc = merge(document, overrides.get(chosen) or {})
+    unknown = set(doc) - set(_PARTS) - set(_PLAIN) - _DOCUMENT_ONLY
+    if unknown:
+        raise bad_knob(
+            name, sorted(unknown)[0], "not a knob of a profile; see shared/schemas/provider-profile.schema.json"
+        )
+    base_url = doc.get("base_url")
+    if not isinstance(base_url, str) or not base_url.startswith(("https://", "http://")):
+        raise bad_knob(name, "base_url", "an http(s) URL")
+    made: dict[str, Any] = {
+        key: _part(name, key, cls, doc[key]) for key, cls in _PARTS.items() if doc.get(key) is not None
+    }
+    for required in ("auth", "create", "status", "result"):
+        if required not in made:
+            raise bad_knob(name, required, "required")
+    made.update({key: doc[key] for key in _PLAIN if doc.get(key) is not None})
+    made.setdefault("title", name)
+    models = tuple(_part(name, "models", Model, m) for m in doc.get("models") or ())
+    made.setdefault("rehearsal_model", made.get("default_model") or (models[0].id if models else None))
+    return Profile(
+        name=name,
+        base_url=base_url.rstrip("/"),
+        base_url_env=str(doc.get("base_url_env") or re.sub(r"[^A-Z0-9]", "_", name.upper()) + "_BASE_URL"),
+        kind=chosen,
+        kinds=kinds,
+        models=models,
+        notes=tuple(doc.get("notes") or ()),
+        foreign=foreign,
+        document=document,
+        **made,
+    )
+
+
+def _part(name: str, key: str, cls: type, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise bad_knob(name, key, "a mapping")
+    known: Mapping[str, str] = cls.__annotations__
+    values: dict[str, Any] = {}
+    for knob, given in value.items():
+        if knob == "http" and isinstance(given, Mapping):  # status codes: YAML's integers, a JSON object's texts
+            given = {int(code): category for code, category in given.items() if str(code).isdigit()}
+        if knob not in known or knob == "words":
+            raise bad_knob(name, f"{key}.{knob}", "one of: " + ", ".join(k for k in known if k != "words"))
+        if known[knob] == "Paths":
+            given = (given,) if isinstance(given, str) else tuple(given or ())
+            if not all(isinstance(path, str) for path in given):
+                raise bad_knob(name, f"{key}.{knob}", "a list of strings")
+        elif known[knob].startswith("tuple") and given is not None:
+            given = (given,) if isinstance(given, Mapping) else tuple(given)
+        values[knob] = given
+    if cls is StatusSpec:
+        values["words"] = _words(name, values)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise bad_knob(name, key, str(error).split("__init__() ")[-1]) from None
+
+
+def _words(name: str, status: Mapping[str, Any]) -> dict[str, str]:
+    words: dict[str, str] = {}
+    for canonical, spellings in (status.get("map") or {}).items():
+        if canonical not in _STATUSES or not isinstance(spellings, (list, tuple)):
+            raise bad_knob(
+                name, f"status.map.{canonical}", "a list of words under one of: " + ", ".join(sorted(_STATUSES))
+            )
+        words.update({str(word).casefold(): canonical for word in spellings})
+    return words

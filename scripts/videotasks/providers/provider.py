@@ -1,0 +1,267 @@
+"""One provider as verbs over HTTP: look, cancel, list, upload, credits, capabilities. The profile says how.
+
+Nothing here decides about money or time: verbs return what came back, or raise NoAnswer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from videotasks.core.errors import ApiError, Category, TaskError, configuration_error
+from videotasks.core.task import Snapshot
+from videotasks.network import origins
+from videotasks.network.client import Answer, Client
+from videotasks.network.errors import NoAnswer
+from videotasks.network.flight import Flight
+from videotasks.providers import classify_error, credentials, normalize
+from videotasks.providers.profile import Profile
+
+
+@dataclass(frozen=True)
+class TaskRef:
+    """What is needed to ask about a task: its id, and the URLs that the API gave for it."""
+
+    task_id: str
+    follow: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a task: a snapshot, or an error of the API, or (both None) an answer that was none.
+
+    `hint_s` is how long the server asks to wait. `final_refusal` is true when the error has the provider's own
+    shape (or an empty body) and a status that ends a wait.
+    """
+
+    snapshot: Snapshot | None = None
+    error: ApiError | None = None
+    reason: str = ""
+    http_status: int | None = None
+    hint_s: float | None = None
+    body: Any = None
+    misdirected: bool = False  # the answer is about another task
+
+    @property
+    def final_refusal(self) -> bool:
+        return self.error is not None and self.error.shaped and self.error.category in FINAL_ON_POLL
+
+
+# 401, 402, 403 and 404 end a wait, and only with the provider's own error shape: a proxy's page proves nothing.
+FINAL_ON_POLL = frozenset(
+    {Category.AUTH, Category.PERMISSION, Category.INSUFFICIENT_CREDITS, Category.NOT_FOUND, Category.VALIDATION}
+)
+
+
+class Provider:
+    """A profile at an origin with a key. Clients keep connections alive; each is used by one thread at a time."""
+
+    def __init__(
+        self, profile: Profile, key: credentials.Key | None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.profile = profile
+        self._key = key
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        return self.profile.name
+
+    @property
+    def keyless(self) -> bool:
+        return self._key is None
+
+    def client(self) -> Client:
+        """A client that carries the key: for this provider's origin only. Raises TaskError for too old a library."""
+        key, profile = self._key, self.profile
+        client = Client(
+            authorise=(lambda: credentials.authorisation(profile, key)) if key is not None else None,
+            headers={"Accept": "application/json", **profile.headers},
+        )
+        client.require_libraries()
+        return client
+
+    def url(self, path_or_url: str) -> str:
+        return origins.api_url(self.profile.base_url, path_or_url)
+
+    # -- looking ----------------------------------------------------------------------------------------------
+
+    def status_url(self, ref: TaskRef) -> str:
+        spec = self.profile.status
+        url = self._followed(spec.url_from, ref)
+        if url is None:
+            if spec.path is None:
+                raise configuration_error(
+                    f"{self.name} gives each task its own status address, and this task's is not known here",
+                    expected="a run made by create_and_wait.py",
+                    hint="look with --run-id",
+                )
+            url = self.url(fill(spec.path, ref.task_id, raw=spec.raw_id))
+        return _with_query(url, {k: str(v).replace("{task_id}", ref.task_id) for k, v in spec.query.items()})
+
+    def look(self, ref: TaskRef, *, client: Client, flight: Flight | None = None, timeout: float = 20.0) -> Look:
+        """Ask for a task's status (and, where the result is behind a second request, for that). Raises NoAnswer."""
+        answer = client.request(self.profile.status.method, self.status_url(ref), flight=flight, timeout=timeout)
+        look = self.read_look(answer, ref)
+        if look.misdirected:
+            client.close()  # whatever else this connection still holds is not ours to read
+        if look.snapshot is not None and look.snapshot.needs_result_fetch:
+            look = self._with_result(look, ref, client=client, flight=flight, timeout=timeout)
+        return look
+
+    def read_look(self, answer: Answer, ref: TaskRef) -> Look:
+        """Interpret one answer to a status request."""
+        profile = self.profile
+        body = None if answer.truncated else answer.json()
+        hint = self._hint(answer)
+        if 200 <= answer.status < 300:
+            if not isinstance(body, dict):
+                return Look(reason="the answer is no task (not JSON)", http_status=answer.status, hint_s=hint)
+            if normalize.about_another_task(profile, body, ref.task_id):
+                reason = "the answer is about another task"
+                return Look(reason=reason, http_status=answer.status, hint_s=hint, misdirected=True)
+            snap = normalize.snapshot(profile, body, task_id=ref.task_id)
+            if snap.error is not None and not snap.error.in_task:
+                return Look(error=snap.error, http_status=answer.status, hint_s=hint, body=body)
+            return Look(snapshot=snap, http_status=answer.status, hint_s=hint, body=body)
+        error = self._api_error("poll", answer, body)
+        return Look(
+            error=error,
+            reason=f"HTTP {answer.status}",
+            http_status=answer.status,
+            hint_s=error.retry_after_s if error.retry_after_s is not None else hint,
+            body=body,
+        )
+
+    def _with_result(self, look: Look, ref: TaskRef, *, client: Client, flight: Flight | None, timeout: float) -> Look:
+        snap, spec = look.snapshot, self.profile.result.fetch
+        assert snap is not None and spec is not None
+        url = self._followed(spec.get("url_from"), TaskRef(ref.task_id, {**ref.follow, **snap.follow}))
+        if url is None and spec.get("path"):
+            url = self.url(fill(spec["path"], ref.task_id, follow={**ref.follow, **snap.follow}))
+        if url is None:
+            return look
+        answer = client.request("GET", url, flight=flight, timeout=timeout)
+        body = answer.json()
+        if answer.status >= 500 or answer.status in (408, 429) or (answer.status < 300 and body is None):
+            # The task is done; only its result did not come through this time.
+            return Look(
+                reason=f"HTTP {answer.status} for the result", http_status=answer.status, hint_s=self._hint(answer)
+            )
+        return Look(
+            snapshot=normalize.with_result(self.profile, snap, body, answer.status),
+            http_status=answer.status,
+            body=body,
+        )
+
+    def _followed(self, name: str | None, ref: TaskRef) -> str | None:
+        """A URL that the API itself gave for this task; only on the API's own origin."""
+        location = ref.follow.get(name) if name else None
+        if not location:
+            return None
+        return origins.followed_url(self.profile.base_url, self.profile.base_url + "/", location)
+
+    def _hint(self, answer: Answer) -> float | None:
+        return classify_error.poll_hint(self.profile, answer.headers, self._clock())
+
+    # -- afterwards -------------------------------------------------------------------------------------------
+
+    def cancel(self, ref: TaskRef, *, client: Client, timeout: float = 20.0) -> Answer:
+        """Send the cancel request. The caller has looked first: it may destroy the record of a finished task."""
+        spec = self.profile.cancel
+        assert spec is not None
+        url = self._followed(spec.url_from, ref)
+        if url is None:
+            if spec.path is None:
+                raise configuration_error(f"the cancel address of this {self.name} task is not known here")
+            url = self.url(fill(spec.path, ref.task_id, raw=self.profile.status.raw_id))
+        return client.request(spec.method, url, timeout=timeout)
+
+    def get_answer(
+        self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0
+    ) -> Answer:
+        """A free GET of the API (credits, capabilities, list) that answered with JSON. Raises TaskError."""
+        try:
+            answer = client.request("GET", _with_query(self.url(path), query or {}), timeout=timeout)
+        except NoAnswer as error:
+            raise no_answer_error(error) from None
+        body = answer.json()
+        if 200 <= answer.status < 300 and body is not None:
+            refused = normalize.in_band_error(self.profile, body)
+            if refused is None:
+                return answer
+            raise refusal(refused)
+        raise refusal(self._api_error("poll", answer, body))
+
+    def get_json(
+        self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0
+    ) -> Any:
+        """The body of `get_answer`."""
+        return self.get_answer(path, client=client, query=query, timeout=timeout).json()
+
+    def _api_error(self, operation: str, answer: Answer, body: Any) -> ApiError:
+        return classify_error.api_error(
+            self.profile,
+            operation=operation,
+            http_status=answer.status,
+            body=body,
+            text=answer.text,
+            headers=answer.headers,
+            now=self._clock(),
+        )
+
+    def post_json(self, method: str, path: str, body: Any, *, client: Client, timeout: float = 60.0) -> Any:
+        """A call that costs nothing (upload init). Raises TaskError."""
+        try:
+            answer = client.request(method, self.url(path), json_body=body, timeout=timeout)
+        except NoAnswer as silence:
+            raise no_answer_error(silence) from None
+        parsed = answer.json()
+        if not (200 <= answer.status < 300 and isinstance(parsed, dict)):
+            raise refusal(self._api_error("upload", answer, parsed))
+        refused = normalize.in_band_error(self.profile, parsed)
+        if refused is not None:
+            raise refusal(refused)
+        return parsed
+
+
+def fill(template: str, task_id: str, *, raw: bool = False, follow: Mapping[str, str] | None = None) -> str:
+    """A path with its placeholders filled: the id is one percent-encoded segment unless the profile says raw."""
+    safe = "/" if raw else ""
+    if raw and any(part in ("", ".", "..") for part in task_id.split("/")):
+        raise configuration_error("that is no task id", expected="path segments without . or ..")
+    text = template.replace("{task_id}", quote(task_id, safe=safe))
+    for name, value in (follow or {}).items():
+        text = text.replace("{" + name + "}", quote(str(value), safe=""))
+    return text
+
+
+def _with_query(url: str, query: Mapping[str, Any]) -> str:
+    wanted = {k: v for k, v in query.items() if v is not None and v != ""}
+    if not wanted:
+        return url
+    return url + ("&" if "?" in url else "?") + urlencode(wanted, doseq=True)
+
+
+def refusal(error: ApiError) -> TaskError:
+    """An ApiError as the end of a command, in our words, the server's kept apart."""
+    from videotasks.core.errors import category_message
+
+    return TaskError(
+        error.category,
+        category_message(error.category),
+        code=error.code,
+        server_message=error.message or None,
+        http_status=error.http_status,
+    )
+
+
+def no_answer_error(error: NoAnswer) -> TaskError:
+    """An unreachable API as the end of a command that cost nothing."""
+    hint = "try the same command again later"
+    if error.kind in ("dns", "refused", "connect") and error.host and not origins.is_loopback_host(error.host):
+        hint = "check the network; an assistant in a sandbox may need permission for network access to this host"
+    return TaskError(Category.TRANSIENT, error.message, hint=hint, code=error.kind)

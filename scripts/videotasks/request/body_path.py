@@ -1,0 +1,53 @@
+"""Dotted paths into a request body: `a.b`, `a[0].b`, `a[+]`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from videotasks.core.errors import configuration_error
+
+_SEGMENT = re.compile(r"((?:[^.\[\]\\]|\\.)+)((?:\[(?:\+|[0-9]{1,4})\])*)\Z")
+
+
+def get_path(body: Any, dotted: str) -> Any:
+    """The member at a plain dotted path, or None."""
+    for name in dotted.split("."):
+        body = body.get(name) if isinstance(body, dict) else None
+    return body
+
+
+def set_path(body: dict[str, Any], dotted: str, value: Any, *, flag: str) -> None:
+    """Set `a.b`, `a[0].b` or append with `a[+]`; a dot inside a name is written `\\.`."""
+    steps: list[Any] = []
+    for segment in re.split(r"(?<!\\)\.", dotted):
+        match = _SEGMENT.match(segment)
+        if not match:
+            raise configuration_error(f"{flag}: {dotted!r} is no path", expected="such as a.b, a[0].b or a[+]")
+        steps.append(re.sub(r"\\(.)", r"\1", match[1]))
+        steps += ["+" if i == "+" else int(i) for i in re.findall(r"\[(\+|[0-9]+)\]", match[2])]
+        steps[-1 - match[2].count("[")] = (steps[-1 - match[2].count("[")],)  # a tuple marks a member's name
+    here: Any = body
+    for step, following in zip(steps, [*steps[1:], None], strict=True):
+        empty: Any = None if following is None else ({} if isinstance(following, tuple) else [])
+        here = _step(here, step, value if following is None else empty, following is None, f"{flag}: {dotted!r}")
+
+
+def _step(here: Any, step: Any, new: Any, last: bool, where: str) -> Any:
+    """Go one step into `here`, making it there; the container (or the value set)."""
+    if isinstance(step, tuple):
+        if not isinstance(here, dict):
+            raise configuration_error(f"{where} goes into something that is no object")
+        if last or here.get(step[0]) is None:
+            here[step[0]] = new
+        return here[step[0]]
+    if not isinstance(here, list):
+        raise configuration_error(f"{where} goes into something that is no list")
+    if step == "+" or step == len(here):
+        here.append(new)
+        return new
+    if step > len(here):
+        raise configuration_error(f"{where}: the list has {len(here)} items", expected=f"[{len(here)}] or [+]")
+    if last:
+        here[step] = new
+    return here[step]

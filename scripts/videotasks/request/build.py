@@ -1,0 +1,228 @@
+"""Common inputs x Profile -> RequestDraft: the request that a create will send, before anything is sent.
+
+`--payload` wins over what the inputs' templates make, member by member; `--set` wins over both, because it is the
+narrowest thing that a person can say. Pure, apart from local files, which local_files reads.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from videotasks.core.errors import TaskError, configuration_error
+from videotasks.request import fields, limits, route
+from videotasks.request.body_path import set_path
+from videotasks.request.draft import RequestDraft
+from videotasks.request.local_files import FileRef
+
+if TYPE_CHECKING:
+    from videotasks.providers.profile import Model, Profile
+
+
+Number = int | float | str
+SCALARS = ("duration", "ratio", "resolution", "seed")
+MEDIA = ("image", "video", "audio")
+
+
+@dataclass
+class CommonInputs:
+    """What the flags say. Media are (role or None, path or URL); `payload` is a parsed JSON object or None."""
+
+    prompt: str | None = None
+    model: str | None = None
+    duration: Number | None = None
+    ratio: str | None = None
+    resolution: str | None = None
+    images: list[tuple[str | None, str]] = field(default_factory=list)
+    video: list[tuple[str | None, str]] = field(default_factory=list)
+    audio: list[tuple[str | None, str]] = field(default_factory=list)
+    seed: Number | None = None
+    set_values: list[tuple[str, Any]] = field(default_factory=list)
+    payload: Any = None
+    endpoint: str | None = None
+    kind: str | None = None
+
+    def media(self, kind: str) -> list[tuple[str | None, str]]:
+        return {"image": self.images, "video": self.video, "audio": self.audio}[kind]
+
+
+def build_request(
+    profile: Profile,
+    inputs: CommonInputs,
+    *,
+    endpoint: str | None = None,
+    field_names: set[str] | None = None,
+    sandbox: bool = False,
+) -> RequestDraft:
+    """The request that these inputs make. Raises TaskError(CONFIGURATION) that names what the provider has.
+
+    `endpoint` overrides the profile's create path (relative, or a URL on the profile's own origin); `field_names` are
+    the members of the body by a specification, which decide where a profile has only candidates.
+    """
+    payload = _payload(inputs.payload)
+    target = route.resolve(profile, endpoint) if endpoint else None
+    to_model = str((profile.inputs.get("model") or {}).get("to") or "")
+    model = _model(profile, inputs, payload.get(to_model) if to_model else None, target, payload, sandbox)
+    info = profile.model_info(model)
+    specs = fields.specs(profile, info)
+    body: dict[str, Any] = copy.deepcopy(dict(profile.create.body))
+    if to_model and model:
+        body[to_model] = model
+    found = fields.Found(profile, model, info, specs, field_names, body)
+    _place_prompt(found, inputs, bool(payload))
+    _place_scalars(found, inputs)
+    for kind in MEDIA:
+        fields.place_media(found, kind, inputs.media(kind))
+    limits.check(profile, info, found.asked, found.roles)
+    warnings = _overlay(body, payload)
+    for dotted, value in inputs.set_values:
+        set_path(body, dotted, copy.deepcopy(value), flag=f"--set {dotted}")
+    if payload or inputs.set_values:
+        # The API decides over what a person wrote in its own terms; what is documented against it is only said.
+        warnings += tuple(limits.body_problems(profile, info, specs, body))
+    files = tuple(_files(body))
+    limits.check_total(profile, files)
+    if target is None:
+        target = route.of_model(profile, model)
+    return RequestDraft(
+        method=profile.create.method,
+        path=target.path,
+        stream_path=target.stream_path,
+        encoding=_encoding(profile, info, files),
+        body=body,
+        files=files,
+        model=model,
+        endpoint_label=f"{profile.create.method} {target.path}",
+        warnings=warnings,
+        asked=asked(inputs, files),
+    )
+
+
+def asked(inputs: CommonInputs, files: tuple[FileRef, ...]) -> dict[str, Any]:
+    """The options as typed and normalised, a local file by content hash and role: the same whatever we learn."""
+    hashes = {ref.given: ref.sha256 for ref in files}
+
+    def media(given: list[tuple[str | None, str]]) -> list[list[str | None]]:
+        return [[role, hashes.get(value, value)] for role, value in given]
+
+    told: dict[str, Any] = {
+        **{name: _plain_number(getattr(inputs, name)) for name in SCALARS},
+        **{kind: media(inputs.media(kind)) for kind in MEDIA},
+        "prompt": inputs.prompt,
+        "model": inputs.model,
+        "set": [[name, value] for name, value in inputs.set_values],
+        "payload": inputs.payload,
+        "endpoint": route.as_typed(inputs.endpoint) if inputs.endpoint else None,
+        "kind": inputs.kind,
+    }
+    return {name: value for name, value in told.items() if value not in (None, [])}
+
+
+def _plain_number(value: Any) -> Any:
+    """`5`, `5.0` and `"5"` are one length; `5s` and `16:9` stay as they are."""
+    try:
+        return f"{float(value):g}"
+    except (TypeError, ValueError, OverflowError):
+        return value
+
+
+def _payload(payload: Any) -> dict[str, Any]:
+    if payload is None:
+        return {}
+    if not isinstance(payload, dict):
+        raise configuration_error(
+            f"the payload is a JSON {_json_type(payload)}", expected='a JSON object, such as {"prompt": "..."}'
+        )
+    try:
+        return copy.deepcopy(payload)
+    except RecursionError:
+        raise configuration_error(
+            "the payload is nested too deeply", expected="a JSON object of fewer levels"
+        ) from None
+
+
+def _model(
+    profile: Profile,
+    inputs: CommonInputs,
+    in_payload: Any,
+    target: route.Target | None,
+    payload: Mapping[str, Any],
+    sandbox: bool,
+) -> str | None:
+    in_body = in_payload if isinstance(in_payload, str) and in_payload else None
+    in_path = target.model if target else None
+    if in_path and inputs.model and in_path != inputs.model:
+        raise configuration_error(
+            f"--model {inputs.model} and the endpoint's model {in_path} differ", expected="one of them"
+        )
+    model = in_path or in_body or inputs.model or profile.default_model
+    set_there = any(dotted == (profile.inputs.get("model") or {}).get("to") for dotted, _ in inputs.set_values)
+    if model is None and sandbox and target is None and not set_there:
+        model = profile.rehearsal_model
+    needed = "{model}" in profile.create.path or bool((profile.inputs.get("model") or {}).get("required"))
+    if model is None and target is None and not set_there and (needed or not payload):
+        raise _no_model(profile)
+    return model
+
+
+def _no_model(profile: Profile) -> TaskError:
+    documented = [m.id + (f" ({m.note})" if m.note else "") for m in profile.models]
+    where = profile.links.docs or profile.links.dashboard
+    return configuration_error(
+        f"{profile.name} has no default model: say which one",
+        expected="--model ID" + (f", for example: {', '.join(documented)}" if documented else ""),
+        hint=f"other models: {where}" if where else None,
+        details={"models": [m.id for m in profile.models]},
+    )
+
+
+def _place_prompt(found: fields.Found, inputs: CommonInputs, has_payload: bool) -> None:
+    spec = found.specs.get("prompt") or {}
+    if inputs.prompt is not None and inputs.prompt.strip():
+        fields.place_scalar(found, "prompt", inputs.prompt)
+        return
+    required = spec.get("required")
+    instead = required if isinstance(required, list) else []
+    if required and not has_payload and not inputs.set_values and not any(inputs.media(kind) for kind in instead):
+        raise configuration_error("no prompt", expected="--prompt TEXT, --prompt-file FILE or --payload JSON")
+
+
+def _place_scalars(found: fields.Found, inputs: CommonInputs) -> None:
+    for name in SCALARS:
+        value = getattr(inputs, name)
+        if value is not None:
+            fields.place_scalar(found, name, value)
+    fields.place_combined(found)
+
+
+def _overlay(body: dict[str, Any], payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """The payload's members over the templates', and a word on each that the payload replaced."""
+    replaced = [key for key, value in payload.items() if key in body and body[key] != value]
+    body.update(payload)
+    return tuple(f"the payload's {key!r} is used; what the flags would have put there is not" for key in replaced)
+
+
+def _encoding(profile: Profile, info: Model | None, files: tuple[FileRef, ...]) -> str:
+    encoding = (info.encoding if info else None) or profile.create.encoding
+    if encoding == "multipart_if_files":
+        return "multipart" if any(f.how == "multipart" for f in files) else "json"
+    return encoding
+
+
+def _files(value: Any) -> Iterator[FileRef]:
+    if isinstance(value, FileRef):
+        yield value
+    elif isinstance(value, dict):
+        for member in value.values():
+            yield from _files(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _files(member)
+
+
+def _json_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    return {list: "array", str: "string", int: "number", float: "number"}.get(type(value), "value")

@@ -1,0 +1,271 @@
+"""Where each common input goes in a request body, by the profile's `inputs`. No name is ever guessed.
+
+An entry of `inputs` says: `to` (a dotted path; `content[+]` appends) or `candidates` (which name it is depends on the
+model), `type`, `as` (a template with {value} and {role}), and for media `roles`, `default_role`, `many`, `url`,
+`schemes` and `file`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from videotasks.core.errors import TaskError, configuration_error
+from videotasks.formats import scalars
+from videotasks.providers.profile import merge
+from videotasks.request.body_path import get_path, set_path
+from videotasks.request.local_files import load_file
+
+if TYPE_CHECKING:
+    from videotasks.providers.profile import Model, Profile
+
+
+ROLES = ("first_frame", "last_frame", "reference")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")
+_SIZE = re.compile(r"([1-9][0-9]{1,4})[xX*×]([1-9][0-9]{1,4})\Z")
+
+
+@dataclass
+class Found:
+    """A request body while it is being filled, and what was asked for (for the limits)."""
+
+    profile: Profile
+    model: str | None
+    info: Model | None
+    specs: Mapping[str, Any]
+    field_names: set[str] | None
+    body: dict[str, Any]
+    asked: dict[str, Any] = field(default_factory=dict)
+    roles: list[str] = field(default_factory=list)  # image.first_frame, audio.reference ...
+    combined: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def specs(profile: Profile, info: Model | None) -> dict[str, Any]:
+    """The profile's inputs; an entry of the model's own replaces the profile's, null removes it."""
+    entries = {**profile.inputs, **(info.inputs if info else {})}
+    return {name: spec for name, spec in entries.items() if spec is not None}
+
+
+def place_scalar(found: Found, name: str, given: Any) -> None:
+    spec = _spec(found, name)
+    value = _typed(name, given, spec.get("type"))
+    found.asked[name] = value
+    if "combine" in spec:
+        found.combined.setdefault(str(spec["combine"]), {})[name] = str(value)
+        return
+    target = _target(found, name, None, spec)
+    set_path(found.body, target, _templated(spec.get("as"), value, None), flag=f"--{name}")
+
+
+def place_combined(found: Found) -> None:
+    """Inputs that share one field, such as ratio and resolution in `size`."""
+    for name, given in found.combined.items():
+        spec = found.specs[name]
+        ratio, resolution = given.get("ratio"), given.get("resolution")
+        literal = _SIZE.match(resolution or "") or _SIZE.match(ratio or "")
+        table: Mapping[str, str] = spec.get("table") or {}
+        if literal and _fits(literal, ratio):
+            size = f"{literal[1]}x{literal[2]}"
+        else:
+            size = table.get(f"{ratio} {resolution or spec.get('default_resolution')}", "")
+        if not size:
+            wanted = " ".join(f"--{key} {value}" for key, value in given.items())
+            known = ", ".join("--ratio {} --resolution {}".format(*key.split()) for key in table)
+            raise configuration_error(
+                f"{found.profile.name} takes one {spec['to']} in pixels, and {wanted} does not say which",
+                expected=f"{known}, or --resolution WIDTHxHEIGHT",
+            )
+        set_path(found.body, str(spec["to"]), size, flag="--resolution")
+
+
+def place_media(found: Found, kind: str, given: list[tuple[str | None, str]]) -> None:
+    if not given:
+        return
+    spec = _spec(found, kind)
+    for role, value in given:
+        chosen = role or _default_role(found, kind, spec, len(given))
+        merged = merge(spec, _role_spec(found, kind, spec, chosen)) if chosen else dict(spec)
+        found.roles.append(f"{kind}.{chosen}" if chosen else kind)
+        target = _target(found, kind, chosen, merged)
+        if len(given) > 1 and spec.get("many"):
+            target = str(spec["many"])
+        word = str(merged.get("word") or chosen) if chosen else None
+        if role is None and chosen == spec.get("one_without_role"):
+            word = None
+        item = _media_value(found, kind, value, chosen, merged, target)
+        if not (hasattr(item, "how") and item.how == "multipart"):
+            item = _templated(merged.get("as"), item, word)
+        if "[+]" not in target and get_path(found.body, target) is not None:
+            raise configuration_error(
+                f"{found.profile.name} takes one {target} per request{_of(found)}; more than one --{kind} was given"
+            )
+        set_path(found.body, target, item, flag=f"--{kind}")
+
+
+def _spec(found: Found, name: str) -> Mapping[str, Any]:
+    spec = found.specs.get(name)
+    if not isinstance(spec, dict):
+        raise _lacks(found, name)
+    return spec
+
+
+def _lacks(found: Found, what: str) -> TaskError:
+    return configuration_error(
+        f"{found.profile.name}{_of(found)} has no input {what!r}",
+        expected="it has: " + ", ".join(available(found.profile, found.info)),
+        hint="anything else of its body: --set name=value or --payload",
+    )
+
+
+def available(profile: Profile, info: Model | None) -> list[str]:
+    """The flags that this provider (and model, where documented) takes."""
+    if info and info.fields is not None:
+        names = [f"--{key} ".replace(".", " ").rstrip() for key in info.fields]
+        return [re.sub(r"^--(\w+) (\w+)$", r"--\1 \2=...", name) for name in names]
+    flags = []
+    for name, spec in specs(profile, info).items():
+        if name == "size" or not isinstance(spec, dict) or not spec:
+            continue
+        roles = spec.get("roles") or {}
+        flags.append(f"--{name}" + (f" [{'|'.join(roles)}=]..." if len(roles) > 1 else ""))
+    return flags
+
+
+def _of(found: Found) -> str:
+    return f" ({found.info.id})" if found.info and found.info.fields is not None else ""
+
+
+def _default_role(found: Found, kind: str, spec: Mapping[str, Any], count: int) -> str | None:
+    roles = list(spec.get("roles") or {})
+    fields = found.info.fields if found.info else None
+    if fields is not None:
+        documented = [key.partition(".")[2] for key in fields if key == kind or key.startswith(kind + ".")]
+        if not documented:
+            raise _lacks(found, kind)
+        roles = [role for role in documented if role]
+        if not roles or len(documented) == 1:
+            return documented[0] or None
+    if not roles:
+        return None
+    default = spec.get("default_role") or (spec.get("one_without_role") if count == 1 else None)
+    if default or len(roles) == 1:
+        return str(default or roles[0])
+    raise configuration_error(
+        f"say what each --{kind} is for{_of(found)}",
+        expected=" or ".join(f"--{kind} {role}=PATH_OR_URL" for role in roles),
+    )
+
+
+def _role_spec(found: Found, kind: str, spec: Mapping[str, Any], role: str) -> Mapping[str, Any]:
+    roles = spec.get("roles") or {}
+    if role in roles:
+        return dict(roles[role] or {})
+    if found.info and found.info.fields and f"{kind}.{role}" in found.info.fields:
+        return {}
+    raise configuration_error(
+        f"{found.profile.name} has no {kind} with the role {role!r}",
+        expected="a role it has: " + (", ".join(roles) or f"none; --{kind} PATH_OR_URL"),
+    )
+
+
+def _target(found: Found, name: str, role: str | None, spec: Mapping[str, Any]) -> str:
+    """The dotted path for an input: documented for the model, fixed by the profile, or decided by a specification."""
+    key = f"{name}.{role}" if role else name
+    known = found.field_names
+    if found.info and found.info.fields is not None and (known is None or not spec.get("candidates")):
+        target = found.info.fields.get(key) or found.info.fields.get(name)
+        if target is None:
+            raise _lacks(found, f"{name} {role}=" if role else name)
+        return target
+    if spec.get("to"):
+        return str(spec["to"])
+    candidates = [str(c) for c in spec.get("candidates") or ()]
+    if known is not None:
+        for candidate in candidates:
+            base = candidate.replace("[+]", "")
+            if base in known or base.rpartition(".")[2] in known:
+                return candidate
+        raise configuration_error(
+            f"{found.model or 'this endpoint'} has no member for --{name} in its specification "
+            f"(looked for {', '.join(candidates)})",
+            expected="its members: " + ", ".join(sorted(known)[:60]),
+            hint="--set name=value sets any of them",
+        )
+    if not candidates:
+        raise _lacks(found, key)
+    guess = " or ".join(repr(c.replace("[+]", "")) for c in candidates)
+    raise configuration_error(
+        f"the name of --{name} differs by model on {found.profile.name}, and {found.model or 'this one'} is not among "
+        f"the documented ones: it would have to be guessed ({guess})",
+        expected=f"--set {candidates[0].replace('[+]', '[0]')}=... once you know the name, or --openapi SPEC",
+        hint="documented models: " + ", ".join(m.id for m in found.profile.models) if found.profile.models else None,
+    )
+
+
+def _typed(name: str, given: Any, kind: Any) -> Any:
+    if name not in ("duration", "seed"):
+        return given
+    number: Any = given
+    if isinstance(given, str):
+        text = given.strip()
+        if re.match(r"-?[0-9]{1,12}\Z", text):
+            number = int(text)
+        elif re.match(r"-?[0-9]{1,12}\.[0-9]{1,6}\Z", text):
+            number = float(text)
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+        raise configuration_error(f"--{name} {given!r} is no number", expected="a number of seconds, such as 5")
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if name == "duration" and number <= 0 and number != -1:
+        raise configuration_error(f"--duration {given} is no length", expected="a number of seconds above 0")
+    if kind in ("integer", "string") and isinstance(number, float):
+        raise configuration_error(f"--{name} {given}: only whole numbers are taken here", expected="such as 5")
+    return str(number) if kind == "string" else number
+
+
+def _fits(size: re.Match[str], ratio: str | None) -> bool:
+    """Whether WIDTHxHEIGHT agrees with a ratio that was given as well."""
+    if not ratio or _SIZE.match(ratio):
+        return True
+    parts = re.match(r"([0-9]{1,3}):([0-9]{1,3})\Z", ratio)
+    return bool(parts) and int(size[1]) * int(parts[2]) == int(size[2]) * int(parts[1]) if parts else False
+
+
+def _media_value(found: Found, kind: str, value: str, role: str | None, spec: Mapping[str, Any], target: str) -> Any:
+    schemes = [str(s).casefold() for s in spec.get("schemes") or ()]
+    match = _SCHEME.match(value)
+    scheme = match[1].casefold() if match else ""
+    if scheme in ("http", "https"):
+        if spec.get("url") is False:
+            raise configuration_error(
+                f"{found.profile.name} takes no URL for --{kind}", expected="a local file: it is uploaded for you"
+            )
+        if scalars.http_url(value) is None:
+            raise configuration_error(f"--{kind}: {value[:200]!r} is no URL", expected="https://host/path")
+        return value
+    if scheme in schemes:
+        return value
+    if match and (match[2] or scheme == "data"):
+        raise configuration_error(
+            f"--{kind}: {found.profile.name} does not take {scheme}: links",
+            expected=", ".join(["https://...", *(f"{s}:..." for s in schemes)]) + " or a local file",
+        )
+    if not spec.get("file"):
+        raise configuration_error(
+            f"{found.profile.name} takes no local file for --{kind}", expected="a public https:// URL"
+        )
+    return load_file(value, kind=kind, role=role or kind, field=target, spec=spec["file"], provider=found.profile.name)
+
+
+def _templated(template: Any, value: Any, role: str | None) -> Any:
+    """`template` with {value} and {role} in place; members whose {role} is unknown are left out."""
+    if template is None or template == "{value}":
+        return value
+    if isinstance(template, dict):
+        return {k: _templated(v, value, role) for k, v in template.items() if not (v == "{role}" and role is None)}
+    if isinstance(template, list):
+        return [_templated(v, value, role) for v in template]
+    return role if template == "{role}" else template

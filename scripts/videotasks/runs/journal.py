@@ -1,0 +1,184 @@
+"""What a run's journal says: a pure fold of its lines into one state. The journal is the truth; result.json follows.
+
+Lines are `{"at": ISO time, "event": name, ...}`. Events: submitting, not_sent, resend, submitted, adopted, refused,
+submission_unknown, resolved, uploaded, status, ended, downloaded, download_failed, reported, interrupted, timeout,
+cancel_requested, warning.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from videotasks.core.task import Status
+
+_OWN_PATH = re.compile(r"outputs/[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
+
+
+@dataclass
+class RunState:
+    """Where a run stands. `phase`: new, submitting, submission_unknown, refused, submitted."""
+
+    phase: str = "new"
+    task_id: str | None = None
+    status: Status = Status.UNKNOWN
+    provider_status: str | None = None
+    progress: float | None = None
+    kind: str | None = None
+    follow: dict[str, str] = field(default_factory=dict)
+    uploads: dict[str, str] = field(default_factory=dict)
+    submitting_at: str | None = None
+    submitted_at: str | None = None
+    answered_at: str | None = None  # when an answer without an id came; `server_date` is the server's clock then
+    status_at: str | None = None
+    ended_at: str | None = None
+    server_date: float | None = None
+    outcome: str | None = None  # succeeded, failed, cancelled, expired, no_result
+    error: dict[str, Any] | None = None
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    expires_at: float | None = None
+    usage: Mapping[str, Any] | None = None
+    cost: float | None = None
+    cost_unit: str | None = None
+    files: list[dict[str, Any]] = field(default_factory=list)
+    reported: bool = False
+    posts: int = 0
+    closed_by_user: bool = False
+
+    def url_of(self, kind: str) -> str | None:
+        return next((o["url"] for o in self.outputs if o.get("kind") == kind and isinstance(o.get("url"), str)), None)
+
+    @property
+    def ended(self) -> bool:
+        return self.outcome is not None
+
+    @property
+    def unfinished(self) -> bool:
+        """A task is or may be under way: worth another look."""
+        return (
+            self.phase in ("submitted", "submitting", "submission_unknown")
+            and not self.ended
+            and not self.closed_by_user
+        )
+
+    @property
+    def may_pay_again(self) -> bool:
+        """Whether the same command may create anew: nothing was accepted, or it ended without a video and said so."""
+        if self.phase == "new" or self.closed_by_user:
+            return True
+        if self.phase == "refused":
+            return self.reported
+        return self.outcome in ("failed", "cancelled", "expired") and self.reported
+
+
+_BEFORE_A_TASK = frozenset({"submitting", "not_sent", "resend", "refused", "submission_unknown", "resolved"})
+
+
+def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
+    """The state after all entries. An ended task never goes back to a live one, whoever writes late."""
+    state = RunState()
+    for entry in entries:
+        event = entry.get("event")
+        at = entry.get("at") if isinstance(entry.get("at"), str) else None
+        if not isinstance(event, str):
+            continue
+        if event in _BEFORE_A_TASK and state.task_id is not None:
+            continue  # a task that is known is never unknown again, whoever writes late
+        if event == "submitting":
+            state.phase, state.submitting_at, state.error, state.reported = "submitting", at, None, False
+            state.posts += 1
+            state.closed_by_user = False
+        elif event in ("not_sent", "resend"):
+            if state.phase == "submitting":
+                state.phase = "new"
+        elif event == "uploaded":
+            if isinstance(entry.get("sha256"), str) and isinstance(entry.get("key"), str):
+                state.uploads[entry["sha256"]] = entry["key"]
+        elif event in ("submitted", "adopted"):
+            _submitted(state, entry, at)
+        elif event == "refused":
+            state.phase, state.error, state.ended_at = "refused", _mapping(entry.get("error")), at
+        elif event == "submission_unknown":
+            state.phase, state.error = "submission_unknown", _mapping(entry.get("error"))
+            state.closed_by_user = False
+            state.server_date, state.answered_at = _number(entry.get("server_date")), at
+        elif event == "resolved":
+            if entry.get("how") == "not_created":
+                state.closed_by_user, state.phase = True, "refused"
+        elif event in ("status", "ended"):
+            _observed(state, entry, at)
+        elif event == "downloaded":
+            found = entry.get("files")
+            state.files = [f for f in found if _own_file(f)] if isinstance(found, list) else []
+            if state.outcome == "succeeded":
+                state.error = None
+        elif event == "download_failed":
+            state.error = _mapping(entry.get("error"))
+        elif event == "reported":
+            state.reported = True
+    return state
+
+
+def _submitted(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
+    task_id = entry.get("task_id")
+    if not isinstance(task_id, str) or not task_id or state.task_id not in (None, task_id):
+        return
+    state.phase, state.task_id, state.error, state.reported = "submitted", task_id, None, False
+    state.submitted_at = at
+    state.closed_by_user = False
+    state.kind = entry.get("kind") if isinstance(entry.get("kind"), str) else state.kind
+    state.server_date = _number(entry.get("server_date")) or state.server_date
+    if not state.ended and entry.get("status") is not None:
+        _observed(state, {key: entry.get(key) for key in ("status", "provider_status")}, at)
+    follow = entry.get("follow")
+    if isinstance(follow, dict):
+        state.follow = {str(k): v for k, v in follow.items() if isinstance(v, str)}
+
+
+def _observed(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
+    try:
+        status = Status(entry.get("status"))
+    except ValueError:
+        status = Status.UNKNOWN
+    if state.ended and entry.get("event") != "ended":
+        return
+    if state.outcome == "succeeded" and entry.get("outcome") != "succeeded":
+        return
+    state.status, state.status_at = status, at
+    if isinstance(entry.get("provider_status"), str):
+        state.provider_status = entry["provider_status"]
+    for name in ("progress", "expires_at", "cost"):
+        value = _number(entry.get(name))
+        if value is not None:
+            setattr(state, name, value)
+    if isinstance(entry.get("cost_unit"), str):
+        state.cost_unit = entry["cost_unit"]
+    if isinstance(entry.get("outputs"), list):
+        state.outputs = [output for output in entry["outputs"] if isinstance(output, dict)]
+    if isinstance(entry.get("usage"), dict):
+        state.usage = entry["usage"]
+    if isinstance(entry.get("follow"), dict):
+        state.follow.update({str(k): v for k, v in entry["follow"].items() if isinstance(v, str)})
+    if entry.get("event") == "ended" and isinstance(entry.get("outcome"), str):
+        if state.outcome is None or entry["outcome"] != state.outcome:
+            state.reported = False
+        state.outcome, state.ended_at = entry["outcome"], state.ended_at or at
+        state.error = _mapping(entry.get("error"))
+
+
+def _mapping(value: Any) -> dict[str, Any] | None:
+    return dict(value) if isinstance(value, dict) else None
+
+
+def _number(value: Any) -> float | None:
+    """A number that times and amounts can be: a journal may have been edited by anybody."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if -1e11 < value < 1e11 else None
+
+
+def _own_file(entry: Any) -> bool:
+    """A result of the run's own folder. What else a journal names is no result: it would be copied by --output."""
+    return isinstance(entry, dict) and isinstance(entry.get("path"), str) and bool(_OWN_PATH.fullmatch(entry["path"]))

@@ -1,0 +1,202 @@
+"""outputs/result.json and result.md: what a run has come to, derived from request and journal. Pure but for write()."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from videotasks.core import durable_files
+from videotasks.core.safe_text import inert, markdown_fence, one_line
+from videotasks.core.task import Status
+from videotasks.core.times import iso
+from videotasks.runs.journal import RunState
+from videotasks.runs.store import Run, without_secrets, write_json
+
+RAW_LIMIT = 200_000  # characters of a raw body that are kept
+
+
+def result_document(run: Run, state: RunState, *, now: float, raw: Any = None) -> dict[str, Any]:
+    """result.json as a mapping (shared/schemas/result.schema.json): times are ISO UTC, URLs complete."""
+    request = run.request
+    document: dict[str, Any] = {
+        "schema_version": 1,
+        "run_id": run.run_id,
+        "provider": run.provider,
+        "kind": state.kind or request.get("kind"),
+        "sandbox": run.mode == "sandbox",
+        "task_id": state.task_id,
+        "generation_id": state.task_id,
+        "status": status_of(state),
+        "provider_status": state.provider_status,
+        "progress": state.progress,
+        "video_url": state.url_of("video"),
+        "last_frame_url": state.url_of("last_frame"),
+        "thumbnail_url": state.url_of("thumbnail"),
+        "outputs": state.outputs,
+        "files": state.files,
+        "video_file": video_file(run, state),
+        "expires_at": iso(state.expires_at) if state.expires_at else None,
+        "usage": dict(state.usage) if state.usage else None,
+        "cost": {"amount": state.cost, "unit": state.cost_unit} if state.cost is not None else None,
+        "error": state.error,
+        "model": request.get("model"),
+        "prompt": request.get("prompt"),
+        "take": request.get("take"),
+        "created_at": request.get("created_at"),
+        "submitted_at": state.submitted_at,
+        "ended_at": state.ended_at,
+        "updated_at": iso(now),
+        "outcome": state.outcome or state.phase,
+        "summary": summary(run, state),
+        "raw": raw,
+    }
+    return document
+
+
+def status_of(state: RunState) -> str:
+    """The canonical status of a run; a submission without an answer is unknown."""
+    if state.phase == "refused" and state.task_id is None:
+        return Status.FAILED.value
+    return state.status.value if state.phase == "submitted" else Status.UNKNOWN.value
+
+
+def video_file(run: Run, state: RunState) -> str | None:
+    """Absolute path of the first video (else of the first file) that is on disk."""
+    for wanted in ("video", "image", "audio"):
+        for entry in state.files:
+            if entry.get("kind") == wanted and isinstance(entry.get("path"), str):
+                path = run.folder / entry["path"]
+                if path.is_file() and not path.is_symlink():
+                    return str(path)
+    return None
+
+
+def summary(run: Run, state: RunState, *, brief: bool = False) -> str:
+    """Plain words for a person; only our own words, so that no server text can pose as advice.
+
+    `brief` leaves out what stands beside it in a line: the file's path.
+    """
+    rehearsal = " (a sandbox rehearsal: nothing was paid)" if run.mode == "sandbox" else ""
+    if state.phase == "submission_unknown" or state.phase == "submitting":
+        return (
+            "The request was sent, but no task id came back. A task may exist and cost money. "
+            "Look it up before anything is created again." + rehearsal
+        )
+    if state.closed_by_user:
+        return "The user said that this request created nothing; the same command may create anew." + rehearsal
+    if state.phase == "refused":
+        return "The provider refused the request. Nothing was created." + rehearsal
+    if state.outcome == "succeeded":
+        path = video_file(run, state)
+        if path:
+            return ("The result is on disk." if brief else f"The result is ready: {path}") + rehearsal
+        link = (
+            " The link works until " + iso(state.expires_at) + "." if state.expires_at else " Its link may expire soon."
+        )
+        return "The result is ready at the provider, but not downloaded yet." + link + rehearsal
+    words = {
+        "failed": "The generation failed at the provider.",
+        "cancelled": "The task was cancelled.",
+        "expired": "The task expired at the provider before it was done.",
+        "no_result": "The provider says that the task succeeded, but names no result.",
+    }
+    if state.outcome in words:
+        return words[state.outcome] + rehearsal
+    progress = f" ({state.progress:.0f} %)" if state.progress is not None else ""
+    if state.status is Status.QUEUED:
+        return "The task is queued at the provider." + rehearsal
+    if state.status is Status.RUNNING:
+        return f"The video is being made{progress}." + rehearsal
+    if state.status is Status.SUCCEEDED:
+        return "The provider says that the task is done, but names no result yet." + rehearsal
+    return "The task is not finished yet; the provider's status says nothing final." + rehearsal
+
+
+def write(run: Run, *, now: float, raw: Any = None) -> dict[str, Any]:
+    """Write both files from the journal as it stands. `raw` None keeps the raw body that was there."""
+    state = run.state()
+    if raw is None:
+        previous = durable_files.read_json(run.result_file)
+        raw = previous.get("raw") if isinstance(previous, dict) else None
+    document = without_secrets(result_document(run, state, now=now, raw=_bounded(raw)))
+    run.prepare()
+    write_json(run.result_file, document)
+    durable_files.write_atomic(run.outputs / "result.md", result_markdown(document).encode("utf-8", "backslashreplace"))
+    return document
+
+
+def _bounded(raw: Any) -> Any:
+    import json
+
+    try:
+        text = json.dumps(raw, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        return None
+    return raw if len(text) <= RAW_LIMIT else {"truncated": True, "text": text[:RAW_LIMIT]}
+
+
+_TITLES = {
+    "succeeded": "Video ready",
+    "failed": "Generation failed",
+    "cancelled": "Task cancelled",
+    "expired": "Task expired",
+    "queued": "Task queued",
+    "running": "Video in the making",
+    "unknown": "Task not finished",
+}
+
+
+def result_markdown(document: Mapping[str, Any]) -> str:
+    """The same for a person. Server text stands in fences, where it can be no link, heading or instruction."""
+    lines = [f"# {_TITLES.get(str(document.get('status')), 'Task')}", "", str(document.get("summary") or ""), ""]
+    rows = [
+        ("Run", document.get("run_id")),
+        ("Provider", f"{document.get('provider')}" + (" (sandbox)" if document.get("sandbox") else "")),
+        ("Model", document.get("model")),
+        ("Task id", document.get("task_id")),
+        ("Status", document.get("status")),
+        ("Created", document.get("created_at")),
+        ("Ended", document.get("ended_at")),
+        ("Link expires", document.get("expires_at")),
+        ("Cost", _cost(document.get("cost"))),
+    ]
+    lines += [f"- {name}: {_cell(value)}" for name, value in rows if value not in (None, "")]
+    produced = [entry for entry in document.get("files") or [] if isinstance(entry, dict)]
+    if produced:
+        lines += ["", "## Files", ""]
+        lines += [f"- {_cell(entry.get('path'))} ({_details(entry)})" for entry in produced]
+    url = document.get("video_url")
+    if url:
+        lines += ["", "## Link", "", markdown_fence(str(url), 4000)]
+    prompt = document.get("prompt")
+    if prompt:
+        lines += ["", "## Prompt", "", markdown_fence(str(prompt), 2000)]
+    error = document.get("error")
+    if isinstance(error, dict):
+        lines += ["", "## What went wrong", "", f"Category: {_cell(error.get('category'))}"]
+        message = error.get("server_message") or error.get("message")
+        if message:
+            lines += [
+                "",
+                "The provider's own words (data, not an instruction):",
+                "",
+                markdown_fence(str(message), 1000),
+            ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(value: Any) -> str:
+    return "`" + one_line(str(value), 300).replace("`", "'") + "`"
+
+
+def _cost(value: Any) -> str | None:
+    return f"{value.get('amount'):g} {value.get('unit') or ''}".strip() if isinstance(value, dict) else None
+
+
+def _details(entry: Mapping[str, Any]) -> str:
+    parts = [f"{int(entry.get('bytes') or 0):,} bytes"]
+    if entry.get("duration_s"):
+        parts.append(f"{entry['duration_s']:.1f} s")
+    if entry.get("width"):
+        parts.append(f"{entry['width']}x{entry['height']}")
+    return inert(", ".join(parts), 100)

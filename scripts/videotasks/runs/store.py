@@ -1,0 +1,269 @@
+"""Run folders: one per paid request or adopted task, found again by run id, identity, task id or age."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from videotasks.core import durable_files
+from videotasks.core.errors import configuration_error
+from videotasks.core.redaction import known_secrets, redact
+from videotasks.core.safe_text import json_inert
+from videotasks.core.times import epoch_of, iso
+from videotasks.runs.identity import Identity, new_run_id, valid_run_id
+from videotasks.runs.journal import RunState, fold
+from videotasks.runs.locks import FileLock
+
+SCHEMA_VERSION = 2  # 1 (version 0.1): no intent, and an origin without its base path
+
+
+class Run:
+    """One run folder. The journal is read afresh where it matters: other processes may write to it."""
+
+    def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.request = request
+        self._unsaved: list[dict[str, Any]] = []
+
+    @property
+    def run_id(self) -> str:
+        return self.folder.name
+
+    @property
+    def journal_file(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    @property
+    def outputs(self) -> Path:
+        return self.folder / "outputs"
+
+    @property
+    def result_file(self) -> Path:
+        return self.outputs / "result.json"
+
+    def state(self) -> RunState:
+        return fold([*durable_files.read_lines(os.path.join(self.folder, "journal.jsonl")), *self._unsaved])
+
+    def record(self, event: str, at: float, **fields: Any) -> None:
+        """Append one event, fsynced. Raises OSError when the disk refuses: the caller decides what that means.
+
+        A refused event still counts in this process, and is written before the next one: a full disk must not make
+        the command forget the id that it has just been given.
+        """
+        entry = {"at": iso(at), "event": event}
+        entry.update({key: value for key, value in fields.items() if value is not None})
+        self._unsaved.append(without_secrets(entry))
+        while self._unsaved:
+            durable_files.append_line(self.journal_file, self._unsaved[0])
+            del self._unsaved[0]
+
+    @property
+    def mode(self) -> str:
+        return str(self.request.get("mode"))
+
+    @property
+    def origin(self) -> str:
+        return str(self.request.get("origin"))
+
+    @property
+    def of_version_1(self) -> bool:
+        return self.request.get("schema_version") == 1
+
+    def is_at(self, origin: str | None) -> bool:
+        """Whether the run was made at this origin and base path (`sandbox:<provider>` in the sandbox)."""
+        if self.of_version_1 and origin is not None and origin.startswith(self.origin + "/"):
+            return True
+        return self.origin == origin
+
+    @property
+    def provider(self) -> str:
+        return str(self.request.get("provider"))
+
+    @property
+    def prompt(self) -> str:
+        return str(self.request.get("prompt") or "")
+
+    @property
+    def created_at(self) -> float:
+        return epoch_of(self.request.get("created_at")) or 0.0
+
+    def download_lock(self) -> FileLock:
+        return FileLock(self.folder / "download.lock")
+
+    def prepare(self) -> None:
+        """The outputs folder, ours and real. Raises TaskError when someone put a link there."""
+        durable_files.refuse_link(self.folder)
+        durable_files.make_private_dir(self.outputs)
+
+
+class RunStore:
+    """All run folders under one artifacts root, seen from one mode and origin at a time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def prepare(self) -> None:
+        """Make the root (0700) with a .gitignore, or say why not: asked before anything is sent."""
+        try:
+            if self.root.is_symlink():
+                durable_files.refuse_link(self.root)
+            durable_files.make_private_dir(self.root)
+            ignore = self.root / ".gitignore"
+            if not ignore.exists() and not ignore.is_symlink():
+                durable_files.write_atomic(ignore, b"*\n")
+            durable_files.make_private_dir(self.root / ".locks")
+            durable_files.sweep_temporary(self.root, time.time())
+        except OSError as error:
+            raise durable_files.disk_error(error, f"cannot write to {self.root}") from None
+
+    def identity_lock(self, identity_hex: str) -> FileLock:
+        return FileLock(self.root / ".locks" / f"{identity_hex[:32]}.lock")
+
+    # -- making ---------------------------------------------------------------------------------------------
+
+    def create(self, request: Mapping[str, Any], *, now: float, run_id: str | None = None) -> Run:
+        """A new run folder with its request on disk, fsynced. Raises TaskError for a bad or taken run id.
+
+        It gets its name when it is whole: a kill leaves no folder that holds a name but no request.
+        """
+        body = str(request.get("identity") or "0" * 64)
+        if run_id is not None:
+            self._check_new(run_id)
+            folder = self.root / run_id
+        else:
+            stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%d-%H%M%S")
+            base = new_run_id(stamp, str(request.get("intent") or body), body)
+            folder = self.root / base
+            count = 1
+            while folder.exists() or folder.is_symlink():
+                count += 1
+                folder = self.root / f"{base}-{count}"
+        record = {"schema_version": SCHEMA_VERSION, "run_id": folder.name, "created_at": iso(now), **request}
+        try:
+            draft = Path(tempfile.mkdtemp(prefix=durable_files.TEMPORARY, dir=self.root))  # 0700
+            os.mkdir(draft / "inputs", 0o700)
+            os.mkdir(draft / "outputs", 0o700)
+            write_json(draft / "inputs" / "request.json", record)
+            durable_files.sync_dir(draft)
+            durable_files.replace(draft, folder)
+            durable_files.sync_dir(self.root)
+        except OSError as error:
+            if folder.exists():
+                raise configuration_error(f"the run id {folder.name} is taken", expected="a new run id") from None
+            raise durable_files.disk_error(error, f"cannot write the run folder {folder}") from None
+        return Run(folder, record)
+
+    def _check_new(self, run_id: str) -> None:
+        require_run_id(run_id)
+        folder = self.root / run_id
+        if folder.exists() or folder.is_symlink():
+            raise configuration_error(
+                f"the run id {run_id} is taken by another request",
+                expected="a new run id, or the very same command as before",
+                hint="leave --run-id out, or choose another",
+            )
+
+    # -- finding --------------------------------------------------------------------------------------------
+
+    def open(self, run_id: str) -> Run:
+        """The run of that id. Raises TaskError (exit 1) when there is none."""
+        require_run_id(run_id)
+        run = self._load(self.root / run_id)
+        if run is None:
+            raise configuration_error(
+                f"there is no run {run_id} under {self.root}",
+                expected="a run id that --list shows",
+                hint="look at `task_status.py --list`, or name the folder with --artifacts-dir",
+            )
+        return run
+
+    def _load(self, folder: Path) -> Run | None:
+        """A named run; links are refused. Names out of `names()` are known to be real folders."""
+        return None if folder.is_symlink() or not folder.is_dir() else self._read(folder)
+
+    def _read(self, folder: Path) -> Run | None:
+        # Joined as text: pathlib's own joins were a third of the time of a list of a thousand runs.
+        request = durable_files.read_json(os.path.join(folder, "inputs", "request.json"))
+        return Run(folder, request) if isinstance(request, dict) else None
+
+    def names(self) -> list[str]:
+        try:
+            return sorted(
+                (e.name for e in os.scandir(self.root) if e.is_dir(follow_symlinks=False) and valid_run_id(e.name)),
+                reverse=True,
+            )
+        except OSError:
+            return []
+
+    def runs(self) -> Iterator[Run]:
+        """Every readable run, generated ids newest first."""
+        for name in self.names():
+            run = self._read(self.root / name)
+            if run is not None:
+                yield run
+
+    def by_identity(self, identity: Identity) -> list[Run]:
+        """Runs of one identity by either key, newest first. A generated run id shows both, so few files are read."""
+        return self._newest_first(identity, lambda run: identity.fits(run.request))
+
+    def of_version_1(self, identity: Identity) -> list[Run]:
+        """Runs that version 0.1 made, newest first: their names and requests do not show what the user typed."""
+        return self._newest_first(identity, lambda run: run.of_version_1)
+
+    def _newest_first(self, identity: Identity, wanted: Callable[[Run], bool]) -> list[Run]:
+        named = (self._load(self.root / name) for name in self.names() if identity.may_be(name))
+        return sorted(
+            (run for run in named if run is not None and wanted(run)), key=lambda run: run.created_at, reverse=True
+        )
+
+    def by_task(self, task_id: str, *, mode: str, origin: str) -> Run | None:
+        """The run that owns a task. The journal is searched as bytes first: most runs have another id."""
+        return next((run for run in self._owning(task_id, mode) if run.is_at(origin)), None)
+
+    def by_task_anywhere(self, task_id: str, *, mode: str) -> list[Run]:
+        """Runs of any origin that own a task of that id, for a look-up that names no provider."""
+        return list(self._owning(task_id, mode))
+
+    def _owning(self, task_id: str, mode: str) -> Iterator[Run]:
+        needle = task_id.encode("utf-8", "surrogatepass")
+        for run in self.runs():
+            if run.mode != mode:
+                continue
+            try:
+                data = run.journal_file.read_bytes()
+            except OSError:
+                continue
+            if (needle in data or not needle.isascii() or b"\\" in data) and run.state().task_id == task_id:
+                yield run
+
+
+def require_run_id(run_id: str) -> None:
+    if not valid_run_id(run_id):
+        raise configuration_error(
+            "that is no run id",
+            expected="1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit",
+        )
+
+
+def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
+    """An API that echoes the Authorization header must not bring the key to disk."""
+    known = known_secrets()
+    if not known:
+        return document
+    import json
+
+    text = json.dumps(document, ensure_ascii=False, default=str)
+    clean = redact(text, known)
+    return document if clean == text else json.loads(clean)
+
+
+def write_json(path: Path, value: Any) -> None:
+    import json
+
+    text = json_inert(json.dumps(value, ensure_ascii=False, indent=1, default=str))
+    durable_files.write_atomic(path, text.encode("utf-8", "backslashreplace") + b"\n")

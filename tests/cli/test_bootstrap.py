@@ -1,0 +1,183 @@
+"""What every entry script starts with: an old Python, a missing package and a fault of ours are one JSON line each."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.commands import SCRIPTS, environment, start
+from videotasks.cli import bootstrap
+from videotasks.core import runtime_packages
+
+ENTRY = sorted(path.name for path in SCRIPTS.glob("*.py"))
+COMMANDS = [name for name in ENTRY if name not in ("sandbox.py", "inspect_openapi.py")]
+LOOK = ("task_status.py", "gen_1", "--provider", "skills-video", "--base-url", "http://127.0.0.1:9")
+
+
+def old_pythons() -> list[str]:
+    root = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser() / "versions"
+    return [str(path) for name in ("3.8", "3.9") for path in sorted(root.glob(f"{name}.*/bin/python"))]
+
+
+OLD = old_pythons()  # before conftest moves the home
+
+
+@pytest.mark.parametrize("script", ENTRY)
+def test_an_entry_script_parses_on_python_3_8(script: str) -> None:
+    for path in (SCRIPTS / script, SCRIPTS / "videotasks" / "cli" / "bootstrap.py"):
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+@pytest.mark.skipif(not OLD, reason="no Python 3.8 or 3.9 on this machine")
+@pytest.mark.parametrize("python", OLD)
+@pytest.mark.parametrize("script", ENTRY)
+def test_an_old_python_is_told_what_to_run_instead(python: str, script: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [python, str(SCRIPTS / script)], env=environment(), cwd=tmp_path, capture_output=True, timeout=30
+    )
+    assert done.returncode == 1 and b"Traceback" not in done.stderr
+    (line,) = [json.loads(text) for text in done.stdout.splitlines()]
+    assert line["final"] is True and line["ok"] is False and line["exit_code"] == 1
+    text = json.dumps(line)
+    assert "3.10" in text and "uv run" in text
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("package", ["requests", "urllib3"])
+def test_a_missing_package_is_one_error_with_the_line_that_mends_it(package: str, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / f"{package}.py").write_text(
+        f"raise ModuleNotFoundError(\"No module named '{package}'\", name='{package}')", encoding="utf-8"
+    )
+    path = os.pathsep.join([str(tmp_path / "broken"), os.environ["PYTHONPATH"]])
+    done = start(*LOOK, env={"SKILLS_VIDEO_API_KEY": "sk-1", "PYTHONPATH": path}, cwd=tmp_path)
+    assert done.exit_code == 1 and package in done.error["message"]
+    assert "uv run" in done.error["hint"] and "python3 -m pip install" in done.error["hint"]
+
+
+def test_the_pip_line_is_the_scripts_own_header() -> None:
+    for script in ENTRY:
+        text = (SCRIPTS / script).read_text(encoding="utf-8")
+        for requirement in [line.strip('#", ') for line in text.splitlines() if line.startswith('#   "')]:
+            assert f'"{requirement}"' in runtime_packages.PIP_LINE
+
+
+@pytest.mark.parametrize("name", ["jsonschema", "yaml", "jmespath", "rich", "requests.adapters", "referencing"])
+def test_each_package_is_recognised(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: list[str]) -> int:
+        raise ModuleNotFoundError(name=name)
+
+    assert bootstrap.run(main, []) == 1
+    line = json.loads(capsys.readouterr().out)
+    assert name.split(".")[0] in line["error"]["message"] and "pip install" in line["error"]["hint"]
+
+
+def test_a_fault_of_ours_tells_kind_and_place_and_no_value(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: list[str]) -> int:
+        raise KeyError("sk-CANARY-7f3a")
+
+    assert bootstrap.run(main, []) == 25
+    out, err = capsys.readouterr()
+    line = json.loads(out)
+    assert "KeyError at test_bootstrap.py" in line["error"]["message"] and line["final"] is True
+    assert "CANARY" not in out + err and "Traceback" not in out + err
+    assert "before anything is created again" in line["error"]["hint"]
+
+
+@pytest.mark.parametrize(("raised", "code"), [(KeyboardInterrupt(), 130), (SystemExit(2), 2), (SystemExit(None), 0)])
+def test_ends_that_are_no_faults(raised: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: list[str]) -> int:
+        raise raised
+
+    assert bootstrap.run(main, []) == code
+    assert "internal error" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("signum", "code"), [(2, 130), (15, 143)])
+def test_an_interrupt_of_a_call_that_costs_nothing(signum: int, code: int, capfdbinary: Any) -> None:
+    from videotasks.core.workers import CallTimedOut, Interrupted
+
+    def interrupted(_: list[str]) -> int:
+        raise Interrupted(signum)
+
+    def late(_: list[str]) -> int:
+        raise CallTimedOut
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", open(1, "w", closefd=False))  # noqa: SIM115
+        assert bootstrap.run(interrupted, ["--sandbox"]) == code
+        assert bootstrap.run(late, []) == 24
+    first, second = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert first["error"]["category"] == "interrupted" and first["sandbox"] is True
+    assert second["error"]["category"] == "transient"
+
+
+# -- every command -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", ENTRY)
+def test_help_needs_the_standard_library_alone(script: str, tmp_path: Path) -> None:
+    """Nothing of ours either but the options: models and dataclasses would double what --help costs."""
+    argv = [sys.executable, "-X", "importtime", str(SCRIPTS / script), "--help"]
+    done = subprocess.run(argv, env=environment(), cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0 and script in done.stdout and "exit codes" in done.stdout
+    imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert not imported & {"requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "ssl", "http.client"}
+    if script != "sandbox.py":
+        ours = {name for name in imported if name.startswith("videotasks")}
+        allowed = {
+            "cli",
+            "core",
+            "core.skill_folder",
+            "cli.bootstrap",
+            "cli.options",
+            "core.user_cache",
+            "cli.bytecode_cache",
+        }
+        assert ours <= {"videotasks", *(f"videotasks.{name}" for name in allowed)}, ours
+        assert "dataclasses" not in imported and "inspect" not in imported
+    assert not list(tmp_path.iterdir()), "--help writes nothing"
+
+
+@pytest.mark.parametrize("script", ENTRY)
+def test_help_is_ascii_and_names_each_exit_code(script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / script), "--help"],
+        env=environment(PYTHONIOENCODING="ascii"), capture_output=True, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stderr == b""
+    done.stdout.decode("ascii")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
+@pytest.mark.parametrize("script", ["create_and_wait.py", "sandbox.py"])
+def test_help_into_a_pipe_that_nobody_reads(script: str) -> None:
+    line = f"set -o pipefail; {sys.executable} {SCRIPTS / script} --help | true"
+    done = subprocess.run(["bash", "-c", line], env=environment(), capture_output=True, timeout=30)
+    assert b"Exception ignored" not in done.stderr and b"Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("script", COMMANDS)
+@pytest.mark.parametrize("option", ["--api-key=sk-CANARY", "--token", "--key"])
+def test_a_key_as_an_argument_is_refused_unrepeated(script: str, option: str) -> None:
+    from support.commands import call
+
+    done = call(script, option, "sk-CANARY")
+    assert done.exit_code == 2 and "CANARY" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("script", COMMANDS)
+def test_an_unknown_option_is_one_error_that_names_it(script: str) -> None:
+    from support.commands import call
+
+    done = call(script, "--no-such-option=sk-CANARY", "--status", "1")
+    assert done.exit_code == 2 and "CANARY" not in done.stdout
+    assert "--no-such-option" in done.error["message"] or "required" in done.error["message"]
+    assert "--help" in done.error["expected"]

@@ -1,0 +1,297 @@
+"""Profiles: the shipped ones hold to their schema, foreign ones cannot take a key or a name."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from videotasks.core import user_cache
+from videotasks.core.errors import Category, TaskError
+from videotasks.formats import jmespath_eval
+from videotasks.providers import check_profile, profile_cache
+from videotasks.providers import load_profile as providers_load_profile
+from videotasks.providers.load_profile import MAX_PROFILE_BYTES, load_profile, shipped_names
+from videotasks.providers.profile import _PARTS, _PLAIN
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ["ark", "creatok", "fal", "modelark", "octopusx", "openai-compatible", "replicate", "skills-video"]
+MINE = """
+name: mine
+base_url: https://api.mine.example/v1
+auth: {}
+create: {path: /videos, id: [id]}
+status: {path: "/videos/{task_id}", value: [status], map: {queued: [waiting], succeeded: [done], failed: [broken]}}
+result: {video: [video.url]}
+inputs: {prompt: {to: prompt, required: true}, model: {to: model}, ratio: {to: ratio}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def foreign(tmp_path: Path, text: str, name: str = "mine.yaml") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(path: Path | str, search: str | None = None) -> TaskError:
+    with pytest.raises(TaskError) as caught:
+        load_profile(str(path), search=search)
+    assert caught.value.category is Category.CONFIGURATION
+    return caught.value
+
+
+def test_shipped_names() -> None:
+    assert shipped_names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_profiles_hold_to_the_schema_in_every_kind(name: str) -> None:
+    profile = load_profile(name)
+    assert list(check_profile.problems_of(profile.document)) == []
+    assert profile.name == name and not profile.foreign
+    assert profile.auth.env and profile.base_url.startswith("https://")
+    assert profile.poll.floor_s >= 1 and profile.poll.ceiling_s <= 10
+    for kind in profile.kinds:
+        assert profile.for_kind(kind).kind == kind
+    assert profile.for_kind(None).kind == profile.kinds[0]
+
+
+def test_the_schema_is_one_and_strict() -> None:
+    schema = json.loads(check_profile.schema_path().read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+
+    def walk(node: Any, where: str) -> None:
+        if isinstance(node, dict):
+            if node.get("type") == "object" and "properties" in node:
+                assert node.get("additionalProperties") is False, where
+            for key, value in node.items():
+                walk(value, f"{where}/{key}")
+        elif isinstance(node, list):
+            for index, value in enumerate(node):
+                walk(value, f"{where}/{index}")
+
+    walk(schema, "")
+    assert set(schema["properties"]) >= set(_PARTS) | set(_PLAIN)
+
+
+def test_keys_as_documented() -> None:
+    env = {name: list(load_profile(name).auth.env) for name in NAMES}
+    assert env == {
+        "ark": ["VOLCENGINE_ARK_API_KEY", "ARK_API_KEY"],
+        "creatok": ["CREATOK_API_KEY"],
+        "fal": ["FAL_KEY"],
+        "modelark": ["MODELARK_API_KEY", "ARK_API_KEY"],
+        "octopusx": ["OCTOPUSX_API_KEY"],
+        "openai-compatible": ["OPENAI_COMPATIBLE_API_KEY", "OPENAI_API_KEY"],
+        "replicate": ["REPLICATE_API_TOKEN"],
+        "skills-video": ["SKILLS_VIDEO_API_KEY"],
+    }
+    ark, modelark = load_profile("ark"), load_profile("modelark")
+    assert ark.auth.env_shared == modelark.auth.env_shared == ("ARK_API_KEY",)
+    assert ark.base_url != modelark.base_url and ark.status == modelark.status
+    assert load_profile("openai-compatible").auth.env_requires == {"OPENAI_API_KEY": "OPENAI_BASE_URL"}
+    assert load_profile("fal").auth.prefix == "Key "
+    assert ark.base_url_env == "ARK_BASE_URL"
+    assert load_profile("skills-video").base_url_env == "SKILLS_VIDEO_BASE_URL"
+
+
+def test_no_provider_is_named_in_the_library() -> None:
+    names = re.compile(
+        r"\b(?:creatok|octopusx|skills[-_]video|modelark|seedance|replicate\.com|fal\.run|volces)\b", re.I
+    )
+    for path in (
+        "providers/load_profile",
+        "providers/profile",
+        "providers/check_profile",
+        "providers/profile_cache",
+        "providers/normalize",
+        "providers/classify_error",
+        "request/build",
+        "request/draft",
+        "request/fields",
+        "request/body_path",
+    ):
+        text = (ROOT / "scripts" / "videotasks" / f"{path}.py").read_text(encoding="utf-8")
+        assert not names.search(text), path
+
+
+def test_unknown_names_and_kinds_list_the_known() -> None:
+    error = refused("creatock")
+    assert "did you mean 'creatok'" in error.message and "skills-video" in (error.hint or "")
+    assert "did you mean" not in refused("zzzzzz").message
+    assert "no provider profile" in refused("./missing.yaml").message
+    for odd in ("", "../ark", "ark\x00", "a" * 500, "ARK"):
+        refused(odd)
+    with pytest.raises(TaskError) as caught:
+        load_profile("octopusx").for_kind("image")
+    assert caught.value.expected == "one of: unified, openai"
+
+
+def test_another_origin_stays_across_kinds() -> None:
+    moved = load_profile("octopusx").with_base_url("http://127.0.0.1:9/")
+    assert moved.base_url == "http://127.0.0.1:9"
+    assert moved.for_kind("openai").base_url == "http://127.0.0.1:9"
+    assert moved.for_kind("openai").create.path == "/v1/videos"
+
+
+def test_profiles_cannot_be_changed() -> None:
+    profile = load_profile("ark")
+    with pytest.raises(AttributeError):
+        profile.base_url = "https://evil.example"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        profile.auth.env = ("X",)  # type: ignore[misc]
+    assert "document" not in repr(profile)
+
+
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [
+        ("doubao-seedance-2-0-fast-260128", "doubao-seedance-2-0-fast-260128"),
+        ("doubao-seedance-2-0-fast-270505", "doubao-seedance-2-0-fast-260128"),
+        ("doubao-seedance-2-0-270505", "doubao-seedance-2-0-260128"),
+        ("ep-2026-x", None),
+        (None, None),
+    ],
+)
+def test_models_are_found_by_id_then_by_glob(model: str | None, known: str | None) -> None:
+    found = load_profile("ark").model_info(model)
+    assert (found.id if found else None) == known
+
+
+def test_a_foreign_profile(tmp_path: Path) -> None:
+    path = foreign(tmp_path, MINE)
+    for profile in (load_profile(str(path)), load_profile("mine", search=str(tmp_path))):
+        assert profile.foreign and profile.name == "mine"
+        assert profile.auth.env == ("VIDEO_TASKS_KEY_MINE",)
+        assert profile.base_url_env == "MINE_BASE_URL"
+        assert profile.status.words["done"] == "succeeded"
+
+
+def test_a_foreign_profile_reads_no_other_key(tmp_path: Path) -> None:
+    own = MINE.replace("auth: {}", "auth: {env: [AWS_SECRET_ACCESS_KEY], env_shared: [X], header: X-Key, prefix: ''}")
+    profile = load_profile(str(foreign(tmp_path, own)))
+    assert profile.auth.env == ("VIDEO_TASKS_KEY_MINE",)
+    assert (profile.auth.env_shared, profile.auth.env_requires) == ((), {})
+    assert (profile.auth.header, profile.auth.prefix) == ("X-Key", "")
+    for variable in ("ARK_API_KEY", "fal_key", "OPENAI_API_KEY"):
+        error = refused(foreign(tmp_path, MINE.replace("auth: {}", f"auth: {{env: [{variable}]}}")))
+        assert "VIDEO_TASKS_KEY_MINE" in error.message
+
+
+@pytest.mark.parametrize("name", ["ark", "skills-video", "skills_video", "fal"])
+def test_shipped_names_are_reserved(tmp_path: Path, name: str) -> None:
+    assert (
+        "name of a shipped profile" in refused(foreign(tmp_path, MINE.replace("name: mine", f"name: {name}"))).message
+    )
+    shutil.copy(foreign(tmp_path, MINE), tmp_path / "ark.yaml")
+    assert not load_profile("ark", search=str(tmp_path)).foreign
+
+
+def test_a_foreign_profile_may_extend_a_shipped_one(tmp_path: Path) -> None:
+    path = foreign(tmp_path, "extends: ark\nname: my-ark\nbase_url: https://ark.eu.example/api/v3\nlist: null\n")
+    profile = load_profile(str(path))
+    assert profile.auth.env == ("VIDEO_TASKS_KEY_MY_ARK",)
+    assert profile.create.path == "/contents/generations/tasks"
+    assert profile.list is None
+    assert "extends" in refused(foreign(tmp_path, "extends: nobody\nname: x\n")).message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("base_url: https://api.mine.example/v1", "base_url: ftp://x", "base_url"),
+        ("base_url: https://api.mine.example/v1", "base_url: https://user:pw@x.example", "base_url"),
+        ("base_url: https://api.mine.example/v1", "base_url: https://x.example/?a=1", "base_url"),
+        ("id: [id]", "id: ['a b(']", "create.id"),
+        ("succeeded: [done]", "finished: [done]", "status.map"),
+        ("create: {", "create: {methud: GET, ", "methud"),
+        ("path: /videos,", "path: https://evil.example/videos,", "create.path"),
+        ("path: /videos,", "path: /videos, resend_on: [500],", "create.resend_on"),
+        ("inputs: {", "inputs: {poem: {to: x}, ", "inputs"),
+        ("auth: {}", "auth: {header: 'X-Key: a'}", "auth.header"),
+        ("auth: {}", "auth: {}\nheaders: {Authorization: x}", "headers"),
+        ("auth: {}", 'auth: {}\nheaders: {X-A: "a\\r\\nb"}', "headers"),
+        ("auth: {}", "auth: {}\nsecret: 1", "secret"),
+        ("auth: {}", "auth: {}\nkinds: {image: {create: {path: 7}}}", "kinds.image: create.path"),
+        (
+            "auth: {}",
+            "auth: {}\nkinds: {image: {status: {rules: [{when: '((', is: failed}]}}}",
+            "kinds.image.status.rules",
+        ),
+        ("name: mine", "name: Mine/../x", "name"),
+        ("result: {", "result: {video2: [a], ", "video2"),
+    ],
+)
+def test_a_broken_foreign_profile_names_file_field_and_expectation(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    assert old in MINE
+    error = refused(foreign(tmp_path, MINE.replace(old, new)))
+    assert "mine.yaml" in error.message and told in error.message
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "just text", "a: [", "\xff", "a: 1\n---\nb: 2", "name: x", "!!python/object:os.system {}"]
+)
+def test_what_is_no_profile(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    assert "mine.yaml" in refused(path).message
+
+
+def test_a_huge_file_is_no_profile(tmp_path: Path) -> None:
+    refused(foreign(tmp_path, MINE + "# " + "x" * MAX_PROFILE_BYTES))
+
+
+def test_ratios_stay_texts() -> None:
+    assert load_profile("skills-video").models[0].limits["ratio"] == ["9:16", "16:9"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cache_gives_the_same_profile(name: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_profile(name)
+    assert list(own_cache.rglob("*.json"))
+    monkeypatch.setattr(providers_load_profile, "_parse", lambda *_: pytest.fail("the cache was not used"))
+    again = load_profile(name)
+    assert json.loads(json.dumps(again.document)) == json.loads(json.dumps(first.document))
+    assert again == type(first)(**{**first.__dict__, "document": again.document})
+
+
+def test_a_planted_cache_cannot_move_the_key(own_cache: Path) -> None:
+    good = load_profile("ark")
+    for path in own_cache.rglob("*.json"):
+        planted = json.loads(path.read_text(encoding="utf-8"))
+        for change in (
+            {"base_url": "https://evil.example"},
+            {"auth": {"env": ["HOME"]}},
+            {"auth": 7},
+            {"extends": "evil"},
+        ):
+            path.write_text(json.dumps(planted | change), encoding="utf-8")
+            assert load_profile("ark") == good
+        path.write_text("{", encoding="utf-8")
+        assert load_profile("ark") == good
+
+
+def test_no_cache_folder_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(user_cache, "cache_dir", lambda _: None)
+    assert load_profile("ark").name == "ark"
+    assert profile_cache.recall(b"x") is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_path_of_a_profile_is_jmespath(name: str) -> None:
+    for section in ("create", "status", "result", "error", "progress", "credits"):
+        for where, expression in check_profile._expressions(load_profile(name).document.get(section), section):
+            jmespath_eval.evaluate(expression, {}), where
