@@ -311,7 +311,7 @@ def test_limit_0_shows_everything_and_limit_n_that_many(inspect: Any, workspace:
 
 
 def test_hostile_text_of_a_specification_is_inert(inspect: Any, workspace: Path) -> None:
-    evil = "\x1b]0;owned\x07\u202e\u2028\x9b2J"
+    evil = "\x1b]0;owned\x07\u202e\u2028\x9b2J\u3164\ufe01"
     spec = seed_like()
     operation = spec["paths"]["/v1/generation/maker/one"]["post"]
     operation["summary"] = operation["description"] = evil
@@ -319,7 +319,7 @@ def test_hostile_text_of_a_specification_is_inert(inspect: Any, workspace: Path)
     schema["properties"]["evil"] = {"type": "string", "default": evil, "enum": [evil], "description": evil}
     (workspace / "evil.json").write_text(json.dumps(spec), encoding="utf-8")
     answer = inspect("--openapi", "evil.json", "--endpoint", "/v1/generation/maker/one", "--include-template")
-    assert not set(answer.out) & set("\x1b\x07\x9b\u202e\u2028")
+    assert not set(answer.out) & set("\x1b\x07\x9b\u202e\u2028\u3164\ufe01")
     assert answer.json["request_template"]["evil"] == evil  # escaped in the text, whole in the value
 
 

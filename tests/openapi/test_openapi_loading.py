@@ -270,6 +270,7 @@ class Site:
         self.body = json.dumps(SPEC).encode()
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         self.requests: list[dict[str, str]] = []
+        self.cut_off = threading.Event()  # the client closed before it had a whole body
         site = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -286,7 +287,10 @@ class Site:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                try:
+                    self.wfile.write(body)
+                except OSError:
+                    site.cut_off.set()
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -306,6 +310,20 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     made = Site()
     yield made
     made.close()
+
+
+def test_the_body_of_a_redirect_is_not_read(site: Site) -> None:
+    site.answers = [(302, {"Location": "/moved.json"}, b"x" * 120_000_000)]
+    assert document.load(site.url).root == SPEC
+    assert site.cut_off.wait(20), "120 MB were taken in"
+
+
+@pytest.mark.parametrize(("status", "words"), [(404, "nothing at this address"), (401, "login"), (503, "fault")])
+def test_a_refusal_is_told_in_words(status: int, words: str, site: Site) -> None:
+    site.answers = [(status, {}, b"no")]
+    with pytest.raises(SpecError, match=words) as caught:
+        document.load(site.url)
+    assert caught.value.hint
 
 
 @pytest.fixture

@@ -250,3 +250,13 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> No
     reporter = Reporter(stdout=io.BytesIO(), stderr=Terminal())
     reporter.live_begin()
     assert reporter._live is None
+
+
+def test_a_document_is_whole_inert_and_one(said: Any) -> None:
+    hidden = "\u115f\u3164\ufe01\U000e0100\u202e\x9b"
+    reporter, _, _ = said()
+    reporter.document({"ok": True, hidden: [hidden, float("nan"), SECRET], "next": ["a b", "c"]}, indent=1)
+    text = reporter._stdout.getvalue().decode()
+    assert not set(text) & set(hidden) and SECRET not in text and "NaN" not in text
+    found = json.loads(text)
+    assert found[hidden][0] == hidden and found["next_argv"] == ["a b", "c"] and isinstance(found["next"], str)

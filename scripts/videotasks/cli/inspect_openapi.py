@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import math
 import os
-import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,15 +18,12 @@ from videotasks.openapi.document import Document
 from videotasks.openapi.errors import SpecError
 from videotasks.openapi.operations import Operation
 from videotasks.output import next_command
+from videotasks.output.reporter import Reporter, document_text
 
 SCRIPT = "inspect_openapi.py"
 MAX_OUTPUT = 7_900  # characters; what a reader of 8,000 can take, with its newline
 ROWS = 40  # endpoints listed unless --limit says otherwise
 MAX_PAYLOAD = 20_000_000  # bytes; a data URI of an image is a few
-# Control, bidi and invisible characters: fine inside a JSON text, not on a terminal. Escaped, the value is the same.
-_HARMFUL = re.compile(
-    "[\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
 
 
 def inspect_openapi(args: argparse.Namespace) -> int:
@@ -41,7 +36,10 @@ def inspect_openapi(args: argparse.Namespace) -> int:
         return _fail(SpecError("the specification is nested too deeply", expected="a specification"), args)
     except MemoryError:
         return _fail(SpecError("the specification does not fit into memory", expected="a smaller one"), args)
-    _print(found, args.json_indent)
+    reporter = Reporter()
+    for wrong in found.get("errors", [])[:10] if failed else ():
+        reporter.people(f"not valid, nothing was sent: {wrong['message']}")
+    reporter.document(found, indent=args.json_indent)
     return 1 if failed else 0
 
 
@@ -147,7 +145,7 @@ def _rows_that_fit(
         made = listing(limit)
         if limit < total:
             made["left_out"] = f"{total - limit} of {total}; --search WORDS narrows, --limit 0 shows everything"
-        if len(_dumped(made, args.json_indent)) <= MAX_OUTPUT - 1_500:  # room for warnings
+        if len(document_text(made, args.json_indent)) <= MAX_OUTPUT - 1_500:  # room for warnings
             break
     return made
 
@@ -216,7 +214,7 @@ def _contract(spec: Document, operation: Operation, found: dict[str, Any], args:
         if index and args.limit is None:
             made["shortened"] = "descriptions or fields are left out; --limit 0 shows everything"
         made["next"] = _after_contract(operation, args)
-        length = 0 if args.limit == 0 else len(_dumped(made, args.json_indent))
+        length = 0 if args.limit == 0 else len(document_text(made, args.json_indent))
         if length <= MAX_OUTPUT:
             return made
     return _fitted(made, args)
@@ -299,9 +297,6 @@ def _validated(operation: Operation, payload: Any, args: argparse.Namespace) -> 
             "expected": first.get("expected", "a body that the schema accepts"),
         }
         found["next"] = _next(args, "--endpoint", operation.endpoint, "--include-template")
-        _say("the payload is not valid; nothing was sent")
-        for error in report.errors[:10]:
-            _say(f"  {error['message']}")
     else:
         found["next"] = None
     return found, not report.ok
@@ -335,7 +330,7 @@ def _fitted(found: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
         return found
     cut: set[str] = set()
     for _ in range(200):
-        if len(_dumped(found, args.json_indent)) <= MAX_OUTPUT:
+        if len(document_text(found, args.json_indent)) <= MAX_OUTPUT:
             break
         sizes = {key: len(json.dumps(value, default=str)) for key, value in found.items() if key not in _KEPT}
         if not sizes:
@@ -356,50 +351,6 @@ def _fitted(found: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
 _KEPT = ("ok", "exit_code", "endpoint", "next", "next_argv", "shortened", "valid", "category", "total", "error")
 
 
-def _dumped(found: dict[str, Any], indent: int | None) -> str:
-    steps = found.get("next")
-    if isinstance(steps, list):
-        found = {**found, "next": next_command.quoted(steps), "next_argv": steps}
-    try:
-        text = json.dumps(found, ensure_ascii=False, indent=indent, allow_nan=False, default=str)
-    except ValueError:
-        text = json.dumps(_finite(found), ensure_ascii=False, indent=indent, allow_nan=False, default=str)
-    return _HARMFUL.sub(_escape, text)
-
-
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match.group())
-    if code < 0x10000:
-        return f"\\u{code:04x}"
-    code -= 0x10000
-    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
-
-
-def _finite(value: Any) -> Any:
-    """Infinity and NaN, which YAML can hold and JSON cannot, as text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    return [_finite(entry) for entry in value] if isinstance(value, list) else value
-
-
-def _print(found: dict[str, Any], indent: int | None) -> None:
-    text = _dumped(found, indent)
-    if len(text) > 100_000_000:  # a specification's own size, indented
-        text = _dumped(found, None)
-    sys.stdout.buffer.write(text.encode("utf-8") + b"\n")
-    sys.stdout.buffer.flush()
-
-
-def _say(text: str) -> None:
-    line = one_line(text, 600)
-    try:
-        sys.stderr.write(line + "\n")
-    except UnicodeEncodeError:
-        sys.stderr.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
-
-
 def _fail(error: TaskError, args: argparse.Namespace) -> int:
     """The JSON of a refusal on stdout, its sentence on stderr."""
     fields: dict[str, Any] = {"category": error.category.value, "message": one_line(error.message, 1000)}
@@ -411,6 +362,7 @@ def _fail(error: TaskError, args: argparse.Namespace) -> int:
     found: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": fields, "next": None}
     if error.category == Category.NOT_FOUND:
         found["next"] = _next(args, "--list-endpoints")
-    _print(_fitted(found, args), args.json_indent)
-    _say(error.message + (f" ({error.hint})" if error.hint else ""))
+    reporter = Reporter()
+    reporter.people(error.message + (f" ({error.hint})" if error.hint else ""))
+    reporter.document(_fitted(found, args), indent=args.json_indent)
     return error.exit_code

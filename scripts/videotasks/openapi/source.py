@@ -6,20 +6,15 @@ import hashlib
 import json
 import os
 import stat
-import time
 from typing import Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
 
 from videotasks.core import user_cache
 from videotasks.openapi.errors import SpecError
 
 # The largest public video specification is 3 MB, the largest we met of any kind 13 MB.
 MAX_BYTES = 20 * 1024 * 1024
-MAX_REDIRECTS = 5
-CONNECT_TIMEOUT, READ_TIMEOUT, TOTAL_TIMEOUT = 10.0, 30.0, 90.0  # seconds
 KEPT_FILES = 40
 _NAMES = ("openapi.json", "openapi.yaml", "openapi.yml", "swagger.json", "swagger.yaml", "swagger.yml")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Source(NamedTuple):
@@ -85,115 +80,63 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 def _fetch(url: str) -> Source:
     """The body of the URL; unchanged ones come from the cache, where bodies are filed by their hash."""
-    _check_url(url)
+    from videotasks.network import public_fetch
+    from videotasks.network.errors import NoAnswer
+
     folder = user_cache.cache_dir("specs")
     entry = _remembered(folder, url)
-    try:
-        data, headers = _download(url, entry)
-    except _NotReached as exc:
-        if entry is None:
-            raise SpecError(
-                f"Cannot fetch {url}: {exc}",
-                expected="an https URL that answers with a specification",
-                next_step="download it and pass the file; an assistant may need permission to use the network",
-            ) from None
-        return Source(entry["data"], url, None, (f"{url} was not reached ({exc}); the cached copy is used",))
-    if data is None and entry is not None:
-        return Source(entry["data"], url, None)
-    data = data or b""
-    if folder is not None:
-        digest = hashlib.sha256(data).hexdigest()
-        if user_cache.write(folder / f"{digest}.body", data):
-            record = {"url": url, "sha256": digest, **headers}
-            user_cache.write(folder / f"{_url_key(url)}.url", json.dumps(record).encode("utf-8"))
-        user_cache.prune(folder, KEPT_FILES)
-    return Source(data, url, None)
-
-
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        raise SpecError(f"Not a URL: {url[:200]}", expected="https://host/path/openapi.json") from None
-    if not host:
-        raise SpecError(f"No host in {url[:200]}", expected="https://host/path/openapi.json")
-    if parts.username is not None or parts.password is not None:
-        raise SpecError("The URL carries a user name or password", expected="a public https URL without credentials")
-    if parts.scheme.lower() != "https" and host not in _LOOPBACK:
-        raise SpecError(f"Not fetched over plain http: {url[:200]}", expected="an https URL, or a downloaded file")
-
-
-class _NotReached(Exception):
-    """No usable answer came; a cached copy may stand in."""
-
-
-def _download(url: str, entry: dict[str, Any] | None) -> tuple[bytes | None, dict[str, str]]:
-    """Body (None when unchanged since `entry`) and validators. Redirects stay on the host and on https."""
-    import requests
-
-    deadline = time.monotonic() + TOTAL_TIMEOUT
     headers = {"Accept": "application/json, application/yaml, text/yaml, */*;q=0.5"}
     for name, field in (("If-None-Match", "etag"), ("If-Modified-Since", "modified")):
         if entry is not None and entry.get(field):
             headers[name] = entry[field]
-    with requests.Session() as session:
-        # A callable keeps ~/.netrc out: requests would otherwise send the login that it finds there for the host.
-        session.auth = lambda request: request
-        target = url
-        for _ in range(MAX_REDIRECTS + 1):
-            try:
-                with session.get(
-                    target,
-                    headers=headers,
-                    stream=True,
-                    allow_redirects=False,
-                    timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-                ) as answer:
-                    if answer.status_code == 304 and entry is not None:
-                        return None, {}
-                    location = answer.headers.get("Location")
-                    if answer.status_code in (301, 302, 303, 307, 308) and location:
-                        target = _redirected(target, location)
-                        continue
-                    if answer.status_code != 200:
-                        raise _NotReached(f"HTTP {answer.status_code}")
-                    body = _body(answer, deadline, url)
-                    kept = {"etag": answer.headers.get("ETag", ""), "modified": answer.headers.get("Last-Modified", "")}
-                    return body, kept
-            except (requests.RequestException, OSError, ValueError) as exc:
-                raise _NotReached(type(exc).__name__) from None
-    raise _NotReached(f"more than {MAX_REDIRECTS} redirects")
-
-
-def _redirected(source: str, location: str) -> str:
-    target = urljoin(source, location)
     try:
-        old, new = urlsplit(source), urlsplit(target)
-        same = (old.hostname, old.port) == (new.hostname, new.port) and new.scheme == old.scheme
-    except ValueError:
-        same = False
-    if not same:
-        raise SpecError(
-            f"{source} redirects to another host: {target[:200]}",
-            expected="a URL that answers itself",
-            next_step=f"if you trust it, pass that URL: --openapi {target[:200]}",
-        )
-    _check_url(target)
-    return target
+        answer = public_fetch.fetch(url, headers=headers, max_bytes=MAX_BYTES)
+    except public_fetch.NotFetched as exc:
+        step = f"if you trust it, pass that URL: --openapi {exc.leads_to[:200]}" if exc.leads_to else None
+        raise SpecError(exc.message, expected=exc.expected, next_step=step) from None
+    except NoAnswer as exc:
+        return _not_reached(url, entry, exc.message)
+    if answer.status == 304 and entry is not None:
+        return Source(entry["data"], url, None)
+    if answer.status != 200:
+        return _not_reached(url, entry, _told(answer.status), answer.status)
+    if answer.truncated:
+        raise SpecError(f"{url} is larger than {MAX_BYTES // 1024 // 1024} MB", expected="one API's specification")
+    if folder is not None:
+        digest = hashlib.sha256(answer.body).hexdigest()
+        if user_cache.write(folder / f"{digest}.body", answer.body):
+            kept = {"etag": answer.headers.get("etag", ""), "modified": answer.headers.get("last-modified", "")}
+            record = {"url": url, "sha256": digest, **kept}
+            user_cache.write(folder / f"{_url_key(url)}.url", json.dumps(record).encode("utf-8"))
+        user_cache.prune(folder, KEPT_FILES)
+    return Source(answer.body, url, None)
 
 
-def _body(answer: Any, deadline: float, url: str) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    for part in answer.iter_content(65536):
-        size += len(part)
-        if size > MAX_BYTES:
-            raise SpecError(f"{url} is larger than {MAX_BYTES // 1024 // 1024} MB", expected="one API's specification")
-        if time.monotonic() > deadline:
-            raise _NotReached(f"not complete after {TOTAL_TIMEOUT:.0f} s")
-        parts.append(part)
-    return b"".join(parts)
+def _told(status: int) -> str:
+    """An HTTP status in words."""
+    words = {
+        401: "it asks for a login",
+        403: "it is not public",
+        404: "there is nothing at this address",
+        410: "it was taken away",
+        429: "it asks to slow down",
+    }
+    text = words.get(status) or ("the server has a fault" if status >= 500 else "no document")
+    return f"HTTP {status}: {text}"
+
+
+def _not_reached(url: str, entry: dict[str, Any] | None, why: str, status: int | None = None) -> Source:
+    """The cached copy with a warning; SpecError when there is none."""
+    if entry is not None:
+        return Source(entry["data"], url, None, (f"{url} was not reached ({why}); the cached copy is used",))
+    step = "download it and pass the file; an assistant may need permission to use the network"
+    if status in (404, 410):
+        step = "look for the address of openapi.json, openapi.yaml or swagger.json in the documentation"
+    elif status in (401, 403):
+        step = "download it in a browser and pass the file"
+    raise SpecError(
+        f"Cannot fetch {url}: {why}", expected="an https URL that answers with a specification", next_step=step
+    )
 
 
 def _url_key(url: str) -> str:

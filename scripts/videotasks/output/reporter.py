@@ -6,6 +6,7 @@ Every command ends with exactly one line that has `final: true, ok, exit_code, n
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from videotasks.output.next_command import quoted
 
 STDOUT_LIMIT = 7_900  # characters of a whole run without --verbose; the promise is 8,000
 EVENTS_LIMIT = 3_000  # of these, for the lines before the last: a status that flaps must not fill them
+WIDEST_DOCUMENT = 100_000_000  # characters; a longer one is printed without layout
 VERBOSE_ONLY = frozenset(
     {
         "sse_open",
@@ -111,6 +113,13 @@ class Reporter:
         fields = {"error": error_fields(error), "message": error.message, **fields}
         return self.final("error", error.exit_code, next_argv=next_argv, **fields)
 
+    def document(self, fields: Mapping[str, Any], *, indent: int | None = None) -> None:
+        """All that an inspecting command says: one JSON document, laid out for people, too, and not cut here."""
+        text = document_text(fields, indent)
+        if len(text) > WIDEST_DOCUMENT:
+            text = document_text(fields, None)
+        self._write({"final": True}, text)
+
     def _write(self, line: Mapping[str, Any], text: str) -> None:
         data = redact(text, known_secrets()).encode("utf-8", "backslashreplace") + b"\n"
         try:
@@ -182,6 +191,27 @@ class Reporter:
         if self._live is not None:
             self._live.close()
             self._live = None
+
+
+def document_text(fields: Mapping[str, Any], indent: int | None) -> str:
+    """A document as it will be printed. A list of arguments under `next` becomes a command line and `next_argv`."""
+    steps = fields.get("next")
+    if isinstance(steps, list):
+        fields = {**fields, "next": quoted(steps), "next_argv": steps}
+    try:
+        text = json.dumps(fields, ensure_ascii=False, indent=indent, allow_nan=False, default=str)
+    except ValueError:
+        text = json.dumps(_finite(fields), ensure_ascii=False, indent=indent, allow_nan=False, default=str)
+    return json_inert(text)
+
+
+def _finite(value: Any) -> Any:
+    """Infinity and NaN, which YAML can hold and JSON cannot, as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _dumps(line: Mapping[str, Any]) -> str:
