@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     many.add_argument("--status", metavar="WORD", help="with --list: only this status, or: unfinished")
     many.add_argument("--since", metavar="TIME", help="with --list: such as 2h, 3d, 2026-11-21")
     many.add_argument("--limit", type=int, metavar="N", help="with --list: rows shown (20; 0 for all)")
-    add_provider_options(parser, default=None)
+    add_provider_options(parser, default=None, rehearsed="skills-video")
     add_download_options(parser)
     add_run_options(parser)
     args = parser.parse(argv)

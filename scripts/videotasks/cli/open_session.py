@@ -23,7 +23,7 @@ def named_profile(args: argparse.Namespace) -> Profile:
     """The chosen profile in the chosen kind, as its file says it. Raises TaskError."""
     from videotasks.providers.load_profile import load_profile, shipped_names
 
-    name = args.provider or args.default_provider
+    name = args.provider or args.default_provider or (args.sandbox and args.rehearsed_provider)
     if not name:
         raise configuration_error(
             "no provider named",

@@ -10,7 +10,7 @@ import re
 TYPE_CHECKING = False  # typing's own costs 4 ms of every start
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from videotasks.core.errors import TaskError
 
@@ -43,7 +43,13 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
+        self._version: Any = self.add_argument("--version", action="version", version="", help="the version")
+
     def parse(self, argv: list[str]) -> argparse.Namespace:
+        if "--version" in argv:
+            from videotasks.core.skill_folder import skill_version
+
+            self._version.version = f"ai-video-tasks {skill_version()}"
         for token in argv:
             if _KEY_OPTIONS.match(token):
                 raise usage_error(
@@ -54,14 +60,63 @@ class Parser(argparse.ArgumentParser):
         return self.parse_args(argv)
 
     def error(self, message: str) -> NoReturn:
+        expected = f"the options that {os.path.basename(self.prog)} --help lists"
+        hint = "quote a value with blanks; a prompt is best given by --prompt-file - and standard input"
         if message.startswith("unrecognized arguments:"):
             names = [word.split("=")[0] for word in message.split()[2:] if word.startswith("-")]
-            message = "unknown option " + (", ".join(names) or "(a word that belongs to none)")
-        raise usage_error(
-            message,
-            expected=f"the options that {os.path.basename(self.prog)} --help lists",
-            hint="quote a value with blanks; a prompt is best given by --prompt-file - and standard input",
-        )
+            if names:
+                message = "unknown option " + ", ".join(name + self._meant(name) for name in names)
+            elif "--prompt" in self._option_string_actions:
+                message, expected = "a text that belongs to no option", '--prompt "..." before what the video shows'
+            else:
+                message = "a word that belongs to no option"
+        raise usage_error(message, expected=expected, hint=hint)
+
+    def _meant(self, name: str) -> str:
+        """`: did you mean --prompt?` for what is nearly an option here, or another tool's word for one."""
+        import difflib
+
+        here = [option for option in self._option_string_actions if option.startswith("--")]
+        for words in _OTHER_WORDS.get(name.lstrip("-").replace("_", "-").lower(), ()):
+            if words.split()[0] in here:
+                return f": did you mean {words}?"
+        near = difflib.get_close_matches(name.replace("_", "-"), here, n=1, cutoff=0.7)
+        return f": did you mean {near[0]}?" if near else ""
+
+
+# What other tools of this field call our options; the first that the command has is named.
+_OTHER_WORDS = {
+    "aspect-ratio": ("--ratio",),
+    "aspect": ("--ratio",),
+    "orientation": ("--ratio",),
+    "seconds": ("--duration",),
+    "length": ("--duration",),
+    "size": ("--resolution",),
+    "quality": ("--resolution",),
+    "text-prompt": ("--prompt",),
+    "first-frame": ("--image first_frame=FILE",),
+    "start-image": ("--image first_frame=FILE",),
+    "last-frame": ("--image last_frame=FILE",),
+    "end-image": ("--image last_frame=FILE",),
+    "reference": ("--image reference=FILE",),
+    "reference-image": ("--image reference=FILE",),
+    "negative-prompt": ("--set negative_prompt=TEXT",),
+    "endpoint": ("--sse-endpoint",),
+    "n": ("--take N",),
+    "count": ("--take N",),
+    "out": ("--output",),
+    "o": ("--output",),
+    "save": ("--download",),
+    "id": ("--task-id",),
+    "timeout": ("--poll-timeout",),
+    "poll-timeout": ("--timeout",),
+    "poll-interval": ("--interval",),
+    "interval": ("--poll-interval",),
+    "wait": ("--timeout",),
+    "url": ("--base-url",),
+    "api-base": ("--base-url",),
+    "json": ("--verbose",),
+}
 
 
 def seconds(minimum: float = 0.0) -> Callable[[str], float]:
@@ -89,9 +144,11 @@ def positive_int(text: str) -> int:
     return value
 
 
-def add_provider_options(parser: argparse.ArgumentParser, *, default: str | None, for_what: str = "") -> None:
-    """--provider and what goes with it. `default` is the provider meant when none is named."""
-    parser.set_defaults(default_provider=default)
+def add_provider_options(
+    parser: argparse.ArgumentParser, *, default: str | None, rehearsed: str | None = None, for_what: str = ""
+) -> None:
+    """--provider and what goes with it. `default` is meant when none is named, `rehearsed` in the sandbox."""
+    parser.set_defaults(default_provider=default, rehearsed_provider=rehearsed)
     group = parser.add_argument_group("provider")
     note = f" (default {default}{for_what})" if default else ""
     group.add_argument("--provider", metavar="NAME", help=f"profile name, or the path of a profile of yours{note}")

@@ -102,9 +102,23 @@ def parse_payload(text: str) -> dict[str, Any]:
 
 
 def parse_media(text: str) -> tuple[str | None, str]:
-    """`first_frame=PATH` -> (role, value). Only the known roles are one, so that `a=b.png` stays a file name."""
+    """`first_frame=PATH` -> (role, value). Only the known roles are one, so that `a=b.png` stays a file name.
+
+    Raises TaskError for what is nearly a role and no file that is there.
+    """
     role, sign, value = text.partition("=")
-    return (role, value) if sign and role in ROLES else (None, text)
+    if sign and role in ROLES:
+        return role, value
+    if sign and not os.path.exists(text):
+        import difflib
+
+        near = difflib.get_close_matches(role.strip().lower().replace("-", "_"), ROLES, n=1, cutoff=0.6)
+        if near:
+            raise configuration_error(
+                f"{role[:40]!r} is no role of an image, video or audio: did you mean {near[0]}={value[:200]}?",
+                expected=" | ".join(f"{name}=FILE" for name in ROLES),
+            )
+    return None, text
 
 
 def parse_set(text: str) -> tuple[str, Any]:

@@ -92,12 +92,13 @@ def provider_of_run(store: RunStore, run_id: str) -> str | None:
     return name if name in shipped_names() else None
 
 
-def need_one(script: str) -> Exception:
-    """No id and no run: a question for the user, never a create."""
+def need_one(expected: str) -> Exception:
+    """No id and no run: a question for the user, never a create. `expected` names the options of the command."""
+    listing = next_command.quoted(next_command.command("task_status.py", "--list"))
     return configuration_error(
         "no task named",
-        expected="a task id, --run-id, --latest, --from FILE or --list",
-        hint="ask the user for the task id, or run " + next_command.quoted(next_command.command(script, "--list")),
+        expected=expected,
+        hint="ask the user for the task id, or run " + listing,
         code="missing_task_id",
     )
 

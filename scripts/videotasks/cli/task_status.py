@@ -46,7 +46,7 @@ def task_status(args: argparse.Namespace) -> int:
     elif task_id is not None:
         run = run_of_task(store, task_id, args)
     else:
-        raise need_one("task_status.py")
+        raise need_one("a task id, --run-id, --latest, --from FILE or --list")
     if args.provider is None and run is not None:
         args.provider = provider_of_run(store, run.run_id)
     profile = session_profile(args, run)

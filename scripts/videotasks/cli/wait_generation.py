@@ -37,7 +37,7 @@ def wait_generation(args: argparse.Namespace) -> int:
             raise configuration_error(
                 "several of --generation-id, --run-id, --latest and --all-unfinished are given", expected="one of them"
             )
-        raise select_run.need_one("task_status.py")
+        raise select_run.need_one("a task id (--task-id), --run-id, --latest or --all-unfinished")
     store = RunStore(artifacts_root(args.artifacts_dir))
     known: Run | None = None
     if args.latest:

@@ -1,8 +1,9 @@
-"""Where this skill is installed. The one place that counts folders."""
+"""Where this skill is installed, and which version it is. The one place that counts folders."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 
@@ -14,3 +15,13 @@ def scripts_folder() -> str:
 def skill_folder() -> Path:
     """The folder that holds SKILL.md, as this library was loaded (symbolic links not followed)."""
     return Path(scripts_folder()).parent
+
+
+def skill_version() -> str:
+    """The version that SKILL.md states in its first lines; `unknown` where it cannot be read."""
+    try:
+        head = (skill_folder() / "SKILL.md").read_bytes()[:4000].decode("utf-8", "replace")
+    except OSError:
+        return "unknown"
+    found = re.search(r'^ +version: *"?([0-9][\w.+-]{0,40})', head, re.MULTILINE)
+    return found.group(1) if found else "unknown"

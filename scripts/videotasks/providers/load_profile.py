@@ -66,15 +66,45 @@ def _known(search: str | None) -> str:
 
 
 def _unknown_provider(text: str, search: str | None) -> TaskError:
-    import difflib
-
-    near = difflib.get_close_matches(text.casefold(), shipped_names(), n=1, cutoff=0.5)
-    guess = f"; did you mean {near[0]!r}?" if near else ""
+    meant = _meant(text)
     return configuration_error(
-        f"unknown provider {text[:80]!r}{guess}",
+        f"unknown provider {text[:80]!r}" + (f": {meant}" if meant else ""),
         expected="the name of a shipped profile, or the path of a profile (./mine.yaml)",
         hint=_known(search),
     )
+
+
+def _meant(text: str) -> str:
+    """Another spelling, a company's name, or a family of models: who is meant, or who offers it."""
+    import difflib
+
+    names = shipped_names()
+    plain = _letters(text)
+    same = [name for name in names if _letters(name) == plain]
+    if not same and len(plain) >= 3:
+        titles = {name: str(_shipped_document(name).get("title")) for name in names}
+        same = [name for name, title in titles.items() if plain in map(_letters, title.partition("(")[0].split())]
+        offered = [] if same else _offering(names, plain)
+        if offered:
+            return f"a model, not a provider; offered by {', '.join(offered)}: --provider {offered[0]} --model ..."
+    same = same or difflib.get_close_matches(text.casefold(), names, n=1, cutoff=0.5)
+    return f"did you mean {' or '.join(repr(name) for name in same)}?" if same else ""
+
+
+def _offering(names: list[str], plain: str) -> list[str]:
+    """The providers whose documented models carry this word."""
+
+    def ids(document: dict[str, Any]) -> list[str]:
+        models = list(document.get("models") or [])
+        for kind in (document.get("kinds") or {}).values():
+            models += (kind.get("models") if isinstance(kind, dict) else None) or []
+        return [str(model.get("id")) for model in models if isinstance(model, dict)]
+
+    return [name for name in names if any(plain in _letters(one) for one in ids(_shipped_document(name)))]
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.casefold())
 
 
 def _shipped_document(name: str) -> dict[str, Any]:
