@@ -7,15 +7,16 @@ import json
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videotasks.core.redaction import REDACTED, redact
+from videotasks.core.redaction import LONG_TEXT, REDACTED, redact
 from videotasks.core.safe_text import LIMIT, cut_queries, cut_query, inert, markdown_fence, one_line
 
 KEY = "sk-CANARY-7f3a"
@@ -252,6 +253,21 @@ def test_redact_every_usual_spelling(secret: str, before: str, after: str) -> No
         shown = redact(f"{before} {spelling} {after}", [secret])
         assert REDACTED in shown
         assert spelling not in shown.replace(REDACTED, "")
+
+
+@pytest.mark.parametrize("spelled", [str.lower, str.upper, str.swapcase])
+def test_redact_in_any_case(spelled: Callable[[str], str]) -> None:
+    # A redirect to https://<key>.files.example/ names the key in lower case, as every host name.
+    assert redact(f"https://{spelled(KEY)}.files.example/", [KEY]) == f"https://{REDACTED}.files.example/"
+    assert redact(quote(spelled(KEY), safe="").replace("-", "%2d"), [KEY]) == REDACTED
+
+
+@settings(max_examples=40)
+@given(SECRETS, st.sampled_from(["A", '{"a": ', "%", "\\", "\\/", "%2", "é"]))
+def test_redact_finds_in_a_long_text_what_it_finds_in_a_short_one(secret: str, filler: str) -> None:
+    filling = filler * (LONG_TEXT // len(filler) + 1)
+    for spelling in (secret, secret.swapcase(), quote(secret, safe=""), json.dumps(secret)[1:-1]):
+        assert REDACTED in redact(filling + " " + spelling + " " + filling, [secret])
 
 
 def test_redact_before_cutting_leaves_no_half_key() -> None:

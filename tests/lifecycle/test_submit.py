@@ -249,6 +249,21 @@ def test_a_retry_after_beyond_the_wait_is_not_waited_for(tmp_path: Path) -> None
         assert server.refused_creates == 1
 
 
+@pytest.mark.parametrize("asked", ["0", "Tue, 14 Nov 2023 22:13:50 GMT"])
+def test_a_server_may_ask_for_a_longer_pause_never_for_a_shorter_one(tmp_path: Path, asked: str) -> None:
+    with TaskServer(WIRES["ark"], creates=[slow_down(asked)] * 2) as server:
+        began = time.monotonic()
+        assert Client(server, tmp_path / "a", limits=replace(SHORT, resend_pause_s=0.1)).create().code == 0
+        assert time.monotonic() - began >= 0.1 + 0.2
+
+
+def test_the_pauses_between_creates_end_within_the_time_given(tmp_path: Path) -> None:
+    with TaskServer(WIRES["ark"], creates=[slow_down("0.4")] * 9) as server:
+        began = time.monotonic()
+        assert Client(server, tmp_path / "a", limits=replace(SHORT, wait_s=0.6)).create().code == 24
+        assert time.monotonic() - began < 0.9 and server.refused_creates == 2
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
+import requests
 import urllib3
 
 from support import faults
@@ -10,9 +17,11 @@ from support.faults import answer, json_answer
 from support.faultserver import FaultServer
 from videotasks.core.errors import TaskError
 from videotasks.network.client import Client
-from videotasks.network.errors import NoAnswer
+from videotasks.network.errors import NoAnswer, no_answer_of
+from videotasks.network.flight import Flight
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.normalize import about_another_task
+from videotasks.providers.provider import no_answer_error
 
 
 @pytest.mark.parametrize("statuses", [(100,), (102,), (103,), (101,), (102, 103, 103, 100, 199)])
@@ -86,3 +95,71 @@ def test_a_library_that_is_too_old_is_told_before_a_connection_is_made(monkeypat
         monkeypatch.setattr(urllib3, "__version__", "2.10.0")
         assert Client().request("POST", server.base_url, json_body={}).status == 200
         assert server.posts_taken == 1
+
+
+# -- proxies ---------------------------------------------------------------------------------------------------------
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _silence(monkeypatch: pytest.MonkeyPatch, proxy: str) -> NoAnswer:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(NoAnswer) as caught:
+        Client().request("GET", "https://gateway.example/v1", timeout=5)
+    return caught.value
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+def test_a_dead_proxy_is_named_and_not_the_host_behind_it(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    place = f"127.0.0.1:{closed_port()}"
+    silence = _silence(monkeypatch, f"{scheme}://user:secret@{place}")
+    assert silence.kind == "proxy" and not silence.sent
+    assert place in silence.message and "secret" not in silence.message
+    told = no_answer_error(silence)
+    assert "PROXY" in str(told.hint) and "later" not in str(told.hint)
+
+
+def test_socks_without_support_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "socks", None)  # as where PySocks is not installed
+    monkeypatch.delitem(sys.modules, "urllib3.contrib.socks", raising=False)
+    error = requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
+    silence = no_answer_of(error, Flight(), "https://gateway.example/v1")
+    assert isinstance(silence, NoAnswer) and silence.kind == "no_socks" and "SOCKS" in silence.message
+    assert "PySocks" in str(no_answer_error(silence).hint)
+
+
+def test_a_request_through_socks_counts_as_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections of urllib3's SOCKS manager report no first byte: a lost answer would be paid for again."""
+    with socks_proxy() as (place, taken):
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://{place}")
+        with pytest.raises(NoAnswer) as caught:
+            Client().request("POST", "http://gateway.example/v1", json_body={}, timeout=5)
+    assert taken == [b"gateway.example"]
+    assert caught.value.sent
+
+
+@contextmanager
+def socks_proxy() -> Iterator[tuple[str, list[bytes]]]:
+    """A SOCKS5 proxy that takes one request and hangs up without an answer."""
+    taken: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(100)
+            peer.sendall(b"\x05\x00")
+            taken.append(peer.recv(300)[5:-2])
+            peer.sendall(b"\x05\x00\x00\x01" + bytes(6))
+            peer.recv(10_000)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listener.getsockname()[1]}", taken
+        thread.join(5)
+    finally:
+        listener.close()

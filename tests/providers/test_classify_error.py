@@ -206,6 +206,9 @@ def test_every_cause_is_told_and_long_texts_are_cut() -> None:
         ({"retry_after": "Tue, 14 Nov 2023 22:13:50 GMT"}, None, 30.0),
         ({"retry_after": "Tue, 14 Nov 2023 22:00:00 GMT"}, None, 0.0),
         ({"retry_after_ms": "250", "retry_after": "9"}, None, 0.25),
+        # A time is meant by the server's own clock, which is 600 s behind ours here.
+        ({"retry_after": "Tue, 14 Nov 2023 22:03:30 GMT", "date": "Tue, 14 Nov 2023 22:03:20 GMT"}, None, 10.0),
+        ({"retry_after": "Tue, 14 Nov 2023 22:13:50 GMT", "date": "no date"}, None, 30.0),
         ({"retry_after": "soon"}, None, None),
         ({"retry_after": "-3"}, None, None),
         ({"retry_after": "nan"}, None, None),
@@ -229,6 +232,8 @@ def test_poll_hints_are_the_profiles_own() -> None:
     assert classify_error.poll_hint(dialect, {"OpenAI-Poll-After-Ms": "4000"}, 0.0) == 4.0
     assert classify_error.poll_hint(ark, {"openai-poll-after-ms": "4000"}, 0.0) is None
     assert classify_error.poll_hint(ark, {"Retry-After": "12"}, 0.0) == 12.0
+    at = {"Date": "Tue, 14 Nov 2023 22:03:20 GMT", "Retry-After": "Tue, 14 Nov 2023 22:03:30 GMT"}
+    assert classify_error.poll_hint(ark, at, 1_800_000_000.0) == 10.0
 
 
 @pytest.mark.parametrize("category", list(Category))

@@ -41,6 +41,7 @@ SHORT = Timing(
     not_found_grace_s=0.2,
     result_looks_s=(0.02, 0.03, 0.04, 0.05, 0.06),
     unsent_pause_s=0.02,
+    resend_pause_s=0.02,
 )
 
 

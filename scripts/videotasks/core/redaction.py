@@ -23,27 +23,54 @@ def remember(secret: str) -> None:
 
 MIN_SECRET = 6  # shorter values ("none", "test") would blacken ordinary words
 REDACTED = "[REDACTED]"
+LONG_TEXT = 10_000  # characters
+_ESCAPE = re.compile(r"(?:%|\\u00|\\x)[0-9A-Fa-f]{2}")
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """`text` with each secret replaced by `[REDACTED]`, whether raw, percent-encoded, JSON-escaped or in base64.
 
-    Base64 is found at each of its three alignments (a header `Basic base64("user:KEY")` hides the key at any of
-    them), in both alphabets. Secrets of fewer than six characters are ignored.
+    All but base64 in any case: a host name that holds the key is lower-cased on its way. Base64 is found at each of its
+    three alignments (a header `Basic base64("user:KEY")` hides the key at any of them), in both alphabets. Secrets of
+    fewer than six characters are ignored.
     """
     values = {secret.strip() for secret in secrets if secret}
     usable = tuple(sorted((value for value in values if len(value) >= MIN_SECRET), key=lambda v: (-len(v), v)))
     if not usable or not text:
         return text
+    # The pattern takes half a second a megabyte, and a video may stand in an answer as megabytes of base64.
+    if len(text) > LONG_TEXT and not _may_hold(text, usable):
+        return text
     return _pattern(usable).sub(REDACTED, text)
+
+
+def _may_hold(text: str, secrets: tuple[str, ...]) -> bool:
+    """False only when the pattern surely finds nothing: compared once without escapes, as plain text."""
+    bare = _ESCAPE.sub(_unescaped, text).replace("\\", "")
+    folded, standard = bare.lower().replace(" ", "+"), bare.replace("-", "+").replace("_", "/")
+    return any(
+        not secret.isascii()
+        or "\\" in secret
+        or "%" in secret
+        or secret.lower().replace(" ", "+") in folded
+        or any(core in standard for core in _base64_cores(secret))
+        for secret in secrets
+    )
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return chr(int(escape[0][-2:], 16))
 
 
 @lru_cache(maxsize=16)
 def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
     alternatives: list[str] = []
     for secret in secrets:
-        alternatives.append("".join(_spellings(character) for character in secret))
-        alternatives += _base64_cores(secret)
+        alternatives.append("(?i:" + "".join(_spellings(character) for character in secret) + ")")
+        # In a link, base64 is percent-encoded in turn: + / =
+        alternatives += [
+            core.replace("+", r"(?:[+-]|%2[bB])").replace("/", r"(?:[/_]|\\/|%2[fF])") for core in _base64_cores(secret)
+        ]
     return re.compile("|".join(alternatives))
 
 
@@ -51,26 +78,23 @@ def _spellings(character: str) -> str:
     """A pattern for one character as it is, percent-encoded, or escaped in JSON or Python text."""
     forms = [re.escape(character)]
     raw = character.encode("utf-8", "surrogatepass")
-    forms.append("".join(f"%(?i:{byte:02x})" for byte in raw))
+    forms.append("".join(f"%{byte:02x}" for byte in raw))
     if len(raw) == 1:
-        forms.append(f"\\\\(?:u00|x)(?i:{raw[0]:02x})")
+        forms.append(f"\\\\(?:u00|x){raw[0]:02x}")
     if character in "/\"'\\":
         forms.append(re.escape("\\" + character))
     if character == " ":
         forms.append(r"\+")
     if ord(character) > 0x7F and ord(character) < 0x10000:
-        forms.append(f"\\\\u(?i:{ord(character):04x})")
+        forms.append(f"\\\\u{ord(character):04x}")
     return f"(?:{'|'.join(forms)})"
 
 
 def _base64_cores(secret: str) -> list[str]:
-    """The characters of its base64 that depend on the secret alone, at each alignment and in both alphabets."""
+    """The characters of its base64 that depend on the secret alone, at each alignment."""
     raw = secret.encode("utf-8", "surrogatepass")
     cores = []
     for offset, lead in ((0, 0), (1, 2), (2, 3)):
         encoded = base64.b64encode(b"\0" * offset + raw).decode("ascii")
-        core = encoded[lead : (offset + len(raw)) * 8 // 6]
-        # In a link, base64 is percent-encoded in turn: + / =
-        spelled = core.replace("+", r"(?:[+-]|%2[bB])").replace("/", r"(?:[/_]|\\/|%2[fF])")
-        cores.append(spelled)
+        cores.append(encoded[lead : (offset + len(raw)) * 8 // 6])
     return cores

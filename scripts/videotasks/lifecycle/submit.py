@@ -54,6 +54,7 @@ def submit(ctx: Context, run: Run, provider: Provider, request: CreateRequest) -
     """
     stream_path = request.stream_path
     unsent = resends = attempt = 0
+    end = None if ctx.limits.wait_s is None else ctx.monotonic() + ctx.limits.wait_s
     while True:
         attempt += 1
         exchange = _Exchange(ctx, run, provider, request, stream_path, attempt)
@@ -80,8 +81,8 @@ def submit(ctx: Context, run: Run, provider: Provider, request: CreateRequest) -
             if stopped is not None:
                 raise Interrupted(stopped)
             resends += 1
-            pause = found.retry_after_s if found.retry_after_s is not None else 2.0**resends
-            if resends > ctx.limits.max_resends or pause > (ctx.limits.wait_s or pause):
+            pause = max(ctx.limits.resend_pause_s * 2 ** (resends - 1), found.retry_after_s or 0.0)
+            if resends > ctx.limits.max_resends or (end is not None and ctx.monotonic() + pause > end):
                 raise _refused(ctx, run, found)
             ctx.reporter.event("warning", message=f"the API asks to slow down; the request goes again in {pause:.0f} s")
         else:

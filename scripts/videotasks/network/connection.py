@@ -64,6 +64,18 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else 0 for part in version.split(".")[:2])
 
 
+def _socks_pools(tracking: type) -> dict[str, type]:
+    """A SOCKS manager has pools of its own; untracked, a request that was sent would count as not sent."""
+    from urllib3.contrib import socks
+
+    plain = type("PlainSocks", (tracking, socks.SOCKSConnection), {})
+    secure = type("SecureSocks", (tracking, socks.SOCKSHTTPSConnection), {})
+    return {
+        "http": type("PlainSocksPool", (socks.SOCKSHTTPConnectionPool,), {"ConnectionCls": plain}),
+        "https": type("SecureSocksPool", (socks.SOCKSHTTPSConnectionPool,), {"ConnectionCls": secure}),
+    }
+
+
 def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
     """An adapter whose connections belong to `client`: they mark its flight and ask its guard."""
 
@@ -125,8 +137,8 @@ def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
 
         def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
             manager = super().proxy_manager_for(*args, **kwargs)
-            if not kwargs.get("proxy", args[0] if args else "").lower().startswith("socks"):
-                manager.pool_classes_by_scheme = pools  # a SOCKS manager has pools of its own
+            socks = kwargs.get("proxy", args[0] if args else "").lower().startswith("socks")
+            manager.pool_classes_by_scheme = _socks_pools(_Tracking) if socks else pools
             return manager
 
     # No retries in here: whether to send again is decided where money is known about.

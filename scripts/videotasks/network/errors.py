@@ -10,8 +10,8 @@ from videotasks.network.flight import Flight, WriteAheadFailed
 class NoAnswer(Exception):
     """No complete answer. `sent` tells whether a byte of the request may have been written.
 
-    `kind`: dns, refused, connect, tls, timeout, reset, cut, aborted, blocked, proxy. `status` and `body` hold what
-    did arrive. Server text is only in `body`.
+    `kind`: dns, refused, connect, tls, timeout, reset, cut, aborted, invalid, proxy, no_socks. `status` and `body`
+    hold what did arrive. Server text is only in `body`.
     """
 
     def __init__(
@@ -52,12 +52,16 @@ def no_answer_of(error: Exception, flight: Flight, url: str, *, status: int | No
 
     if flight.aborted or "AbortedBeforeSending" in names:
         return answer("aborted", f"the request to {host} was given up")
+    # Before the names of what failed: a proxy that is down refuses a connection like any other host.
+    if "Missing dependencies for SOCKS support" in str(error):
+        return answer("no_socks", "the environment names a SOCKS proxy, and this Python has no support for SOCKS")
+    proxy = _proxy_of(url) if not flight.sent else None
+    if "ProxyError" in names or (proxy is not None and "socks" in text):
+        return answer("proxy", f"the proxy {proxy or ''} on the way to {host} failed".replace("  ", " "))
     if names & {"NameResolutionError", "gaierror"}:
         return answer("dns", f"the name {host} could not be resolved")
     if "ConnectionRefusedError" in names or "connection refused" in text:
         return answer("refused", f"{host} refused the connection")
-    if "ProxyError" in names:
-        return answer("proxy", f"the proxy on the way to {host} failed")
     if names & {"ConnectTimeout", "ConnectTimeoutError"}:
         return answer("connect", f"{host} did not take the connection in time")
     # After the first byte the same names speak of a broken answer (two lengths, an odd header), not of our request.
@@ -73,6 +77,19 @@ def no_answer_of(error: Exception, flight: Flight, url: str, *, status: int | No
     if names & {"NewConnectionError"}:
         return answer("connect", f"{host} could not be reached")
     return answer("reset", f"the connection to {host} broke")
+
+
+def _proxy_of(url: str) -> str | None:
+    """Host and port of the environment's proxy for this URL, without its user name and password."""
+    from urllib.parse import urlsplit
+
+    from requests.utils import get_environ_proxies, select_proxy
+
+    try:
+        proxy = select_proxy(url, get_environ_proxies(url))
+        return urlsplit(proxy).netloc.rpartition("@")[2] or None if proxy else None
+    except ValueError:
+        return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

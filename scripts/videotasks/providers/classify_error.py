@@ -203,7 +203,10 @@ def _retry_after(profile: Profile, headers: Mapping[str, str], body: object, now
     folded = {str(k).casefold(): str(v) for k, v in headers.items()}
     if "retry-after-ms" in folded and (ms := _seconds(folded["retry-after-ms"])) is not None:
         return min(ms / 1000.0, MAX_RETRY_AFTER_S)
-    if "retry-after" in folded and (asked := parse_retry_after(folded["retry-after"], now)) is not None:
+    if (
+        "retry-after" in folded
+        and (asked := parse_retry_after(folded["retry-after"], _server_now(folded, now))) is not None
+    ):
         return asked
     for path in profile.error.body_retry_after:
         value = jmespath_eval.evaluate(path, body)
@@ -218,14 +221,25 @@ def parse_retry_after(value: str, now: float) -> float | None:
     """Seconds from a Retry-After value (seconds or an HTTP date), 0 to one hour; None when it is neither."""
     seconds = _seconds(value)
     if seconds is None:
-        try:
-            when = parsedate_to_datetime(value.strip())
-            if when.tzinfo is None:
-                when = when.replace(tzinfo=timezone.utc)
-            seconds = max(0.0, when.timestamp() - now)
-        except (ValueError, TypeError, IndexError, OverflowError):
+        when = _http_date(value)
+        if when is None:
             return None
+        seconds = max(0.0, when - now)
     return min(seconds, MAX_RETRY_AFTER_S)
+
+
+def _http_date(value: str) -> float | None:
+    try:
+        when = parsedate_to_datetime(value.strip())
+        return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _server_now(headers: Mapping[str, str], now: float) -> float:
+    """The answer's own Date: a time that a server names is meant by its own clock, which may be minutes off ours."""
+    told = _http_date(headers.get("date", ""))
+    return now if told is None else told
 
 
 def poll_hint(profile: Profile, headers: Mapping[str, str], now: float) -> float | None:
@@ -237,7 +251,7 @@ def poll_hint(profile: Profile, headers: Mapping[str, str], now: float) -> float
         if name.casefold().endswith("-ms"):
             if (ms := _seconds(value)) is not None:
                 return min(ms / 1000.0, MAX_RETRY_AFTER_S)
-        elif (asked := parse_retry_after(value, now)) is not None:
+        elif (asked := parse_retry_after(value, _server_now(folded, now))) is not None:
             return asked
     return None
 

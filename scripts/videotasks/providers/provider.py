@@ -262,6 +262,10 @@ def refusal(error: ApiError) -> TaskError:
 def no_answer_error(error: NoAnswer) -> TaskError:
     """An unreachable API as the end of a command that cost nothing."""
     hint = "try the same command again later"
+    if error.kind in ("proxy", "no_socks"):
+        hint = "look at ALL_PROXY, HTTPS_PROXY and HTTP_PROXY in the environment; NO_PROXY names hosts that need none"
+        if error.kind == "no_socks":
+            hint += "; or install the Python package PySocks for this Python"
     if error.kind in ("dns", "refused", "connect") and error.host and not origins.is_loopback_host(error.host):
         hint = "check the network; an assistant in a sandbox may need permission for network access to this host"
     return TaskError(Category.TRANSIENT, error.message, hint=hint, code=error.kind)
