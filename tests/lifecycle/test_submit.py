@@ -21,7 +21,7 @@ from videotasks.core import durable_files
 from videotasks.core.errors import Category
 from videotasks.core.workers import Mailbox, Message
 from videotasks.lifecycle import create_answer, submit
-from videotasks.lifecycle.create_answer import Outcome
+from videotasks.lifecycle.create_answer import Decision
 from videotasks.lifecycle.session import Timing
 from videotasks.network.client import Answer
 from videotasks.network.client import Client as HttpClient
@@ -43,20 +43,20 @@ def events_of(client: Client) -> list[str]:
 # -- what an answer means ------------------------------------------------------------------------------------------
 
 
-def judged(status: int, body: Any = "", headers: dict[str, str] | None = None) -> create_answer.Verdict:
+def judged(status: int, body: Any = "", headers: dict[str, str] | None = None) -> create_answer.CreateAnswer:
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     return create_answer.of_answer(ARK, Answer(status, headers or {}, data), now=0.0)
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, *range(500, 512), 520, 524, 599])
 def test_statuses_that_leave_open_whether_a_task_was_made(status: int) -> None:
-    assert judged(status).outcome is Outcome.UNKNOWN
-    assert judged(status, {"error": {"code": "X", "message": "no"}}).outcome is Outcome.UNKNOWN
+    assert judged(status).decision is Decision.UNKNOWN
+    assert judged(status, {"error": {"code": "X", "message": "no"}}).decision is Decision.UNKNOWN
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 400, 401, 402, 403, 404, 405, 413, 415, 422, 451])
 def test_other_refusals_are_refusals(status: int) -> None:
-    assert judged(status, {"error": {"code": "X", "message": "no"}}).outcome is Outcome.REFUSED
+    assert judged(status, {"error": {"code": "X", "message": "no"}}).decision is Decision.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -65,25 +65,25 @@ def test_other_refusals_are_refusals(status: int) -> None:
 )
 def test_a_2xx_without_an_id_is_unknown(body: Any) -> None:
     for status in (200, 201, 202, 204):
-        assert judged(status, body).outcome is Outcome.UNKNOWN
+        assert judged(status, body).decision is Decision.UNKNOWN
 
 
 def test_429_is_sent_again_only_where_it_says_slow_down() -> None:
     slow = judged(429, {"error": {"code": "RateLimitExceeded.X", "message": "slow down"}}, {"retry-after": "3"})
-    assert slow.outcome is Outcome.RESEND and slow.retry_after_s == 3
-    assert judged(429, {"error": {"code": "QuotaExceeded", "message": "no"}}).outcome is Outcome.REFUSED
+    assert slow.decision is Decision.RESEND and slow.retry_after_s == 3
+    assert judged(429, {"error": {"code": "QuotaExceeded", "message": "no"}}).decision is Decision.REFUSED
 
 
 def test_a_gateway_error_with_a_task_in_it_is_a_task() -> None:
     found = judged(502, {"id": "t-1", "status": "queued"})
-    assert found.outcome is Outcome.ACCEPTED and found.task_id == "t-1"
-    assert judged(502, {"id": "req-17", "message": "oops"}).outcome is Outcome.UNKNOWN
+    assert found.decision is Decision.ACCEPTED and found.task_id == "t-1"
+    assert judged(502, {"id": "req-17", "message": "oops"}).decision is Decision.UNKNOWN
 
 
 def test_silence_is_judged_by_the_flight_alone() -> None:
     for kind in ("tls", "refused", "dns", "timeout", "reset", "cut"):
-        assert create_answer.of_silence(NoAnswer(kind, "x", sent=True)).outcome is Outcome.UNKNOWN
-        assert create_answer.of_silence(NoAnswer(kind, "x", sent=False)).outcome is Outcome.NOT_SENT
+        assert create_answer.of_silence(NoAnswer(kind, "x", sent=True)).decision is Decision.UNKNOWN
+        assert create_answer.of_silence(NoAnswer(kind, "x", sent=False)).decision is Decision.NOT_SENT
 
 
 # -- on the wire ---------------------------------------------------------------------------------------------------

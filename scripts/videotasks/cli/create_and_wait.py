@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from videotasks.cli.open_session import chosen_profile, open_session, with_limits
+from videotasks.cli.open_session import chosen_profile, last_line, open_session, with_limits
 from videotasks.cli.request_options import common_inputs
 from videotasks.core.errors import Category, ExitCode, TaskError
 from videotasks.core.workers import Interrupted
-from videotasks.lifecycle.create_or_attach import Created, Plan, SubmissionUnknown, create_or_attach
-from videotasks.lifecycle.final_line import report_created, report_interrupted
+from videotasks.lifecycle import final_line
+from videotasks.lifecycle.create_or_attach import CreatedRun, Plan, create_or_attach
+from videotasks.lifecycle.final_line import report_created
+from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.resume import go_on_with_run, wait_and_finish
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.watched import Watched
-from videotasks.output import next_command
 from videotasks.providers.provider import TaskRef
 from videotasks.request.build import CommonInputs, build_request
 from videotasks.runs.store import Run, require_run_id
@@ -35,9 +36,8 @@ def create_and_wait(args: argparse.Namespace) -> int:
         from videotasks.lifecycle.preflight import spec_field_names
 
         field_names = spec_field_names(args.openapi, endpoint, given, profile)
-    if not args.sandbox:
-        # Bad input is told before the key is asked for, and with or without one.
-        build_request(profile, given, endpoint=endpoint, field_names=field_names)
+    # Bad input is told before the key is asked for, and with or without one.
+    draft = build_request(profile, given, endpoint=endpoint, field_names=field_names, sandbox=args.sandbox)
     with open_session(args, needs_key=not args.dry_run, profile=profile) as session:
         with_limits(
             session.ctx,
@@ -45,13 +45,6 @@ def create_and_wait(args: argparse.Namespace) -> int:
             poll_interval_s=args.poll_interval,
             poll_request_s=args.poll_request_timeout,
             stream_silence_s=args.sse_request_timeout,
-        )
-        draft = build_request(
-            session.profile,
-            given,
-            endpoint=_local_endpoint(session, endpoint),
-            field_names=field_names,
-            sandbox=args.sandbox,
         )
         plan = Plan(session, draft, args.take, _prompt_of(given, draft.body), args.run_id)
         for warning in draft.warnings:
@@ -71,38 +64,25 @@ def create_and_wait(args: argparse.Namespace) -> int:
 
 def carry_out(plan: Plan, *, wait_s: float, no_wait: bool = False) -> int:
     """Create or attach, wait `wait_s` seconds at most, finish; every expected end is a final line and an exit code."""
-    ctx = plan.session.ctx
-    from videotasks.lifecycle import final_line
-
-    run: Run | None = None
-    try:
+    with last_line(plan.session.ctx) as end:
+        end.refused = lambda error: _report_refusal(plan, end.run, error)
         created = create_or_attach(plan)
-        run = created.run
-        return _go_on(plan.session, created, wait_s, no_wait)
-    except SubmissionUnknown as unknown:
-        return final_line.finish_error(ctx, unknown.run, unknown.error, next_argv=look_up(ctx, unknown.run))
-    except Interrupted as stop:
-        return report_interrupted(ctx, run, stop.signum)
-    except TaskError as error:
-        if run is not None:
-            next_argv = final_line.follow_up(ctx, run, "wait_generation.py", "--timeout", "100")
-            return final_line.finish_error(ctx, run, error, next_argv=next_argv)
-        return _report_refusal(plan, error)
-    except OSError as error:
-        return final_line.disk_refused(ctx, run, error)
+        end.run = created.run
+        end.code = _go_on(plan.session, created, wait_s, no_wait)
+    return end.code
 
 
-def _report_refusal(plan: Plan, error: TaskError) -> int:
-    """A create that was refused, is unknown or never left: its run folder says so, too."""
-    from videotasks.lifecycle import final_line
-    from videotasks.lifecycle.outcome import write_results
-
+def _report_refusal(plan: Plan, run: Run | None, error: TaskError) -> int:
+    """The end of a create by an error: with a run that goes on, or one that was refused, is unknown or never left."""
     ctx = plan.session.ctx
-    run = next(iter(ctx.store.by_identity(plan.identity)), None)
+    if run is not None:
+        next_argv = final_line.follow_up(ctx, run, "wait_generation.py", "--timeout", "100")
+        return final_line.finish_error(ctx, run, error, next_argv=next_argv)
+    named = error.details.get("run_id")  # an earlier run that stands in the way
+    run = ctx.store.open(named) if named else next(iter(ctx.store.by_identity(plan.identity)), None)
+    look_up = final_line.follow_up(ctx, run, "task_status.py") if run is not None else None
     if run is None or error.exit_code == ExitCode.CONFIGURATION:
-        in_the_way = error.details.get("run_id")
-        next_argv = look_up(ctx, ctx.store.open(in_the_way)) if in_the_way else None
-        return ctx.reporter.error(error, provider=plan.session.profile.name, next_argv=next_argv)
+        return ctx.reporter.error(error, provider=plan.session.profile.name, next_argv=look_up if named else None)
     write_results(ctx, run)
     if error.category is Category.INSUFFICIENT_CREDITS:
         links = plan.session.profile.links
@@ -110,13 +90,11 @@ def _report_refusal(plan: Plan, error: TaskError) -> int:
             "dashboard_url": links.dashboard or plan.session.profile.auth.key_url,
             "pricing_url": links.pricing or links.dashboard,
         }
-    next_argv = look_up(ctx, run) if error.exit_code == ExitCode.SUBMISSION_UNKNOWN else None
-    return final_line.finish_error(ctx, run, error, next_argv=next_argv)
+    unknown = error.exit_code == ExitCode.SUBMISSION_UNKNOWN
+    return final_line.finish_error(ctx, run, error, next_argv=look_up if unknown else None)
 
 
-def _go_on(session: Session, created: Created, wait_s: float, no_wait: bool) -> int:
-    from videotasks.lifecycle.outcome import write_results
-
+def _go_on(session: Session, created: CreatedRun, wait_s: float, no_wait: bool) -> int:
     ctx, run, submitted = session.ctx, created.run, created.submitted
     deadline = ctx.monotonic() + wait_s
     if submitted is None:
@@ -146,23 +124,8 @@ def _go_on(session: Session, created: Created, wait_s: float, no_wait: bool) -> 
     return wait_and_finish(session, watched, deadline=deadline)
 
 
-def look_up(ctx: Any, run: Run) -> list[str]:
-    """After an unknown submission: a look-up, never a create."""
-    return next_command.command(
-        "task_status.py", "--run-id", run.run_id, "--artifacts-dir", str(run.folder.parent), *ctx.next_options
-    )
-
-
 def _prompt_of(given: CommonInputs, body: dict[str, Any]) -> str | None:
     if given.prompt:
         return given.prompt
     prompt = body.get("prompt")
     return prompt if isinstance(prompt, str) else None
-
-
-def _local_endpoint(session: Session, endpoint: str | None) -> str | None:
-    """In the sandbox an endpoint given as a URL of the real origin is meant for the stand-in."""
-    if not endpoint or not session.ctx.sandbox or "://" not in endpoint:
-        return endpoint
-    base = session.profile.shipped_base_url
-    return endpoint[len(base) :] if endpoint.startswith(base) else endpoint

@@ -15,7 +15,7 @@ from videotasks.cli import select_run
 from videotasks.cli.open_session import open_session, origin_here
 from videotasks.core.errors import ExitCode, configuration_error
 from videotasks.core.safe_text import one_line
-from videotasks.core.task import Status
+from videotasks.core.task import Outcome, Phase, Status
 from videotasks.core.times import age_text
 from videotasks.output.reporter import Reporter
 from videotasks.runs import results
@@ -97,7 +97,7 @@ def of_mode(store: RunStore, args: argparse.Namespace) -> Iterator[Run]:
 
 def words_of(state: RunState) -> tuple[str, ...]:
     """The words of --status that a run answers to."""
-    return (results.status_of(state), state.phase, *(("unfinished",) if state.unfinished else ()))
+    return (results.status_of(state), state.phase.value, *(("unfinished",) if state.unfinished else ()))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -169,9 +169,9 @@ def look_at_unfinished(args: argparse.Namespace) -> tuple[list[Run], list[dict[s
             Waiter(ctx, watched).run(ctx.monotonic())
         for task in watched:
             assert task.ending is not None
-            if task.ending.outcome == "refused" and task.ending.error is not None:
+            if task.ending.outcome is Outcome.REFUSED and task.ending.error is not None:
                 trouble.append({"run_id": task.run.run_id, "category": task.ending.error.category.value})
-            elif task.ending.outcome == "timeout":
+            elif task.ending.outcome is Outcome.TIMEOUT:
                 if task.faults:
                     trouble.append({"run_id": task.run.run_id, "message": "no usable answer"})
                 write_results(ctx, task.run, task.snapshot)
@@ -193,8 +193,8 @@ def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, An
         "files": len(state.files),
         "origin": elsewhere,
     }
-    if state.phase in ("submission_unknown", "refused", "new"):
-        entry["phase"] = state.phase
+    if state.phase in (Phase.SUBMISSION_UNKNOWN, Phase.REFUSED, Phase.NEW):
+        entry["phase"] = state.phase.value
     if state.cost is not None:
         entry["cost"] = f"{state.cost:g} {state.cost_unit or ''}".strip()
     return {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from videotasks.core.workers import Mailbox
     from videotasks.lifecycle.session import Context
     from videotasks.providers.profile import Profile
+    from videotasks.runs.store import Run
 
 
 def named_profile(args: argparse.Namespace) -> Profile:
@@ -138,6 +139,40 @@ def open_session(
             return
         key = credentials.require_key(profile) if needs_key else credentials.find_key(profile)
         yield Session(profile, Provider(profile, key), ctx, origins.place_of(profile.base_url))
+
+
+@dataclass
+class LastLine:
+    """What a command has come to: `run` as soon as it is known, `code` when its last line is printed.
+
+    `next_after` says what to run next after an error, `refused` reports an error in a way of the command's own.
+    """
+
+    run: Run | None = None
+    code: int = 0
+    next_after: Callable[[TaskError], list[str] | None] | None = None
+    refused: Callable[[TaskError], int] | None = None
+
+
+@contextmanager
+def last_line(ctx: Context) -> Iterator[LastLine]:
+    """Whatever ends the block in an expected way ends in the last line: a signal, an error of ours, a full disk."""
+    from videotasks.core.workers import Interrupted
+    from videotasks.lifecycle import final_line
+
+    end = LastLine()
+    try:
+        yield end
+    except Interrupted as stop:
+        end.code = final_line.report_interrupted(ctx, end.run, stop.signum)
+    except TaskError as error:
+        if end.refused is not None:
+            end.code = end.refused(error)
+        else:
+            next_argv = end.next_after(error) if end.next_after is not None else None
+            end.code = final_line.finish_error(ctx, end.run, error, next_argv=next_argv)
+    except OSError as error:
+        end.code = final_line.disk_refused(ctx, end.run, error)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from videotasks.cli.open_session import chosen_profile, origin_here
 from videotasks.core import durable_files
 from videotasks.core.errors import configuration_error
-from videotasks.core.task import require_task_id
+from videotasks.core.task import Phase, require_task_id
 from videotasks.core.times import age_text
 from videotasks.lifecycle.session import Session
 from videotasks.output import next_command
@@ -56,7 +56,7 @@ def latest(store: RunStore, args: argparse.Namespace) -> tuple[Run, int] | None:
         if run.mode != mode or (args.provider and run.provider != args.provider):
             continue
         state = run.state()
-        if (state.phase in ("new", "refused") and state.task_id is None) or never_seen(run, state):
+        if (state.phase in (Phase.NEW, Phase.REFUSED) and state.task_id is None) or never_seen(run, state):
             continue
         if run.provider not in origins_here:
             origins_here[run.provider] = origin_here(args, run.provider)

@@ -10,6 +10,7 @@ from typing import Any
 from videotasks.cli import select_run
 from videotasks.cli.open_session import open_session
 from videotasks.core.errors import TaskError
+from videotasks.core.task import Outcome
 from videotasks.core.times import epoch_of
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.watched import Watched
@@ -77,7 +78,7 @@ class Sessions:
             if state.task_id is None:
                 trouble.append({"run_id": run.run_id, "message": "no task id: look with task_status.py"})
                 continue
-            if state.ended and state.outcome != "no_result":
+            if state.ended and state.outcome is not Outcome.NO_RESULT:
                 continue
             submitted = epoch_of(state.submitted_at)
             age = max(session.ctx.clock() - submitted, 0.0) if submitted is not None else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from videotasks.cli.open_session import open_session, with_limits
+from videotasks.cli.open_session import last_line, open_session, with_limits
 from videotasks.cli.select_run import (
     find_latest,
     need_one,
@@ -16,7 +16,7 @@ from videotasks.cli.select_run import (
     session_profile,
 )
 from videotasks.core.errors import Category, TaskError, configuration_error
-from videotasks.core.workers import Interrupted
+from videotasks.core.task import Outcome, Phase
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.reconcile import adopt, report_taskless, resolve
 from videotasks.lifecycle.session import Session
@@ -55,7 +55,9 @@ def task_status(args: argparse.Namespace) -> int:
         with_limits(session.ctx, wait_s=args.timeout)
         session.ctx.download = args.download or (args.wait and not args.no_download) or bool(args.output)
         look: Look | None = None
-        try:
+        with last_line(session.ctx) as end:
+            end.run = run
+            end.next_after = lambda error: _look_again(session, end.run, task_id, error)
             if run is not None and named:
                 require_same_place(session, run)
                 if task_id:
@@ -66,20 +68,11 @@ def task_status(args: argparse.Namespace) -> int:
                     run, look = check_status.look_at_stranger(session, str(task_id))
                 elif run is None:
                     run = check_status.run_for_task(session, str(task_id))
+            end.run = run
             if note:
                 session.ctx.reporter.people(f"latest run: {run.run_id} ({note['age']} old): {run.prompt[:60]}")
-            return act(session, run, args, note, look)
-        except Interrupted as stop:
-            from videotasks.lifecycle.final_line import report_interrupted
-
-            return report_interrupted(session.ctx, run, stop.signum)
-        except TaskError as error:
-            next_argv = None
-            if error.category is Category.TRANSIENT:
-                next_argv = _look_again(session, run, task_id)
-            return final_line.finish_error(session.ctx, run, error, next_argv=next_argv)
-        except OSError as error:
-            return final_line.disk_refused(session.ctx, run, error)
+            end.code = act(session, run, args, note, look)
+        return end.code
 
 
 def check_options(args: argparse.Namespace) -> None:
@@ -104,7 +97,9 @@ def check_options(args: argparse.Namespace) -> None:
         raise configuration_error("--list and --refresh are about all runs", expected="no task or run named")
 
 
-def _look_again(session: Session, run: Run | None, task_id: str | None) -> list[str] | None:
+def _look_again(session: Session, run: Run | None, task_id: str | None, error: TaskError) -> list[str] | None:
+    if error.category is not Category.TRANSIENT:
+        return None
     if run is not None:
         return final_line.follow_up(session.ctx, run, "task_status.py")
     from videotasks.output import next_command
@@ -121,7 +116,7 @@ def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, An
     if args.resolve:
         return resolve(session, run)
     if state.task_id is None:
-        if state.phase in ("submission_unknown", "submitting"):
+        if state.phase.in_doubt:
             from videotasks.lifecycle.reconcile import settle_unknown
 
             return settle_unknown(session, run)
@@ -153,4 +148,7 @@ def needs_key(args: argparse.Namespace, run: Run | None) -> bool:
     if run is None or args.download or args.cancel or args.wait or args.task_id:
         return True
     state = run.state()
-    return not (state.ended and state.outcome != "no_result") and state.phase not in ("refused", "new")
+    return not (state.ended and state.outcome is not Outcome.NO_RESULT) and state.phase not in (
+        Phase.REFUSED,
+        Phase.NEW,
+    )

@@ -7,14 +7,14 @@ from contextlib import suppress
 from typing import Any
 
 from videotasks.cli import list_runs, select_run
-from videotasks.cli.open_session import open_session, with_limits
+from videotasks.cli.open_session import last_line, open_session, with_limits
 from videotasks.cli.select_run import find_latest, run_of_task
 from videotasks.cli.session_pool import Sessions
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
+from videotasks.core.task import Outcome
 from videotasks.core.workers import Interrupted
 from videotasks.lifecycle import check_status, final_line
-from videotasks.lifecycle.final_line import report_interrupted
-from videotasks.lifecycle.outcome import Ending, record_ending, write_results
+from videotasks.lifecycle.outcome import Ending, exit_code_of, record_ending, write_results
 from videotasks.lifecycle.reconcile import settle_unknown
 from videotasks.lifecycle.resume import go_on_with_run
 from videotasks.lifecycle.session import Session
@@ -54,27 +54,22 @@ def wait_generation(args: argparse.Namespace) -> int:
         _limits(session, args)
         ctx = session.ctx
         deadline = ctx.monotonic() + args.timeout
-        run: Run | None = None
-        try:
-            run = (
+        with last_line(ctx) as end:
+            end.run = run = (
                 select_run.open_run(session, run_ids[0])
                 if run_ids
                 else check_status.run_for_task(session, str(task_id))
             )
             state = run.state()
-            if state.task_id is None:
-                if state.phase in ("submission_unknown", "submitting"):
-                    return settle_unknown(session, run)
+            if state.task_id is not None:
+                end.code = go_on_with_run(session, run, deadline=deadline, attached=False)
+            elif state.phase.in_doubt:
+                end.code = settle_unknown(session, run)
+            else:
                 raise configuration_error(
                     f"the run {run.run_id} has no task to wait for", hint="look at it with task_status.py"
                 )
-            return go_on_with_run(session, run, deadline=deadline, attached=False)
-        except Interrupted as stop:
-            return report_interrupted(ctx, run, stop.signum)
-        except TaskError as error:
-            return final_line.finish_error(ctx, run, error)
-        except OSError as error:
-            return final_line.disk_refused(ctx, run, error)
+        return end.code
 
 
 def _limits(session: Session, args: argparse.Namespace) -> None:
@@ -126,9 +121,9 @@ def _finish_many(
                     record_ending(ctx, task.run, task.provider, task.ending)
         for task in [*watched, *done]:
             assert task.ending is not None
-            if task.ending.outcome == "refused" and task.ending.error is not None:
+            if task.ending.outcome is Outcome.REFUSED and task.ending.error is not None:
                 trouble.append({"run_id": task.run.run_id, "category": task.ending.error.category.value})
-            if task.ending.outcome == "succeeded" and ctx.download:
+            if task.ending.outcome is Outcome.SUCCEEDED and ctx.download:
                 failure = _fetch(ctx, task, deadline)
                 if failure is not None:
                     trouble.append({"run_id": task.run.run_id, "message": failure.message})
@@ -163,8 +158,8 @@ def _finish_many(
     )
     for run in runs:
         state = run.state()
-        if state.ended and not state.reported:
-            final_line.mark_reported(ctx, run, state.outcome or "", code)
+        if state.outcome is not None and not state.reported:
+            final_line.mark_reported(ctx, run, state.outcome, code)
     return code
 
 
@@ -173,12 +168,12 @@ def _done_without_files(sessions: Sessions, runs: list[Run]) -> list[Watched]:
     done = []
     for run in runs:
         state = run.state()
-        if state.task_id and state.outcome == "succeeded" and results.video_file(run, state) is None:
+        if state.task_id and state.outcome is Outcome.SUCCEEDED and results.video_file(run, state) is None:
             with suppress(TaskError):
                 session = sessions.of(run)
                 check_status.renew_rehearsed_link(session, run)
                 watched = Watched(run, session.provider, TaskRef(state.task_id, state.follow))
-                watched.ending = Ending("succeeded", "record")
+                watched.ending = Ending(Outcome.SUCCEEDED, "record")
                 done.append(watched)
     return done
 
@@ -204,18 +199,14 @@ def _fetch(ctx: Any, task: Watched, deadline: float) -> TaskError | None:
 
 def _exit_code(runs: list[Run], trouble: list[dict[str, Any]], interrupted: int | None) -> int:
     """The worst of all: interrupted, unfinished, failed, without a file; 0 only when every one has its result."""
-    import signal
-
     if interrupted is not None:
-        return int(ExitCode.SIGTERM if interrupted == getattr(signal, "SIGTERM", 15) else ExitCode.SIGINT)
-    states = [run.state() for run in runs]
-    if any(state.unfinished and state.task_id for state in states):
-        refused = any("category" in entry for entry in trouble)
-        return int(ExitCode.POLL_REFUSED if refused else ExitCode.NOT_FINISHED)
-    if any(state.unfinished for state in states):
-        return int(ExitCode.SUBMISSION_UNKNOWN)
-    if any(state.outcome in ("failed", "cancelled", "expired") or state.phase == "refused" for state in states):
-        return int(ExitCode.TASK_ENDED)
-    if trouble or any(state.outcome == "no_result" for state in states):
-        return int(ExitCode.NO_RESULT)
-    return int(ExitCode.OK)
+        return int(ExitCode.of_signal(interrupted))
+    codes = {exit_code_of(run.state()) for run in runs}
+    if ExitCode.NOT_FINISHED in codes and any("category" in entry for entry in trouble):
+        return int(ExitCode.POLL_REFUSED)
+    if trouble:
+        codes.add(ExitCode.NO_RESULT)
+    worst_first = (
+        ExitCode.NOT_FINISHED, ExitCode.SUBMISSION_UNKNOWN, ExitCode.TASK_ENDED, ExitCode.NO_RESULT, ExitCode.OK,
+    )  # fmt: skip
+    return int(next(code for code in worst_first if code in codes))

@@ -59,6 +59,11 @@ class ExitCode(IntEnum):
     SIGINT = 130
     SIGTERM = 143
 
+    @classmethod
+    def of_signal(cls, signum: int) -> ExitCode:
+        """SIGHUP counts as an interrupt, too: the run goes on by `next`."""
+        return cls.SIGTERM if signum == 15 else cls.SIGINT
+
 
 EXIT_OF_CATEGORY: Mapping[Category, ExitCode] = {
     Category.INSUFFICIENT_CREDITS: ExitCode.INSUFFICIENT_CREDITS,

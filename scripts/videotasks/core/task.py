@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from videotasks.core.errors import ApiError, configuration_error
+from videotasks.core.errors import ApiError, ExitCode, configuration_error
 
 
 class Status(str, Enum):
@@ -27,6 +27,54 @@ class Status(str, Enum):
 
 
 _TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.EXPIRED})
+
+
+class Outcome(str, Enum):
+    """How a task ended, or (REFUSED, TIMEOUT) how the wait for a task that goes on ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    NO_RESULT = "no_result"  # the provider says succeeded and names no result
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return _EXIT_CODES.get(self, ExitCode.TASK_ENDED)
+
+    @property
+    def without_video(self) -> bool:
+        """The task is over and made nothing: the same command may pay again once that was reported."""
+        return self in (Outcome.FAILED, Outcome.CANCELLED, Outcome.EXPIRED)
+
+    @property
+    def of_the_task(self) -> bool:
+        return self not in (Outcome.REFUSED, Outcome.TIMEOUT)
+
+
+_EXIT_CODES: Mapping[Outcome, ExitCode] = {
+    Outcome.SUCCEEDED: ExitCode.OK,
+    Outcome.NO_RESULT: ExitCode.NO_RESULT,
+    Outcome.REFUSED: ExitCode.POLL_REFUSED,
+    Outcome.TIMEOUT: ExitCode.NOT_FINISHED,
+}
+
+
+class Phase(str, Enum):
+    """Where a run's create stands: SUBMITTED means that there is a task id."""
+
+    NEW = "new"
+    SUBMITTING = "submitting"
+    SUBMISSION_UNKNOWN = "submission_unknown"
+    REFUSED = "refused"
+    SUBMITTED = "submitted"
+
+    @property
+    def in_doubt(self) -> bool:
+        """A byte of the request may have left, and no id is known."""
+        return self in (Phase.SUBMITTING, Phase.SUBMISSION_UNKNOWN)
 
 
 @dataclass(frozen=True)

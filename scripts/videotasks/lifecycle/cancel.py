@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
 from videotasks.core.task import Status
-from videotasks.core.workers import CallTimedOut
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.session import Session
 from videotasks.network.client import Answer
@@ -46,19 +44,11 @@ def cancel(session: Session, run: Run) -> int:
                 "category": "configuration",
                 "message": f"the task is {state.status.value}; only {allowed} ones can be cancelled: nothing was sent",
             },
-            **_brief(run),
+            **final_line.task_fields(run, state),
         )
     ref = TaskRef(str(state.task_id), state.follow)
     ctx.record(run, "cancel_requested")
-    client = session.provider.client()
-    try:
-        answer = ctx.mailbox.call(lambda: session.provider.cancel(ref, client=client), timeout=30.0)
-    except NoAnswer as silence:
-        raise no_answer_error(silence) from None
-    except CallTimedOut:
-        raise no_answer_error(NoAnswer("timeout", "no complete answer to the cancel in time", sent=True)) from None
-    finally:
-        client.close()
+    answer = session.ask(lambda client: session.provider.cancel(ref, client=client), 30.0, what="answer to the cancel")
     refused = _refusal_of(session, answer)
     with suppress(TaskError):  # the cancel was answered; what has become of the task is asked once more by `next`
         look = check_status.ask(session, TaskRef(ref.task_id, run.state().follow))
@@ -79,10 +69,10 @@ def cancel(session: Session, run: Run) -> int:
         cancelled=done,
         refund=spec.refund_note,
         error=error_fields(refused) if refused is not None else None,
-        **_brief(run),
+        **final_line.task_fields(run, state),
     )
-    if state.ended:
-        final_line.mark_reported(ctx, run, state.outcome or "", code)
+    if state.outcome is not None:
+        final_line.mark_reported(ctx, run, state.outcome, code)
     return code
 
 
@@ -102,14 +92,3 @@ def _refusal_of(session: Session, answer: Answer) -> TaskError | None:
         now=session.ctx.clock(),
     )
     return refusal(error)
-
-
-def _brief(run: Run) -> dict[str, Any]:
-    state = run.state()
-    return {
-        "task_id": state.task_id,
-        "provider": run.provider,
-        "status": state.status.value,
-        "run_id": run.run_id,
-        "artifacts_dir": str(run.folder),
-    }

@@ -5,16 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from videotasks.core.errors import ApiError, Category, TaskError, configuration_error
-from videotasks.core.task import Status, require_task_id
+from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, configuration_error
+from videotasks.core.task import Outcome, Status, require_task_id
 from videotasks.core.times import epoch_of
-from videotasks.core.workers import CallTimedOut
 from videotasks.lifecycle import final_line
 from videotasks.lifecycle.outcome import Ending, record_ending, snapshot_fields, write_results
 from videotasks.lifecycle.poll_schedule import PollSchedule
 from videotasks.lifecycle.session import Session
-from videotasks.network.errors import NoAnswer
-from videotasks.providers.provider import Look, TaskRef, no_answer_error, refusal
+from videotasks.providers.provider import Look, TaskRef, refusal
 from videotasks.runs import results
 from videotasks.runs.identity import body_key
 from videotasks.runs.store import Run
@@ -89,9 +87,9 @@ def look_once(session: Session, run: Run, look: Look | None = None, **more: Any)
     state = run.state()
     if state.task_id is None:
         raise configuration_error(f"the run {run.run_id} has no task id to look at")
-    if state.ended and state.outcome not in ("succeeded", "no_result"):
+    if state.ended and state.outcome not in (Outcome.SUCCEEDED, Outcome.NO_RESULT):
         return report_status(session, run, **more)
-    if state.outcome == "succeeded" and (session.provider.keyless or results.video_file(run, state)):
+    if state.outcome is Outcome.SUCCEEDED and (session.provider.keyless or results.video_file(run, state)):
         return report_status(session, run, **more)
     if look is None:
         look = ask(session, TaskRef(state.task_id, state.follow))
@@ -109,19 +107,11 @@ def _error_of(look: Look) -> ApiError:
 
 def ask(session: Session, ref: TaskRef) -> Look:
     """One status request, bounded in time. Raises TaskError when there is no answer."""
-    ctx, client = session.ctx, session.provider.client()
-    timeout = ctx.limits.poll_request_s
-    try:
-        look: Look = ctx.mailbox.call(
-            lambda: session.provider.look(ref, client=client, timeout=timeout), timeout=timeout + 2.0
-        )
-        return look
-    except NoAnswer as error:
-        raise no_answer_error(error) from None
-    except CallTimedOut:
-        raise no_answer_error(NoAnswer("timeout", "no complete answer in time", sent=True)) from None
-    finally:
-        client.close()
+    limits = session.ctx.limits
+    timeout = limits.poll_request_s
+    return session.ask(
+        lambda client: session.provider.look(ref, client=client, timeout=timeout), timeout + limits.abort_slack_s
+    )
 
 
 def take_in(session: Session, run: Run, look: Look) -> None:
@@ -130,7 +120,7 @@ def take_in(session: Session, run: Run, look: Look) -> None:
     assert snapshot is not None
     if snapshot.status.terminal and (snapshot.status is not Status.SUCCEEDED or snapshot.has_result):
         record_ending(
-            session.ctx, run, session.provider, Ending(snapshot.status.value, "poll", snapshot, snapshot.error)
+            session.ctx, run, session.provider, Ending(Outcome(snapshot.status.value), "poll", snapshot, snapshot.error)
         )
         return
     session.ctx.record(run, "status", **snapshot_fields(session.ctx, session.provider, snapshot))
@@ -142,11 +132,7 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
     ctx = session.ctx
     document = write_results(ctx, run)
     state = run.state()
-    exit_code = 0
-    if state.outcome in ("failed", "cancelled", "expired"):
-        exit_code = 10
-    elif state.outcome == "no_result":
-        exit_code = 13
+    exit_code = int(state.outcome.exit_code if state.outcome is not None else ExitCode.OK)
     fields = final_line.terminal_fields(run, state)
     fields["error"] = state.error
     fields["summary"] = results.summary(run, state, brief=True)
@@ -159,7 +145,7 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
             PollSchedule(poll.floor_s, poll.ceiling_s).delay(age, random=0.0, hint_s=hint_s)
         )
         next_argv = final_line.follow_up(ctx, run, "wait_generation.py", "--timeout", "100")
-    elif state.outcome == "succeeded" and fields["video_file"] is None:
+    elif state.outcome is Outcome.SUCCEEDED and fields["video_file"] is None:
         next_argv = final_line.follow_up(ctx, run, "task_status.py", "--download")
         fields["reminder"] = (
             f"the link works until {document.get('expires_at')}"
@@ -169,6 +155,6 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
     ctx.reporter.people(results.summary(run, state))
     final_line.keep_unread_line(ctx, run)
     ctx.reporter.final("status", exit_code, next_argv=next_argv, **fields, **more)
-    if state.ended:
-        final_line.mark_reported(ctx, run, state.outcome or "", exit_code)
+    if state.outcome is not None:
+        final_line.mark_reported(ctx, run, state.outcome, exit_code)
     return exit_code

@@ -20,7 +20,7 @@ from videotasks.providers.profile import Profile
 _PLAIN_ORIGIN = re.compile(r"https?://[a-z0-9.:\[\]-]{1,100}")
 
 
-class Outcome(str, Enum):
+class Decision(str, Enum):
     ACCEPTED = "accepted"  # there is a task id
     REFUSED = "refused"  # a complete answer says no; nothing was created
     RESEND = "resend"  # a complete answer that the profile lists as "not taken, send again"
@@ -35,8 +35,8 @@ AMBIGUOUS_4XX = frozenset({408, 409, 425})
 
 
 @dataclass(frozen=True)
-class Verdict:
-    outcome: Outcome
+class CreateAnswer:
+    decision: Decision
     task_id: str | None = None
     snapshot: Snapshot | None = None
     error: ApiError | None = None
@@ -48,24 +48,24 @@ class Verdict:
     redirected_to: str | None = None  # an origin, or "another place"
 
 
-def of_silence(error: NoAnswer) -> Verdict:
+def of_silence(error: NoAnswer) -> CreateAnswer:
     """No complete answer: unsent is safe, anything else is unknown."""
     if not error.sent:
-        return Verdict(Outcome.NOT_SENT, reason=error.message)
-    return Verdict(Outcome.UNKNOWN, reason=error.message, http_status=error.status)
+        return CreateAnswer(Decision.NOT_SENT, reason=error.message)
+    return CreateAnswer(Decision.UNKNOWN, reason=error.message, http_status=error.status)
 
 
-def of_answer(profile: Profile, answer: Answer, *, now: float) -> Verdict:
+def of_answer(profile: Profile, answer: Answer, *, now: float) -> CreateAnswer:
     """A complete HTTP answer to a create."""
     body = answer.json()
     date = server_date(answer.headers.get("date"))
 
-    def verdict(outcome: Outcome, **more: Any) -> Verdict:
-        return Verdict(outcome, http_status=answer.status, server_date=date, **more)
+    def verdict(decision: Decision, **more: Any) -> CreateAnswer:
+        return CreateAnswer(decision, http_status=answer.status, server_date=date, **more)
 
-    def accepted(created: normalize.Created) -> Verdict:
+    def accepted(created: normalize.Created) -> CreateAnswer:
         return verdict(
-            Outcome.ACCEPTED,
+            Decision.ACCEPTED,
             task_id=created.task_id,
             snapshot=created.snapshot,
             follow=created.follow,
@@ -73,13 +73,13 @@ def of_answer(profile: Profile, answer: Answer, *, now: float) -> Verdict:
 
     if 200 <= answer.status < 300:
         if answer.truncated:
-            return verdict(Outcome.UNKNOWN, reason="the answer was too large to be one")
+            return verdict(Decision.UNKNOWN, reason="the answer was too large to be one")
         created = normalize.created(profile, body, answer.status)
         if created.task_id is not None:
             return accepted(created)
         if created.error is not None:
-            return verdict(Outcome.REFUSED, error=created.error)
-        return verdict(Outcome.UNKNOWN, reason="the API answered without a task id")
+            return verdict(Decision.REFUSED, error=created.error)
+        return verdict(Decision.UNKNOWN, reason="the API answered without a task id")
     error = classify_error.api_error(
         profile,
         operation="create",
@@ -98,11 +98,11 @@ def of_answer(profile: Profile, answer: Answer, *, now: float) -> Verdict:
             and created.snapshot.status is not Status.UNKNOWN
         ):
             return accepted(created)
-        return verdict(Outcome.UNKNOWN, error=error, reason=f"the API answered HTTP {answer.status} without a task id")
+        return verdict(Decision.UNKNOWN, error=error, reason=f"the API answered HTTP {answer.status} without a task id")
     if answer.status in profile.create.resend_on and error.category in (Category.RATE_LIMITED, Category.TRANSIENT):
-        return verdict(Outcome.RESEND, error=error, retry_after_s=error.retry_after_s)
+        return verdict(Decision.RESEND, error=error, retry_after_s=error.retry_after_s)
     target = _origin_of_redirect(answer) if 300 <= answer.status < 400 else None
-    return verdict(Outcome.REFUSED, error=error, redirected_to=target)
+    return verdict(Decision.REFUSED, error=error, redirected_to=target)
 
 
 def _origin_of_redirect(answer: Answer) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from videotasks.core import redaction
 from videotasks.core.errors import Category, TaskError, category_message, configuration_error
+from videotasks.core.task import Phase
 from videotasks.lifecycle import upload_inputs
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.submit import CreateRequest, Submitted, submission_unknown, submit
@@ -73,7 +74,7 @@ class Plan:
 
 
 @dataclass
-class Created:
+class CreatedRun:
     """A run with a task: sent just now (`submitted`), or found (`attached`)."""
 
     run: Run
@@ -124,7 +125,7 @@ def refuse_earlier_version(plan: Plan) -> None:
             )
 
 
-def create_or_attach(plan: Plan) -> Created:
+def create_or_attach(plan: Plan) -> CreatedRun:
     """Submit the plan, or attach to the run that is already its answer. Raises TaskError and Interrupted."""
     ctx = plan.session.ctx
     refuse_keys(plan.draft)
@@ -149,7 +150,7 @@ def create_or_attach(plan: Plan) -> Created:
         )
         uploads = upload_inputs.upload_files(ctx, run, plan.session.provider, plan.draft, _known_uploads(plan))
         sent = submit(ctx, run, plan.session.provider, _create_request(plan, uploads))
-        return Created(run, run.state(), sent)
+        return CreatedRun(run, run.state(), sent)
 
 
 def _acquire(plan: Plan, lock: FileLock) -> None:
@@ -167,21 +168,21 @@ def _acquire(plan: Plan, lock: FileLock) -> None:
         )
 
 
-def _attach(plan: Plan, run: Run) -> Created:
+def _attach(plan: Plan, run: Run) -> CreatedRun:
     ctx, state = plan.session.ctx, run.state()
     if plan.run_id and plan.run_id != run.run_id:
         ctx.reporter.people(f"the same request was made as run {run.run_id}; attaching to it")
-    if state.phase == "submitting":
+    if state.phase is Phase.SUBMITTING:
         # We hold the lock, so its sender is gone: it was killed between the first byte and the answer.
         ctx.record(run, "submission_unknown", reason="the process that sent it ended before the answer")
         state = run.state()
-    if state.phase == "refused":
+    if state.phase is Phase.REFUSED:
         raise _refused_before(state)  # its process ended before anybody was told; from now on the command may pay again
-    if state.phase == "submission_unknown":
+    if state.phase is Phase.SUBMISSION_UNKNOWN:
         results.write(run, now=ctx.clock())
         error = submission_unknown("this very request was sent before and its answer was lost")
         error.details["run_id"] = run.run_id
-        raise SubmissionUnknown(run, error)
+        raise error
     same = run.request.get("identity") == plan.identity.body
     differs = "" if same else " (today it would send another body: the run folder has what was sent)"
     ctx.reporter.event(
@@ -192,7 +193,7 @@ def _attach(plan: Plan, run: Run) -> Created:
         created_at=run.request.get("created_at"),
         note=f"the same request was made before; --take {plan.take + 1} makes another" + differs,
     )
-    return Created(run, state)
+    return CreatedRun(run, state)
 
 
 def _refused_before(state: RunState) -> TaskError:
@@ -211,22 +212,13 @@ def _refused_before(state: RunState) -> TaskError:
     )
 
 
-class SubmissionUnknown(Exception):
-    """An earlier submission of the same request has no answer: carries the run and the TaskError."""
-
-    def __init__(self, run: Run, error: Any) -> None:
-        super().__init__(str(error))
-        self.run = run
-        self.error = error
-
-
 def _run_for(plan: Plan) -> Run:
     """A run folder for this submission: one that was prepared for this very body but never sent serves again."""
     store = plan.session.ctx.store
     for run in store.by_identity(plan.identity):
         if run.request.get("identity") != plan.identity.body:
             continue
-        if run.state().phase == "new" and (plan.run_id is None or plan.run_id == run.run_id):
+        if run.state().phase is Phase.NEW and (plan.run_id is None or plan.run_id == run.run_id):
             run.prepare()
             return run
     return store.create(plan.request_record(), now=plan.session.ctx.clock(), run_id=plan.run_id)

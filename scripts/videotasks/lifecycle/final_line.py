@@ -7,6 +7,7 @@ from typing import Any
 from videotasks.core import durable_files
 from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, category_message, error_fields
 from videotasks.core.safe_text import inert
+from videotasks.core.task import Outcome
 from videotasks.core.times import epoch_of, iso
 from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.session import Context, Session
@@ -21,7 +22,7 @@ RESPONSE_INLINE_LIMIT = 400  # characters; a longer one goes to outputs/response
 def report(
     ctx: Context,
     run: Run,
-    outcome: str,
+    outcome: Outcome,
     *,
     source: str,
     error: ApiError | None = None,
@@ -30,9 +31,9 @@ def report(
 ) -> int:
     """The final line for a run whose wait is over, from its journal."""
     state = run.state()
-    if outcome == "timeout" or (failure is not None and failure.category is Category.TIMEOUT):
+    if outcome is Outcome.TIMEOUT or (failure is not None and failure.category is Category.TIMEOUT):
         return report_timeout(ctx, run, state)
-    if outcome == "refused":
+    if outcome is Outcome.REFUSED:
         assert error is not None
         failure = TaskError(
             error.category,
@@ -43,12 +44,11 @@ def report(
             http_status=error.http_status,
         )
         return finish_error(ctx, run, failure, next_argv=follow_up(ctx, run, "task_status.py"))
-    exit_code = int(ExitCode.OK)
+    exit_code = int(outcome.exit_code)
     fields: dict[str, Any] = {}
-    if outcome == "no_result":
-        failure = TaskError(Category.NO_RESULT, category_message(Category.NO_RESULT), exit_code=ExitCode.NO_RESULT)
-    if outcome in ("failed", "cancelled", "expired"):
-        exit_code = int(ExitCode.TASK_ENDED)
+    if outcome is Outcome.NO_RESULT:
+        failure = TaskError(Category.NO_RESULT, category_message(Category.NO_RESULT))
+    if outcome.without_video:
         fields["error"] = state.error or {"category": Category.GENERATION_FAILED.value}
     elif failure is not None:
         exit_code = failure.exit_code
@@ -67,14 +67,23 @@ def report(
     return exit_code
 
 
-def terminal_fields(run: Run, state: RunState, attached: bool = False) -> dict[str, Any]:
-    """The keys of a final line that speak of a task; response is server data (inlined only when short)."""
-    fields: dict[str, Any] = {
+def task_fields(run: Run, state: RunState) -> dict[str, Any]:
+    """The keys by which every last line about a task names it."""
+    return {
         "generation_id": state.task_id,
         "task_id": state.task_id,
         "provider": run.provider,
-        "provider_status": inert(state.provider_status, 60) if state.provider_status else None,
         "status": results.status_of(state),
+        "run_id": run.run_id,
+        "artifacts_dir": str(run.folder),
+    }
+
+
+def terminal_fields(run: Run, state: RunState, attached: bool = False) -> dict[str, Any]:
+    """The keys of a final line that show a task whole; response is server data (inlined only when short)."""
+    fields: dict[str, Any] = {
+        **task_fields(run, state),
+        "provider_status": inert(state.provider_status, 60) if state.provider_status else None,
         "video_url": state.url_of("video"),
         "files": [entry.get("path") for entry in state.files],
         "video_file": results.video_file(run, state),
@@ -83,8 +92,6 @@ def terminal_fields(run: Run, state: RunState, attached: bool = False) -> dict[s
         fields["last_frame_url"] = state.url_of("last_frame")
     if state.expires_at:
         fields["expires_at"] = iso(state.expires_at)
-    fields["run_id"] = run.run_id
-    fields["artifacts_dir"] = str(run.folder)
     response = durable_files.read_json(run.outputs / "response.json")
     if response is not None:
         import json
@@ -112,15 +119,10 @@ def report_timeout(ctx: Context, run: Run, state: RunState) -> int:
         "timeout",
         ExitCode.NOT_FINISHED,
         next_argv=follow_up(ctx, run, "wait_generation.py", *_wait_option(ctx)),
-        generation_id=state.task_id,
-        task_id=state.task_id,
-        provider=run.provider,
-        status=results.status_of(state),
+        **task_fields(run, state),
         last_status=state.provider_status and inert(state.provider_status, 60),
         elapsed_seconds=elapsed,
         video_url=state.url_of("video"),
-        run_id=run.run_id,
-        artifacts_dir=str(run.folder),
         error={"category": Category.TIMEOUT.value, "message": "not finished within the time given; go on with next"},
     )
 
@@ -129,15 +131,7 @@ def finish_error(ctx: Context, run: Run | None, error: TaskError, *, next_argv: 
     """The final line of a run that ended with an error of ours or a refusal."""
     fields: dict[str, Any] = {}
     if run is not None:
-        state = run.state()
-        fields = {
-            "generation_id": state.task_id,
-            "task_id": state.task_id,
-            "provider": run.provider,
-            "status": results.status_of(state),
-            "run_id": run.run_id,
-            "artifacts_dir": str(run.folder),
-        }
+        fields = task_fields(run, run.state())
         keep_unread_line(ctx, run)
     exit_code = ctx.reporter.error(error, next_argv=next_argv, **fields)
     if run is not None:
@@ -184,21 +178,14 @@ def report_created(session: Session, run: Run, attached: bool = False) -> int:
         "created",
         ExitCode.OK,
         next_argv=follow_up(ctx, run, "wait_generation.py", "--timeout", "100"),
-        generation_id=state.task_id,
-        task_id=state.task_id,
-        provider=run.provider,
-        status=results.status_of(state),
-        run_id=run.run_id,
-        artifacts_dir=str(run.folder),
+        **task_fields(run, state),
         attached=attached or None,
     )
 
 
 def report_interrupted(ctx: Any, run: Run | None, signum: int) -> int:
     """The final line after a signal: nothing is lost, `next` goes on."""
-    import signal
-
-    code = ExitCode.SIGTERM if signum == getattr(signal, "SIGTERM", 15) else ExitCode.SIGINT
+    code = ExitCode.of_signal(signum)
     if run is None:
         return ctx.reporter.final(
             "interrupted",
@@ -208,7 +195,7 @@ def report_interrupted(ctx: Any, run: Run | None, signum: int) -> int:
     ctx.record(run, "interrupted", signum=int(signum))
     write_results(ctx, run)
     state = run.state()
-    if state.outcome == "succeeded":
+    if state.outcome is Outcome.SUCCEEDED:
         what = "stopped before the result was on disk; fetch it with next"
     else:
         what = "stopped waiting; the task goes on; go on with next"
@@ -218,12 +205,7 @@ def report_interrupted(ctx: Any, run: Run | None, signum: int) -> int:
         "interrupted",
         code,
         next_argv=follow_up(ctx, run, "wait_generation.py", "--timeout", "100"),
-        generation_id=state.task_id,
-        task_id=state.task_id,
-        provider=run.provider,
-        status=results.status_of(state),
+        **task_fields(run, state),
         video_url=state.url_of("video"),
-        run_id=run.run_id,
-        artifacts_dir=str(run.folder),
         error={"category": "interrupted", "message": what},
     )

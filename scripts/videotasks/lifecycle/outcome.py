@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from videotasks.core.errors import ApiError, api_error_fields
-from videotasks.core.task import Snapshot, Status
+from videotasks.core.errors import ApiError, ExitCode, api_error_fields
+from videotasks.core.task import Outcome, Phase, Snapshot, Status
 from videotasks.lifecycle.session import Context
 from videotasks.network import origins
 from videotasks.providers.provider import Provider
 from videotasks.runs import results
+from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run, without_secrets, write_json
 
 
 @dataclass
 class Ending:
-    """`outcome`: succeeded, failed, cancelled, expired, no_result, refused, timeout. `source`: sse, poll, create."""
+    """`source`: sse, poll, create, record."""
 
-    outcome: str
+    outcome: Outcome
     source: str
     snapshot: Snapshot | None = None
     error: ApiError | None = None
@@ -50,12 +51,21 @@ def snapshot_fields(
     }
 
 
+def exit_code_of(state: RunState) -> ExitCode:
+    """What a run's record says by itself: 0 only with a result, 11 for what goes on, 3 for what is in doubt."""
+    if state.outcome is not None:
+        return state.outcome.exit_code
+    if state.unfinished:
+        return ExitCode.SUBMISSION_UNKNOWN if state.phase.in_doubt else ExitCode.NOT_FINISHED
+    return ExitCode.TASK_ENDED if state.phase is Phase.REFUSED else ExitCode.OK
+
+
 def record_ending(ctx: Context, run: Run, provider: Provider, ending: Ending) -> None:
     """Journal how a task ended (or that it is still going) and write the result files."""
     snapshot = ending.snapshot
-    if ending.outcome not in ("timeout", "refused"):
-        ctx.record(run, "ended", outcome=ending.outcome, **snapshot_fields(ctx, provider, snapshot, ending.error))
-    elif ending.outcome == "timeout":
+    if ending.outcome.of_the_task:
+        ctx.record(run, "ended", outcome=ending.outcome.value, **snapshot_fields(ctx, provider, snapshot, ending.error))
+    elif ending.outcome is Outcome.TIMEOUT:
         ctx.record(run, "timeout")
     write_results(ctx, run, snapshot)
 

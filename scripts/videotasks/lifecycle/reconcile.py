@@ -8,9 +8,8 @@ from typing import Any
 
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
 from videotasks.core.safe_text import inert
-from videotasks.core.task import require_task_id
+from videotasks.core.task import Phase, require_task_id
 from videotasks.core.times import epoch_of, iso
-from videotasks.core.workers import CallTimedOut
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.create_answer import server_date
@@ -43,7 +42,7 @@ def settle_unknown(session: Session, run: Run) -> int:
             look_again_in_s=5,
         )
     try:
-        if run.state().phase == "submitting":
+        if run.state().phase is Phase.SUBMITTING:
             ctx.record(run, "submission_unknown", reason="the process that sent it ended before the answer")
     finally:
         lock.release()
@@ -121,15 +120,9 @@ def listed(session: Session, limit: int = 200) -> tuple[list[Any], float | None]
             f"{session.profile.title} lists no tasks by API key",
             expected="--list without --remote, for the runs of this workspace",
         )
-    provider, client = session.provider, session.provider.client()
-    try:
-        answer = session.ctx.mailbox.call(
-            lambda: provider.get_answer(spec.path, client=client, query=spec.query), timeout=40.0
-        )
-    except CallTimedOut:
-        raise TaskError(Category.TRANSIENT, "the list of tasks did not come in time") from None
-    finally:
-        client.close()
+    answer = session.ask(
+        lambda client: session.provider.get_answer(spec.path, client=client, query=spec.query), 40.0, what="list"
+    )
     items = jmespath_eval.values(spec.items, answer.json())
     return list(items)[:limit], server_date(answer.headers.get("date"))
 
@@ -166,16 +159,16 @@ def report_taskless(session: Session, run: Run) -> int:
     from videotasks.runs import results
 
     summary = results.summary(run, state)
-    if state.phase == "new":
+    if state.phase is Phase.NEW:
         summary = "This request was never sent; nothing was created."
-    refused = state.phase == "refused" and not state.closed_by_user
+    refused = state.phase is Phase.REFUSED and not state.closed_by_user
     return session.ctx.reporter.final(
         "status",
         ExitCode.TASK_ENDED if refused else ExitCode.OK,
         run_id=run.run_id,
         provider=run.provider,
         task_id=None,
-        status="unknown" if state.phase == "new" else "failed",
+        status="unknown" if state.phase is Phase.NEW else "failed",
         outcome=state.phase,
         summary=summary,
         error=state.error,
@@ -193,7 +186,7 @@ def adopt(session: Session, run: Run, task_id: str) -> None:
         raise configuration_error(
             f"the run {run.run_id} already has the task {state.task_id}", expected="a run without a task"
         )
-    if state.phase not in ("submission_unknown", "submitting"):
+    if not state.phase.in_doubt:
         raise configuration_error(f"the run {run.run_id} is not in doubt", expected="a run whose answer was lost")
     other = session.ctx.store.by_task(task_id, mode=session.ctx.mode, origin=session.origin)
     if other is not None and other.run_id != run.run_id:
@@ -219,7 +212,7 @@ def resolve(session: Session, run: Run) -> int:
             raise configuration_error(
                 f"the run {run.run_id} has the task {state.task_id}", expected="a run whose answer was lost"
             )
-        if state.phase not in ("submission_unknown", "submitting"):
+        if not state.phase.in_doubt:
             raise configuration_error(f"the run {run.run_id} is not in doubt", expected="a run whose answer was lost")
         run.record("resolved", session.ctx.clock(), how="not_created")
     return report_taskless(session, run)

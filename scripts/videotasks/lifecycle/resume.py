@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from videotasks.core.errors import TaskError
+from videotasks.core.task import Outcome
 from videotasks.core.times import epoch_of
 from videotasks.lifecycle.final_line import report, report_created
 from videotasks.lifecycle.outcome import Ending, record_ending, write_results
@@ -17,14 +18,14 @@ def go_on_with_run(session: Session, run: Run, *, deadline: float, attached: boo
     """Continue with a run that has a task: report it, fetch what is missing, or wait for its end."""
     ctx, state = session.ctx, run.state()
     if state.ended and state.outcome is not None:
-        if state.outcome == "succeeded" and ctx.download:
+        if state.outcome is Outcome.SUCCEEDED and ctx.download:
             from videotasks.lifecycle import check_status, fetch_outputs
 
             check_status.renew_rehearsed_link(session, run)
             failure = fetch_outputs.fetch_all(ctx, run, session.provider, deadline=deadline)
             write_results(ctx, run)
-            return report(ctx, run, "succeeded", source="record", failure=failure, attached=attached)
-        if state.outcome != "no_result":
+            return report(ctx, run, Outcome.SUCCEEDED, source="record", failure=failure, attached=attached)
+        if state.outcome is not Outcome.NO_RESULT:
             return report(ctx, run, state.outcome, source="record", attached=attached)
     if not wait:
         return report_created(session, run, attached=attached)
@@ -59,7 +60,7 @@ def finish(
     """Everything after the wait, up to the final line. Returns the exit code."""
     record_ending(ctx, run, provider, ending)
     failure: TaskError | None = None
-    if ending.outcome == "succeeded" and (ctx.download or ctx.output):
+    if ending.outcome is Outcome.SUCCEEDED and (ctx.download or ctx.output):
         from videotasks.lifecycle import fetch_outputs
 
         failure = fetch_outputs.fetch_all(ctx, run, provider, deadline=deadline)

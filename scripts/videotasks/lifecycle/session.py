@@ -6,15 +6,18 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from videotasks.core.workers import Mailbox
+from videotasks.core.workers import CallTimedOut, Mailbox
 from videotasks.output.reporter import Reporter
 from videotasks.runs.store import Run, RunStore
 
 if TYPE_CHECKING:
+    from videotasks.network.client import Client
     from videotasks.providers.profile import Profile
     from videotasks.providers.provider import Provider
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -81,3 +84,22 @@ class Session:
     provider: Provider
     ctx: Context
     origin: str  # as runs are told apart: an origin with its base path, or sandbox:<provider>
+
+    def ask(self, verb: Callable[[Client], T], timeout: float, *, what: str = "answer") -> T:
+        """A call that costs nothing, in a worker, with a client of its own that is closed after it.
+
+        `timeout` in seconds bounds the whole call. Raises TaskError when no answer came, and Interrupted.
+        """
+        from videotasks.network.errors import NoAnswer
+        from videotasks.providers.provider import no_answer_error
+
+        client = self.provider.client()
+        try:
+            answer: T = self.ctx.mailbox.call(lambda: verb(client), timeout=timeout)
+            return answer
+        except NoAnswer as silence:
+            raise no_answer_error(silence) from None
+        except CallTimedOut:
+            raise no_answer_error(NoAnswer("timeout", f"no complete {what} in time", sent=True)) from None
+        finally:
+            client.close()

@@ -10,7 +10,7 @@ from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import inert
 from videotasks.core.task import Snapshot
 from videotasks.formats.sse import SseEvent
-from videotasks.lifecycle.create_answer import Verdict
+from videotasks.lifecycle.create_answer import CreateAnswer
 from videotasks.lifecycle.session import Context
 from videotasks.network.client import Client
 from videotasks.network.flight import Flight
@@ -31,7 +31,7 @@ def without_key(event: SseEvent) -> SseEvent:
     return replace(event, event=redact(event.event, known), data=redact(event.data, known))
 
 
-def report_refused_stream(ctx: Context, found: Verdict) -> None:
+def report_refused_stream(ctx: Context, found: CreateAnswer) -> None:
     """The verbose line of a stream endpoint that answered with an error, with the keys of the inherited command."""
     error = found.error
     ctx.reporter.event(

@@ -13,7 +13,7 @@ from videotasks.core.task import Snapshot
 from videotasks.core.workers import Interrupted
 from videotasks.formats.sse import SseEvent, SseLimitError, SseParser, is_event_stream
 from videotasks.lifecycle import create_answer
-from videotasks.lifecycle.create_answer import STREAM_REFUSED, Outcome, Verdict, of_answer
+from videotasks.lifecycle.create_answer import STREAM_REFUSED, CreateAnswer, Decision, of_answer
 from videotasks.lifecycle.session import Context
 from videotasks.lifecycle.stream import Stream, report_event, report_refused_stream, without_key
 from videotasks.network import origins
@@ -59,11 +59,11 @@ def submit(ctx: Context, run: Run, provider: Provider, request: CreateRequest) -
         attempt += 1
         exchange = _Exchange(ctx, run, provider, request, stream_path, attempt)
         found = exchange.run()
-        if found.outcome is Outcome.ACCEPTED:
+        if found.decision is Decision.ACCEPTED:
             return _accepted(ctx, run, provider, found, exchange)
         exchange.close()
         stopped = exchange.interrupted
-        if stream_path is not None and found.http_status in STREAM_REFUSED and found.outcome is Outcome.REFUSED:
+        if stream_path is not None and found.http_status in STREAM_REFUSED and found.decision is Decision.REFUSED:
             # Nothing was created there; the same request goes to the plain endpoint.
             report_refused_stream(ctx, found)
             ctx.record(run, "not_sent", reason=f"the stream endpoint answered HTTP {found.http_status}")
@@ -71,11 +71,11 @@ def submit(ctx: Context, run: Run, provider: Provider, request: CreateRequest) -
                 raise Interrupted(stopped)
             stream_path = None
             continue
-        if found.outcome is Outcome.REFUSED:
+        if found.decision is Decision.REFUSED:
             raise _refused(ctx, run, found)
-        if found.outcome is Outcome.UNKNOWN:
+        if found.decision is Decision.UNKNOWN:
             raise _unknown(ctx, run, found, stopped)
-        if found.outcome is Outcome.RESEND:
+        if found.decision is Decision.RESEND:
             assert found.error is not None
             ctx.record(run, "resend", http_status=found.http_status, error=api_error_fields(found.error))
             if stopped is not None:
@@ -135,7 +135,7 @@ class _Exchange:
         self.flight.abort()
         self.client.close()
 
-    def run(self) -> Verdict:
+    def run(self) -> CreateAnswer:
         ctx, limits = self.ctx, self.ctx.limits
         ctx.mailbox.start(self.token, self._work)
         silence = limits.stream_silence_s if self.stream_path else limits.create_answer_s
@@ -156,7 +156,7 @@ class _Exchange:
             if found is not None:
                 return found
 
-    def _judge(self, kind: str, value: Any) -> Verdict | None:
+    def _judge(self, kind: str, value: Any) -> CreateAnswer | None:
         if kind == "error":
             if isinstance(value, NoAnswer):
                 self.silence = value
@@ -169,15 +169,17 @@ class _Exchange:
                 raise value
             if not self.flight.sent:
                 raise value
-            return Verdict(Outcome.UNKNOWN, reason="the answer could not be read")
+            return CreateAnswer(Decision.UNKNOWN, reason="the answer could not be read")
         if kind == "result":
             self.ended = True
             if isinstance(value, Answer):
                 try:
                     return of_answer(self.provider.profile, value, now=self.ctx.clock())
                 except Exception:  # whatever a server makes up: what was sent may be paid for
-                    return Verdict(Outcome.UNKNOWN, reason="the answer could not be read", http_status=value.status)
-            return Verdict(Outcome.UNKNOWN, reason="the event stream ended without a task id", http_status=200)
+                    return CreateAnswer(
+                        Decision.UNKNOWN, reason="the answer could not be read", http_status=value.status
+                    )
+            return CreateAnswer(Decision.UNKNOWN, reason="the event stream ended without a task id", http_status=200)
         if isinstance(value, int):
             self.streaming = True
             self.ctx.reporter.event("sse_open", http_status=value, url=self.provider.url(self.stream_path or ""))
@@ -186,24 +188,24 @@ class _Exchange:
             return self._of_event(value)
         return None
 
-    def _of_event(self, event: SseEvent) -> Verdict | None:
+    def _of_event(self, event: SseEvent) -> CreateAnswer | None:
         task_id, snapshot = normalize.stream_event(self.provider.profile, event.data)
         report_event(self.ctx, event, task_id, snapshot)
         if task_id is not None:
             follow = dict(snapshot.follow) if snapshot else {}
-            return Verdict(Outcome.ACCEPTED, task_id=task_id, snapshot=snapshot, http_status=200, follow=follow)
+            return CreateAnswer(Decision.ACCEPTED, task_id=task_id, snapshot=snapshot, http_status=200, follow=follow)
         if snapshot is not None and snapshot.error is not None and not snapshot.error.in_task:
             # A refusal inside the stream, before any id: the provider's own words, but no proof that nothing runs.
-            return Verdict(
-                Outcome.UNKNOWN, error=snapshot.error, reason="the event stream reported an error without a task id"
+            return CreateAnswer(
+                Decision.UNKNOWN, error=snapshot.error, reason="the event stream reported an error without a task id"
             )
         return None
 
-    def _give_up(self, reason: str) -> Verdict:
+    def _give_up(self, reason: str) -> CreateAnswer:
         if self.flight.abort():
-            return Verdict(Outcome.UNKNOWN, reason=reason)
+            return CreateAnswer(Decision.UNKNOWN, reason=reason)
         self.silence = self.silence or NoAnswer("timeout", reason, sent=False, host="")
-        return Verdict(Outcome.NOT_SENT, reason=reason)
+        return CreateAnswer(Decision.NOT_SENT, reason=reason)
 
     def _work(self) -> Any:
         """In the worker thread: send, then post what comes. Returns an Answer, or None at a stream's end."""
@@ -236,7 +238,7 @@ class _Exchange:
             return None
 
 
-def _accepted(ctx: Context, run: Run, provider: Provider, found: Verdict, exchange: _Exchange) -> Submitted:
+def _accepted(ctx: Context, run: Run, provider: Provider, found: CreateAnswer, exchange: _Exchange) -> Submitted:
     assert found.task_id is not None
     follow = origins.own_paths(provider.profile.base_url, found.follow or {})
     kept = ctx.record(
@@ -261,7 +263,7 @@ def _accepted(ctx: Context, run: Run, provider: Provider, found: Verdict, exchan
     return Submitted(found.task_id, found.snapshot, follow, stream, exchange.interrupted)
 
 
-def _refused(ctx: Context, run: Run, found: Verdict) -> TaskError:
+def _refused(ctx: Context, run: Run, found: CreateAnswer) -> TaskError:
     error = found.error or ApiError(Category.UNKNOWN, "", http_status=found.http_status)
     ctx.record(run, "refused", http_status=found.http_status, error=api_error_fields(error))
     said, hint = category_message(error.category), None
@@ -278,7 +280,7 @@ def _refused(ctx: Context, run: Run, found: Verdict) -> TaskError:
     )
 
 
-def _unknown(ctx: Context, run: Run, found: Verdict, interrupted: int | None) -> TaskError:
+def _unknown(ctx: Context, run: Run, found: CreateAnswer, interrupted: int | None) -> TaskError:
     error = submission_unknown(found.reason, found.error, found.http_status)
     ctx.record(
         run,

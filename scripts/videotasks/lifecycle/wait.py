@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from videotasks.core.errors import ApiError, Category, ExitCode, TaskError
+from videotasks.core.errors import ApiError, Category, TaskError
 from videotasks.core.safe_text import inert
-from videotasks.core.task import Snapshot, Status
+from videotasks.core.task import Outcome, Snapshot, Status
 from videotasks.core.workers import Interrupted
 from videotasks.formats.sse import SseEvent
 from videotasks.lifecycle.outcome import Ending
@@ -60,8 +60,8 @@ class Waiter:
             self._close()
         for task in self.tasks:
             if task.fell_back and task.ending is not None:
-                code = _INHERITED_CODES.get(task.ending.outcome, ExitCode.TASK_ENDED)
-                ctx.reporter.event("fallback_polling_end", generation_id=task.ref.task_id, exit_code=int(code))
+                code = int(task.ending.outcome.exit_code)
+                ctx.reporter.event("fallback_polling_end", generation_id=task.ref.task_id, exit_code=code)
 
     def _loop(self, deadline: float | None) -> None:
         ctx = self.ctx
@@ -152,7 +152,9 @@ class Waiter:
                 if isinstance(value, NoAnswer):
                     self._fault(task, value.message, value.status)
                 elif isinstance(value, TaskError):
-                    task.ending = Ending("refused", "poll", task.snapshot, ApiError(value.category, value.message))
+                    task.ending = Ending(
+                        Outcome.REFUSED, "poll", task.snapshot, ApiError(value.category, value.message)
+                    )
                 else:
                     # A fault of ours in reading one answer must not end the wait for a paid task.
                     self._fault(task, f"the answer could not be read ({type(value).__name__})", None)
@@ -176,7 +178,7 @@ class Waiter:
         error = look.error
         final = look.final_refusal and look.http_status in FINAL_STATUSES
         if error is not None and final and not self._excused(task, error):
-            task.ending = Ending("refused", "poll", task.snapshot, error)
+            task.ending = Ending(Outcome.REFUSED, "poll", task.snapshot, error)
             return
         reason = look.reason or (f"HTTP {look.http_status}" if look.http_status else "no usable answer")
         self._fault(task, reason, look.http_status, look.hint_s, error)
@@ -274,7 +276,7 @@ class Waiter:
         status = snapshot.status
         if status is Status.SUCCEEDED and not snapshot.has_result:
             if task.result_looks >= len(self.ctx.limits.result_looks_s):
-                task.ending = Ending("no_result", source, snapshot, snapshot.error)
+                task.ending = Ending(Outcome.NO_RESULT, source, snapshot, snapshot.error)
             else:
                 task.result_looks += 1
                 task.due = self.ctx.monotonic() + (0.0 if source == "sse" else self._delay(task))
@@ -282,7 +284,7 @@ class Waiter:
                 self._tell(task, snapshot)
             return
         if status.terminal:
-            task.ending = Ending(status.value, source, snapshot, snapshot.error)
+            task.ending = Ending(Outcome(status.value), source, snapshot, snapshot.error)
             if status is Status.SUCCEEDED:
                 return  # printed with its link by whoever fetches it
         self._tell(task, snapshot)
@@ -345,7 +347,7 @@ class Waiter:
             if task.unexplained is not None:
                 self._observe(task, task.unexplained, "sse")
             else:
-                task.ending = Ending("timeout", "poll", task.snapshot)
+                task.ending = Ending(Outcome.TIMEOUT, "poll", task.snapshot)
 
     def _close(self) -> None:
         for task in self.tasks:
@@ -355,15 +357,6 @@ class Waiter:
         for idle in self._idle.values():
             for client in idle:
                 client.close()
-
-
-# What the polling command that this one took in ended with (facts, peers 4.7).
-_INHERITED_CODES = {
-    "succeeded": ExitCode.OK,
-    "timeout": ExitCode.NOT_FINISHED,
-    "refused": ExitCode.POLL_REFUSED,
-    "no_result": ExitCode.NO_RESULT,
-}
 
 
 def _command(ctx: Context, task: Watched) -> str | None:

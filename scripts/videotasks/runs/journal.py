@@ -12,16 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from videotasks.core.task import Status
+from videotasks.core.task import Outcome, Phase, Status
 
 _OWN_PATH = re.compile(r"outputs/[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
 
 @dataclass
 class RunState:
-    """Where a run stands. `phase`: new, submitting, submission_unknown, refused, submitted."""
+    """Where a run stands."""
 
-    phase: str = "new"
+    phase: Phase = Phase.NEW
     task_id: str | None = None
     status: Status = Status.UNKNOWN
     provider_status: str | None = None
@@ -35,7 +35,7 @@ class RunState:
     status_at: str | None = None
     ended_at: str | None = None
     server_date: float | None = None
-    outcome: str | None = None  # succeeded, failed, cancelled, expired, no_result
+    outcome: Outcome | None = None
     error: dict[str, Any] | None = None
     outputs: list[dict[str, Any]] = field(default_factory=list)
     expires_at: float | None = None
@@ -57,20 +57,17 @@ class RunState:
     @property
     def unfinished(self) -> bool:
         """A task is or may be under way: worth another look."""
-        return (
-            self.phase in ("submitted", "submitting", "submission_unknown")
-            and not self.ended
-            and not self.closed_by_user
-        )
+        possible = self.phase is Phase.SUBMITTED or self.phase.in_doubt
+        return possible and not self.ended and not self.closed_by_user
 
     @property
     def may_pay_again(self) -> bool:
         """Whether the same command may create anew: nothing was accepted, or it ended without a video and said so."""
-        if self.phase == "new" or self.closed_by_user:
+        if self.phase is Phase.NEW or self.closed_by_user:
             return True
-        if self.phase == "refused":
+        if self.phase is Phase.REFUSED:
             return self.reported
-        return self.outcome in ("failed", "cancelled", "expired") and self.reported
+        return self.outcome is not None and self.outcome.without_video and self.reported
 
 
 _BEFORE_A_TASK = frozenset({"submitting", "not_sent", "resend", "refused", "submission_unknown", "resolved"})
@@ -87,32 +84,32 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
         if event in _BEFORE_A_TASK and state.task_id is not None:
             continue  # a task that is known is never unknown again, whoever writes late
         if event == "submitting":
-            state.phase, state.submitting_at, state.error, state.reported = "submitting", at, None, False
+            state.phase, state.submitting_at, state.error, state.reported = Phase.SUBMITTING, at, None, False
             state.posts += 1
             state.closed_by_user = False
         elif event in ("not_sent", "resend"):
-            if state.phase == "submitting":
-                state.phase = "new"
+            if state.phase is Phase.SUBMITTING:
+                state.phase = Phase.NEW
         elif event == "uploaded":
             if isinstance(entry.get("sha256"), str) and isinstance(entry.get("key"), str):
                 state.uploads[entry["sha256"]] = entry["key"]
         elif event in ("submitted", "adopted"):
             _submitted(state, entry, at)
         elif event == "refused":
-            state.phase, state.error, state.ended_at = "refused", _mapping(entry.get("error")), at
+            state.phase, state.error, state.ended_at = Phase.REFUSED, _mapping(entry.get("error")), at
         elif event == "submission_unknown":
-            state.phase, state.error = "submission_unknown", _mapping(entry.get("error"))
+            state.phase, state.error = Phase.SUBMISSION_UNKNOWN, _mapping(entry.get("error"))
             state.closed_by_user = False
             state.server_date, state.answered_at = _number(entry.get("server_date")), at
         elif event == "resolved":
             if entry.get("how") == "not_created":
-                state.closed_by_user, state.phase = True, "refused"
+                state.closed_by_user, state.phase = True, Phase.REFUSED
         elif event in ("status", "ended"):
             _observed(state, entry, at)
         elif event == "downloaded":
             found = entry.get("files")
             state.files = [f for f in found if _own_file(f)] if isinstance(found, list) else []
-            if state.outcome == "succeeded":
+            if state.outcome is Outcome.SUCCEEDED:
                 state.error = None
         elif event == "download_failed":
             state.error = _mapping(entry.get("error"))
@@ -125,7 +122,7 @@ def _submitted(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
     task_id = entry.get("task_id")
     if not isinstance(task_id, str) or not task_id or state.task_id not in (None, task_id):
         return
-    state.phase, state.task_id, state.error, state.reported = "submitted", task_id, None, False
+    state.phase, state.task_id, state.error, state.reported = Phase.SUBMITTED, task_id, None, False
     state.submitted_at = at
     state.closed_by_user = False
     state.kind = entry.get("kind") if isinstance(entry.get("kind"), str) else state.kind
@@ -144,7 +141,8 @@ def _observed(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
         status = Status.UNKNOWN
     if state.ended and entry.get("event") != "ended":
         return
-    if state.outcome == "succeeded" and entry.get("outcome") != "succeeded":
+    outcome = _outcome(entry) if entry.get("event") == "ended" else None
+    if state.outcome is Outcome.SUCCEEDED and outcome is not Outcome.SUCCEEDED:
         return
     state.status, state.status_at = status, at
     if isinstance(entry.get("provider_status"), str):
@@ -161,11 +159,19 @@ def _observed(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
         state.usage = entry["usage"]
     if isinstance(entry.get("follow"), dict):
         state.follow.update({str(k): v for k, v in entry["follow"].items() if isinstance(v, str)})
-    if entry.get("event") == "ended" and isinstance(entry.get("outcome"), str):
-        if state.outcome is None or entry["outcome"] != state.outcome:
+    if outcome is not None:
+        if outcome is not state.outcome:
             state.reported = False
-        state.outcome, state.ended_at = entry["outcome"], state.ended_at or at
+        state.outcome, state.ended_at = outcome, state.ended_at or at
         state.error = _mapping(entry.get("error"))
+
+
+def _outcome(entry: Mapping[str, Any]) -> Outcome | None:
+    try:
+        outcome = Outcome(entry.get("outcome"))
+    except ValueError:
+        return None
+    return outcome if outcome.of_the_task else None
 
 
 def _mapping(value: Any) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from videotasks.core import durable_files
 from videotasks.core.safe_text import inert, markdown_fence, one_line
-from videotasks.core.task import Status
+from videotasks.core.task import Outcome, Phase, Status
 from videotasks.core.times import iso
 from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run, without_secrets, write_json
@@ -46,7 +46,7 @@ def result_document(run: Run, state: RunState, *, now: float, raw: Any = None) -
         "submitted_at": state.submitted_at,
         "ended_at": state.ended_at,
         "updated_at": iso(now),
-        "outcome": state.outcome or state.phase,
+        "outcome": (state.outcome or state.phase).value,
         "summary": summary(run, state),
         "raw": raw,
     }
@@ -55,9 +55,9 @@ def result_document(run: Run, state: RunState, *, now: float, raw: Any = None) -
 
 def status_of(state: RunState) -> str:
     """The canonical status of a run; a submission without an answer is unknown."""
-    if state.phase == "refused" and state.task_id is None:
+    if state.phase is Phase.REFUSED and state.task_id is None:
         return Status.FAILED.value
-    return state.status.value if state.phase == "submitted" else Status.UNKNOWN.value
+    return state.status.value if state.phase is Phase.SUBMITTED else Status.UNKNOWN.value
 
 
 def video_file(run: Run, state: RunState) -> str | None:
@@ -77,16 +77,16 @@ def summary(run: Run, state: RunState, *, brief: bool = False) -> str:
     `brief` leaves out what stands beside it in a line: the file's path.
     """
     rehearsal = " (a sandbox rehearsal: nothing was paid)" if run.mode == "sandbox" else ""
-    if state.phase == "submission_unknown" or state.phase == "submitting":
+    if state.phase.in_doubt:
         return (
             "The request was sent, but no task id came back. A task may exist and cost money. "
             "Look it up before anything is created again." + rehearsal
         )
     if state.closed_by_user:
         return "The user said that this request created nothing; the same command may create anew." + rehearsal
-    if state.phase == "refused":
+    if state.phase is Phase.REFUSED:
         return "The provider refused the request. Nothing was created." + rehearsal
-    if state.outcome == "succeeded":
+    if state.outcome is Outcome.SUCCEEDED:
         path = video_file(run, state)
         if path:
             return ("The result is on disk." if brief else f"The result is ready: {path}") + rehearsal
@@ -95,12 +95,12 @@ def summary(run: Run, state: RunState, *, brief: bool = False) -> str:
         )
         return "The result is ready at the provider, but not downloaded yet." + link + rehearsal
     words = {
-        "failed": "The generation failed at the provider.",
-        "cancelled": "The task was cancelled.",
-        "expired": "The task expired at the provider before it was done.",
-        "no_result": "The provider says that the task succeeded, but names no result.",
+        Outcome.FAILED: "The generation failed at the provider.",
+        Outcome.CANCELLED: "The task was cancelled.",
+        Outcome.EXPIRED: "The task expired at the provider before it was done.",
+        Outcome.NO_RESULT: "The provider says that the task succeeded, but names no result.",
     }
-    if state.outcome in words:
+    if state.outcome is not None:
         return words[state.outcome] + rehearsal
     progress = f" ({state.progress:.0f} %)" if state.progress is not None else ""
     if state.status is Status.QUEUED:
