@@ -49,3 +49,14 @@ def test_candidates_in_order() -> None:
 def test_broken_expressions(broken: str) -> None:
     with pytest.raises(jmespath_eval.PathError):
         jmespath_eval.evaluate(broken, {})
+
+
+@pytest.mark.parametrize("path", ["a.b", "a[0].b", "a || b", "!(a.b)", "a && !b", "join(', ', a)", "sum([a, b])"])
+def test_a_sound_expression_passes_the_check(path: str) -> None:
+    jmespath_eval.check(path)
+
+
+@pytest.mark.parametrize("path", ["a[", "lower(a)", "join(a)", "!a.b", "a && (!b.c || d)", "[?nope(@)]", "sort_by(a)"])
+def test_an_expression_that_would_give_nothing_for_ever_does_not(path: str) -> None:
+    with pytest.raises(jmespath_eval.PathError):
+        jmespath_eval.check(path)

@@ -189,3 +189,20 @@ def test_no_text_raises_anything_else(text: str) -> None:
         yaml12.load(text)
     except yaml12.YamlError:
         pass
+
+
+def test_lines_of_members() -> None:
+    text = "a: 1\nb:\n  c: {d: [x, y]}\n  e:\n    - f: 1\n    - g\n"
+    found = yaml12.lines(text)
+    assert found == {
+        ("a",): 1,
+        ("b",): 2,
+        ("b", "c"): 3,
+        ("b", "c", "d"): 3,
+        ("b", "c", "d", 0): 3,
+        ("b", "c", "d", 1): 3,
+        ("b", "e"): 4,
+        ("b", "e", 0): 5,
+        ("b", "e", 0, "f"): 5,
+        ("b", "e", 1): 6,
+    }

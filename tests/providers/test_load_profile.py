@@ -13,7 +13,6 @@ from jsonschema import Draft202012Validator
 
 from videotasks.core import user_cache
 from videotasks.core.errors import Category, TaskError
-from videotasks.formats import jmespath_eval
 from videotasks.providers import check_profile, profile_cache
 from videotasks.providers import load_profile as providers_load_profile
 from videotasks.providers.load_profile import MAX_PROFILE_BYTES, load_profile, shipped_names
@@ -223,7 +222,7 @@ def test_a_foreign_profile_may_extend_a_shipped_one(tmp_path: Path) -> None:
         ("auth: {}", "auth: {}\nheaders: {Authorization: x}", "headers"),
         ("auth: {}", 'auth: {}\nheaders: {X-A: "a\\r\\nb"}', "headers"),
         ("auth: {}", "auth: {}\nsecret: 1", "secret"),
-        ("auth: {}", "auth: {}\nkinds: {image: {create: {path: 7}}}", "kinds.image: create.path"),
+        ("auth: {}", "auth: {}\nkinds: {image: {create: {path: 7}}}", "kinds.image.create.path"),
         (
             "auth: {}",
             "auth: {}\nkinds: {image: {status: {rules: [{when: '((', is: failed}]}}}",
@@ -290,8 +289,55 @@ def test_no_cache_folder_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert profile_cache.recall(b"x") is None
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_path_of_a_profile_is_jmespath(name: str) -> None:
-    for section in ("create", "status", "result", "error", "progress", "credits"):
-        for where, expression in check_profile._expressions(load_profile(name).document.get(section), section):
-            jmespath_eval.evaluate(expression, {}), where
+MISTAKES = [  # what is written instead of what, the member and the words that lead to the fix
+    ("id: [id]", "id: ['id[']", "line 5, create.id.0", "not a JMESPath expression"),
+    ("value: [status]", "value: ['lower(status)']", "status.value.0", "no function 'lower'"),
+    ("value: [status]", "value: ['to_str(status)']", "status.value.0", "did you mean 'to_string'"),
+    ("value: [status]", "value: ['to_string(a, b)']", "status.value.0", "takes 1 argument(s), not 2"),
+    ("value: [status]", "rules: [{when: 'done && !a.b', is: failed}], value: [status]", "rules.0.when", "write !(a.b)"),
+    ("id: [id]}", "id: [id], follow: {link: 'a['}}", "create.follow.link", "not a JMESPath expression"),
+    ("auth: {}", "auth: {}\nprogress: {path: 'a['}", "line 5, progress.path", "not a JMESPath expression"),
+    ("auth: {}", "auth: {}\nlist: {path: /videos, items: 'a['}", "list.items", "not a JMESPath expression"),
+    ("auth: {}", "auth: {}\nerror: {in_band: {path: 'a[', ok: [0]}}", "error.in_band.path", "not a JMESPath"),
+    ("auth: {}", "auth: {}\ncredits: {path: /me, balance: ['sums(a)']}", "credits.balance.0", "no function 'sums'"),
+    ("{task_id}", "{taskid}", "status.path", "did you mean 'task_id'"),
+    ("/videos/{task_id}", "/videos", "status.path", "it names no task"),
+    ('"/videos/{task_id}"', "{task_id}", "status.path", "in quotes"),
+    ("auth: {}", "auth: {}\ncancel: {path: /x}", "line 5, cancel", "'only_when' is missing"),
+    ("auth: {}", "auth: {}\nheaders: {Authorization: x}", "headers", "auth.header"),
+    ("auth: {}", "auth: {}\nmodels: [{id: m, limits: {duration: [5, 10]}}]", "duration", "{enum: [5, 10]}"),
+    ("auth: {}", "auth: {}\npoll: {floor_s: 5, ceiling_s: 3}", "poll.floor_s", "above ceiling_s"),
+    ("auth: {}", "auth: {}\npoll: {ceiling_s: 60}", "poll.ceiling_s", "maximum"),
+    ("auth: {}", "auth: {}\nresul: {}", "line 5, resul", "did you mean 'result'"),
+    ("ratio: {to: ratio}", "ratio: {to: ratio, table: {a: b}}", "inputs.ratio.table", "would be ignored"),
+    ("ratio: {to: ratio}", "ratio: {combine: size}", "inputs.ratio.combine", "no input 'size'"),
+    ("ratio: {to: ratio}", "image: {to: i, roles: {end_frame: {}}}", "inputs.image.roles", "last_frame"),
+    ("ratio: {to: ratio}", "image: {to: i, default_role: reference}", "image.default_role", "none of its roles"),
+    ("failed: [broken]", "failed: [broken, DONE]", "status.map.failed", "stands under succeeded, too"),
+    ("result: {video: [video.url]}", "result: {usage: [a]}", "result", "names no result"),
+    ("result: {", "result: {fetch: {url_from: link}, ", "result.fetch.url_from", "not kept by create.follow"),
+    ("auth: {}", "auth: {}\nkinds: {still: {create: {path: '/{x}'}}}", "kinds.still.create.path", "nothing fills {x}"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "member", "words"), MISTAKES, ids=[row[1][:60] for row in MISTAKES])
+def test_a_mistake_is_told_with_its_line_and_the_fix(
+    tmp_path: Path, old: str, new: str, member: str, words: str
+) -> None:
+    assert old in MINE
+    message = refused(foreign(tmp_path, MINE.replace(old, new))).message
+    assert member in message and words in message, message
+
+
+def test_yaml_mistakes_come_with_the_line_and_the_reason(tmp_path: Path) -> None:
+    tab = refused(foreign(tmp_path, MINE + "poll:\n\tfloor_s: 3\n")).message
+    assert "line 10" in tab and "tab" in tab
+    quote = refused(foreign(tmp_path, MINE.replace('"/videos/{task_id}"', "/videos/{task_id}"))).message
+    assert "line 6" in quote and "quotes" in quote
+
+
+def test_what_a_parent_says_has_no_line_in_the_file(tmp_path: Path) -> None:
+    text = "extends: ark\nname: mine\nbase_url: https://x.example\npoll: {floor_s: 9, ceiling_s: 3}\n"
+    assert "line 4, poll.floor_s" in refused(foreign(tmp_path, text)).message
+    text = "extends: ark\nname: mine\nbase_url: https://x.example\ncreate: {follow: {a: b}, id: ['a[']}\n"
+    assert "line 4, create.id.0" in refused(foreign(tmp_path, text)).message

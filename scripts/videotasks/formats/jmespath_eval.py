@@ -55,6 +55,42 @@ def all_strings(paths: Iterable[str], body: object) -> list[str]:
     return list(dict.fromkeys(_strings(paths, body)))
 
 
+def check(path: str) -> None:
+    """Raise PathError for what would give null for ever, without a word: broken syntax, an unknown function, a wrong
+    number of arguments, and `!a.b`, which is `(!a).b`.
+    """
+    _compiled(path)
+    if _PLAIN.match(path):
+        return
+    import jmespath
+    from jmespath.functions import Functions
+
+    table: dict[str, Any] = Functions.FUNCTION_TABLE
+    parts: list[Any] = [jmespath.compile(path).parsed]
+    while parts:
+        node = parts.pop()
+        parts += node["children"]
+        if node["type"] == "subexpression" and node["children"][0]["type"] == "not_expression":
+            raise PathError(f"{path!r}: !a.b reads as (!a).b, which is always null; write !(a.b)")
+        if node["type"] != "function_expression":
+            continue
+        name, given = node["value"], len(node["children"])
+        if name not in table:
+            raise PathError(f"{path!r}: JMESPath has no function {name!r}{_near(name, table)}")
+        signature = table[name]["signature"]
+        variadic = bool(signature and signature[-1].get("variadic"))
+        if given < len(signature) or (given > len(signature) and not variadic):
+            wanted = f"at least {len(signature)}" if variadic else str(len(signature))
+            raise PathError(f"{path!r}: {name}() takes {wanted} argument(s), not {given}")
+
+
+def _near(name: str, table: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, table, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else "; it has: " + ", ".join(sorted(table))
+
+
 @lru_cache(maxsize=1024)
 def _compiled(path: str) -> Callable[[object], Any]:
     if _PLAIN.match(path):

@@ -85,15 +85,58 @@ def load(
         return _Builder(max_depth, max_aliases, text_keys, on_duplicate).build(yaml.parse(text, Loader=loader))
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
-        raise YamlError(f"{_place(mark)}{exc.problem or exc.context or 'not valid YAML'}") from None
+        raise YamlError(
+            f"{_place(mark)}{exc.problem or exc.context or 'not valid YAML'}{_advice(text, mark)}"
+        ) from None
     except yaml.YAMLError as exc:
         raise YamlError(" ".join(str(exc).split()) or "not valid YAML") from None
     except UnicodeError as exc:
         raise YamlError(f"not valid text: {exc.reason if hasattr(exc, 'reason') else exc}") from None
 
 
+def lines(text: str | bytes) -> dict[tuple[str | int, ...], int]:
+    """Where each member of a document stands: its path of keys and indexes -> line, from 1. For texts that `load` took.
+
+    What an alias or `<<` brings stands where its anchor is, and has no entry.
+    """
+    import yaml
+    from yaml import events as ev
+
+    found: dict[tuple[str | int, ...], int] = {}
+    stack: list[list[Any]] = []  # [path of the collection, its next index or the key that waits for its value]
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, (ev.MappingEndEvent, ev.SequenceEndEvent)):
+            stack.pop()
+        elif isinstance(event, ev.NodeEvent):
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            path: tuple[str | int, ...] = ()
+            if stack:
+                above, waiting, is_list = stack[-1]
+                if not is_list and waiting is None:
+                    stack[-1][1] = key = str(getattr(event, "value", ""))
+                    path = (*above, key)
+                    found[path] = line
+                    continue
+                path = (*above, waiting)
+                found.setdefault(path, line)
+                stack[-1][1] = waiting + 1 if is_list else None
+            if isinstance(event, ev.CollectionStartEvent):
+                is_list = isinstance(event, ev.SequenceStartEvent)
+                stack.append([path, 0 if is_list else None, is_list])
+    return found
+
+
 def _place(mark: Any) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+
+
+def _advice(text: str | bytes, mark: Any) -> str:
+    """The two mistakes that everybody makes once."""
+    rows = (text.decode("utf-8", "replace") if isinstance(text, bytes) else text).splitlines()
+    row = rows[mark.line] if mark is not None and mark.line < len(rows) else ""
+    if "\t" in row[: len(row) - len(row.lstrip())]:
+        return "; the line is indented with a tab: YAML takes blanks only"
+    return "; a text with { or : in it is put in quotes" if "{" in row.partition("{")[2] or ": /" in row else ""
 
 
 class _Missing:

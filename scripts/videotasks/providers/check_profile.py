@@ -1,132 +1,281 @@
-"""The full check of a foreign profile: the JSON Schema, and names and keys that it may not take."""
+"""The full check of a profile that did not ship with the skill: what is wrong, in which line, and what to write.
+
+The schema (shared/schemas/provider-profile.schema.json) is the only list of members. Two words of its own are checked
+here: `format: jmespath` compiles an expression, functions and all, and `placeholders` names what `{...}` may stand in
+an address. A mistake that is met only when the paid answer is read costs the task, so nothing is left for then.
+"""
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from videotasks.core.errors import configuration_error
 from videotasks.core.skill_folder import skill_folder
-from videotasks.providers.load_profile import foreign_key_variable, load_profile, shipped_names
-from videotasks.providers.profile import merge
+from videotasks.providers.profile import foreign_key_variable, merge
+
+Place = tuple[str | int, ...]
+Problem = tuple[Place, str]
+_MAX_TOLD = 5
 
 
 def schema_path() -> Path:
     return skill_folder().resolve() / "shared" / "schemas" / "provider-profile.schema.json"
 
 
-def reserved_key_variables() -> dict[str, str]:
-    """Key variables of the shipped profiles -> the profile."""
-    reserved: dict[str, str] = {}
-    for name in shipped_names():
-        for variable in load_profile(name).auth.env:
-            reserved.setdefault(variable.upper(), name)
-    return reserved
+def check_foreign(
+    document: Mapping[str, Any],
+    path: Path,
+    *,
+    own_auth: object,
+    shipped: Iterable[str],
+    reserved: Callable[[], Mapping[str, str]],
+    lines: Mapping[Place, int],
+) -> None:
+    """Raise TaskError(CONFIGURATION) with file, line, member and expectation for everything that is wrong.
 
-
-def check_foreign(document: Mapping[str, Any], path: Path, *, own_auth: object) -> None:
-    """Raise TaskError(CONFIGURATION) with file, field and expectation for everything that is wrong.
-
-    `document` is the profile with what it extends; `own_auth` is the file's own auth, which may name no reserved key.
+    `document` is the profile with what it extends; `own_auth` is the file's own auth, which may name no key variable
+    of a shipped profile (`reserved`: variable -> profile); `lines` tells where a member stands in the file.
     """
     problems = list(problems_of(document))
     name = str(document.get("name") or "").casefold().replace("_", "-")
-    if name in shipped_names():
-        problems.insert(0, f"name: {name!r} is the name of a shipped profile; choose another")
+    if name in shipped:
+        problems.insert(0, (("name",), f"{name!r} is the name of a shipped profile; choose another"))
     variables = own_auth.get("env") if isinstance(own_auth, Mapping) else None
-    reserved = reserved_key_variables()
+    own = foreign_key_variable(name or "NAME")
     for variable in [variables] if isinstance(variables, str) else variables or ():
-        if str(variable).upper() in reserved:
-            problems.append(
-                f"auth.env: {variable} is the key of {reserved[str(variable).upper()]}; a profile of your own reads "
-                f"{foreign_key_variable(name or 'NAME')}"
-            )
+        if str(variable) != own and (owner := reserved().get(str(variable).upper())):
+            said = f"{variable} is the key of {owner}; a profile of your own reads {own}"
+            problems.append((("auth", "env"), said))
     if problems:
+        told = [_told(place, said, lines) for place, said in problems]
         raise configuration_error(
-            f"{path}: {'; '.join(problems[:5])}" + (f"; and {len(problems) - 5} more" if len(problems) > 5 else ""),
+            f"{path}: {'; '.join(told[:_MAX_TOLD])}" + (f"; and {len(told) - 5} more" if len(told) > _MAX_TOLD else ""),
             expected="a provider profile by shared/schemas/provider-profile.schema.json",
-            details={"problems": problems[:50]},
+            hint="references/adding-a-provider.md says what each member means",
+            details={"problems": told[:50]},
         )
 
 
-def problems_of(document: Mapping[str, Any]) -> Iterator[str]:
-    """`field: what was expected` for each breach of the schema, and for each path that is no JMESPath."""
-    from jsonschema import Draft202012Validator
-
-    schema = json.loads(schema_path().read_text(encoding="utf-8"))
-    validator = Draft202012Validator(schema)
-    document = json.loads(json.dumps(document, default=str))  # keys become texts, as the schema has them
-    found = list(_breaches(validator, document, ""))
-    if not found:
-        for name, kind in (document.get("kinds") or {}).items():
-            found += _breaches(validator, merge(document, kind or {}), f"kinds.{name}: ")
-    yield from found or _bad_paths(document, "")
+def _told(place: Place, said: str, lines: Mapping[Place, int]) -> str:
+    dotted = ".".join(str(part) for part in place) or "the profile"
+    for length in range(len(place), 0, -1):
+        if place[:length] in lines:
+            return f"line {lines[place[:length]]}, {dotted}: {said}"
+    return f"{dotted}: {said}"
 
 
-def _breaches(validator: Any, document: Any, prefix: str) -> Iterator[str]:
-    for error in sorted(validator.iter_errors(document), key=lambda e: [str(p) for p in e.absolute_path]):
-        where = ".".join(str(part) for part in error.absolute_path)
-        hint = error.schema.get("description") if where and isinstance(error.schema, Mapping) else None
-        yield f"{prefix}{where or 'the profile'}: {error.message[:200]}" + (f" ({hint})" if hint else "")
+def problems_of(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """(member, what is wrong and what is expected) for everything in a profile and in each of its kinds."""
+    plain: dict[str, Any] = json.loads(json.dumps(document, default=str))  # keys become texts, as the schema has them
+    found = list(_problems_of_kind(plain))
+    kinds = plain.get("kinds")
+    for name, kind in (kinds if isinstance(kinds, Mapping) else {}).items():
+        known = {(place, said) for place, said in found}
+        merged = merge(plain, kind) if isinstance(kind, Mapping) else plain
+        for place, said in _problems_of_kind(merged):
+            if (place, said) not in known:
+                found.append((("kinds", name, *place), said))
+    yield from found
 
 
-_PATH_KNOBS = frozenset(
-    [
-        "id",
-        "value",
-        "created_at",
-        "video",
-        "image",
-        "audio",
-        "last_frame",
-        "thumbnail",
-        "usage",
-        "expires_at",
-        "finished_at",
-        "message",
-        "code",
-        "task_message",
-        "task_code",
-        "body_retry_after",
-        "put_url",
-        "key",
-        "balance",
-        "unlimited",
-        "when",
-    ]
-)
-_PATH_SECTIONS = ("create", "status", "result", "error", "progress", "upload", "credits")
+def _problems_of_kind(document: Mapping[str, Any]) -> Iterator[Problem]:
+    breaches = sorted(_validator(document).iter_errors(document), key=lambda e: [str(p) for p in e.absolute_path])
+    for error in breaches:
+        yield from _explained(error)
+    if not breaches:
+        yield from _contradictions(document)
 
 
-def _bad_paths(document: Mapping[str, Any], prefix: str) -> Iterator[str]:
+def _validator(document: Mapping[str, Any]) -> Any:
+    from jsonschema import Draft202012Validator, FormatChecker, validators
+    from jsonschema.exceptions import ValidationError
+
     from videotasks.formats import jmespath_eval
 
-    for section in _PATH_SECTIONS:
-        for knob, expression in _expressions(document.get(section), section):
-            try:
-                jmespath_eval.evaluate(expression, {})
-            except jmespath_eval.PathError as error:
-                yield f"{prefix}{knob}: {error}"
-    for name, kind in (document.get("kinds") or {}).items():
-        if isinstance(kind, Mapping):
-            yield from _bad_paths(kind, f"kinds.{name}.")
+    formats = FormatChecker(formats=())
+
+    @formats.checks("jmespath", raises=jmespath_eval.PathError)
+    def compiles(value: object) -> bool:
+        if isinstance(value, str):
+            jmespath_eval.check(value)
+        return True
+
+    kept = _kept(document)
+
+    def placeholders(_: Any, allowed: list[str], instance: Any, __: Any) -> Iterator[Any]:
+        names = [name for one in allowed for name in (kept if one == "kept" else [one])]
+        for text in _texts(instance):
+            for name in re.findall(r"\{([^{}]*)\}", text):
+                if name not in names and (isinstance(instance, str) or re.match(r"[A-Za-z_]\w*\Z", name)):
+                    there = "; here there are: " + ", ".join("{" + one + "}" for one in names) if names else ""
+                    yield ValidationError(f"nothing fills {{{name}}} here{_nearest(name, names)}{there}")
+
+    schema = json.loads(schema_path().read_text(encoding="utf-8"))
+    extended = validators.extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, {"placeholders": placeholders}
+    )
+    return extended(schema, format_checker=formats)
 
 
-def _expressions(value: Any, where: str) -> Iterator[tuple[str, str]]:
-    if not isinstance(value, Mapping):
+def _kept(document: Mapping[str, Any]) -> list[str]:
+    """Names of what is kept with a task from its answers."""
+    create = document.get("create")
+    follow = create.get("follow") if isinstance(create, Mapping) else None
+    return [str(name) for name in follow] if isinstance(follow, Mapping) else []
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for member in value.values():
+            yield from _texts(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _texts(member)
+
+
+def _explained(error: Any) -> Iterator[Problem]:
+    """A breach of the schema in words that lead to the fix."""
+    place: Place = tuple(error.absolute_path)
+    if error.validator in ("anyOf", "oneOf"):
+        yield from _of_the_branch_meant(error)
         return
-    for knob, given in value.items():
-        if knob in _PATH_KNOBS and isinstance(given, (str, list)):
-            for one in [given] if isinstance(given, str) else given:
-                if isinstance(one, str):
-                    yield f"{where}.{knob}", one
-        elif knob == "rules" and isinstance(given, list):
-            for rule in given:
-                yield from _expressions(rule, f"{where}.rules")
-        elif knob in ("cost", "in_band"):
-            for one in given if isinstance(given, list) else [given]:
-                if isinstance(one, Mapping):
-                    for path in [one.get("path")] if isinstance(one.get("path"), str) else one.get("path") or ():
-                        yield f"{where}.{knob}.path", str(path)
+    instance, rule, schema = error.instance, error.validator_value, error.schema
+    about = schema.get("description") if isinstance(schema, Mapping) else None
+    hint = f" ({about})" if about else ""
+    if "propertyNames" in error.absolute_schema_path:
+        allowed = [str(one) for one in rule] if error.validator == "enum" else []
+        listed = f"; allowed: {', '.join(allowed)}" if allowed else ""
+        yield place, f"{instance!r} is no name for a member here{_nearest(instance, allowed)}{listed}{hint}"
+    elif error.validator == "additionalProperties":
+        known = list(schema.get("properties") or {})
+        for name in sorted(set(instance) - set(known), key=str):
+            listed = ", ".join(known)
+            yield (*place, name), f"there is no such member{_nearest(name, known)}; allowed: {listed}"
+    elif error.validator == "required":
+        missing = next((name for name in rule if name not in instance), "?")
+        what = ((schema.get("properties") or {}).get(missing) or {}).get("description")
+        yield place, f"{missing!r} is missing" + (f" ({what})" if what else "")
+    elif error.validator == "enum":
+        words = [str(one) for one in rule]
+        yield place, f"{_short(instance)} is not known{_nearest(instance, words)}; allowed: {', '.join(words)}{hint}"
+    elif error.validator == "type":
+        yield place, _wrong_type(instance, rule) + hint
+    elif error.validator == "format":
+        yield place, str(error.cause or error.message)
+    elif error.validator == "placeholders":
+        yield place, error.message
+    else:
+        yield place, error.message[:200] + hint
+
+
+def _of_the_branch_meant(error: Any) -> Iterator[Problem]:
+    """Of several shapes that a member may have, the one whose type the author wrote; else what they all are."""
+    branches: dict[Any, list[Any]] = {}
+    for inner in error.context:
+        branches.setdefault(inner.relative_schema_path[0], []).append(inner)
+    meant = [
+        inner
+        for inner in branches.values()
+        if not any(one.validator == "type" and not one.relative_path for one in inner)
+    ]
+    if len(meant) == 1:
+        for inner in meant[0]:
+            yield from _explained(inner)
+        return
+    if meant:
+        yield from _explained(min((inner for group in meant for inner in group), key=lambda e: -len(e.absolute_path)))
+        return
+    types = [one.validator_value for inner in branches.values() for one in inner if one.validator == "type"]
+    wanted = [kind for one in types for kind in (one if isinstance(one, list) else [one]) if kind != "null"]
+    about = [one.schema.get("description") for inner in branches.values() for one in inner]
+    about.append(error.schema.get("description") if isinstance(error.schema, Mapping) else None)
+    hint = next((f" ({text})" for text in about if text), "")
+    yield tuple(error.absolute_path), _wrong_type(error.instance, list(dict.fromkeys(wanted))) + hint
+
+
+_TYPE_NAMES = {"object": "a mapping", "array": "a list", "string": "a text", "integer": "a whole number"}
+
+
+def _wrong_type(instance: Any, wanted: Any) -> str:
+    kinds = [_TYPE_NAMES.get(one, f"a {one}") for one in (wanted if isinstance(wanted, list) else [wanted])]
+    if isinstance(instance, Mapping) and len(instance) == 1 and next(iter(instance.values())) is None:
+        name = next(iter(instance))
+        return f'YAML reads {{{name}}} as a mapping: put the text that holds it in quotes, such as "/tasks/{{{name}}}"'
+    return f"{_short(instance)} is not {' or '.join(kinds)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _nearest(word: object, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+# -- what a schema cannot say: members that contradict each other, or that nothing would read -------------------------
+
+
+def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
+    follow = _kept(document)
+    places: list[tuple[str, ...]] = [("status",), ("result", "fetch"), ("cancel",)]
+    for place in places:
+        part = _at(document, place)
+        name = part.get("url_from") if isinstance(part, Mapping) else None
+        if name is not None and name not in follow:
+            listed = ", ".join(follow) or "nothing"
+            said = f"{name!r} is not kept by create.follow{_nearest(name, follow)} (it keeps: {listed})"
+            yield (*place, "url_from"), said
+    status = document["status"]
+    if not status.get("path") and not status.get("url_from"):
+        yield ("status",), "'path' is missing (the address of one task, with {task_id})"
+    elif status.get("path") and not any("{" in text for text in _texts([status["path"], status.get("query")])):
+        yield ("status", "path"), "it names no task: put {task_id} into the path or the query"
+    poll = document.get("poll") or {}
+    floor, ceiling = poll.get("floor_s", 2.0), poll.get("ceiling_s", 10.0)
+    if floor > ceiling:
+        yield ("poll", "floor_s"), f"{floor} is above ceiling_s ({ceiling})"
+    words: dict[str, str] = {}
+    for canonical, spellings in status["map"].items():
+        for word in spellings:
+            if words.setdefault(str(word).casefold(), canonical) != canonical:
+                said = f"{word!r} stands under {words[str(word).casefold()]}, too"
+                yield ("status", "map", canonical), said
+    if not any(document["result"].get(kind) for kind in ("video", "image", "audio", "content")):
+        yield ("result",), "it names no result: 'video' (paths of links) or 'content' (an address that needs the key)"
+    yield from _of_inputs(document.get("inputs") or {}, ("inputs",))
+    for index, model in enumerate(document.get("models") or ()):
+        merged = {**(document.get("inputs") or {}), **(model.get("inputs") or {})}
+        for where, said in _of_inputs(merged, ("models", index, "inputs")):
+            if where[3] in (model.get("inputs") or {}):
+                yield where, said
+
+
+def _of_inputs(inputs: Mapping[str, Any], where: Place) -> Iterator[Problem]:
+    shared = {spec["combine"] for spec in inputs.values() if isinstance(spec, Mapping) and spec.get("combine")}
+    for name, spec in inputs.items():
+        if not isinstance(spec, Mapping):
+            continue
+        if spec.get("combine") and not isinstance(inputs.get(spec["combine"]), Mapping):
+            yield (*where, name, "combine"), f"there is no input {spec['combine']!r} to share a field with"
+        if spec.get("table") and name not in shared:
+            said = "no input shares this field by `combine`, so that the table would be ignored"
+            yield (*where, name, "table"), said
+        roles = list(spec.get("roles") or {})
+        for knob in ("default_role", "one_without_role"):
+            if spec.get(knob) and spec[knob] not in roles:
+                yield (*where, name, knob), f"{spec[knob]!r} is none of its roles ({', '.join(roles) or 'it has none'})"
+
+
+def _at(document: Any, place: Iterable[str]) -> Any:
+    for name in place:
+        document = document.get(name) if isinstance(document, Mapping) else None
+    return document

@@ -15,10 +15,16 @@ from typing import Any
 
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.skill_folder import skill_folder
-from videotasks.providers.profile import PROFILE_NAME, Profile, bad_knob, build_profile, merge
+from videotasks.providers.profile import (
+    PROFILE_NAME,
+    Profile,
+    bad_knob,
+    build_profile,
+    foreign_key_variable,
+    merge,
+)
 
 MAX_PROFILE_BYTES = 256 * 1024  # the largest shipped profile is under 12 KB
-_FOREIGN_KEY_PREFIX = "VIDEO_TASKS_KEY_"
 
 
 def shipped_folder() -> Path:
@@ -33,8 +39,13 @@ def shipped_names() -> list[str]:
         return []
 
 
-def foreign_key_variable(name: str) -> str:
-    return _FOREIGN_KEY_PREFIX + re.sub(r"[^A-Z0-9]", "_", name.upper())
+def reserved_key_variables() -> dict[str, str]:
+    """Key variables of the shipped profiles -> the profile."""
+    reserved: dict[str, str] = {}
+    for name in shipped_names():
+        for variable in (_shipped_document(name).get("auth") or {}).get("env") or ():
+            reserved.setdefault(str(variable).upper(), name)
+    return reserved
 
 
 def load_profile(name_or_path: str, *, search: str | None = None) -> Profile:
@@ -146,6 +157,7 @@ def _parse(data: bytes, path: Path) -> dict[str, Any]:
 
 
 def _load_foreign(path: Path) -> Profile:
+    from videotasks.formats import yaml12
     from videotasks.providers.check_profile import check_foreign
 
     try:
@@ -155,7 +167,14 @@ def _load_foreign(path: Path) -> Profile:
         raise configuration_error(f"cannot read the profile {path}: {error.strerror}") from None
     own = _parse(data, path)
     document = _extended(dict(own), path)
-    check_foreign(document, path, own_auth=own.get("auth"))
+    check_foreign(
+        document,
+        path,
+        own_auth=own.get("auth"),
+        shipped=shipped_names(),
+        reserved=reserved_key_variables,
+        lines=yaml12.lines(data.decode("utf-8-sig")),
+    )
     document = merge(document, {"auth": {"env_shared": None, "env_requires": None}, "base_url_env": None})
     document["auth"]["env"] = [foreign_key_variable(str(document["name"]))]
     json.dumps(document)  # only plain data from here on

@@ -45,7 +45,6 @@ class Links:
     dashboard: str | None = None
     pricing: str | None = None
     docs: str | None = None
-    key: str | None = None
 
 
 @record(frozen=True)
@@ -148,8 +147,6 @@ class ListSpec:
     model: str = "model"
     status: str = "status"
     created_at: str = "created_at"
-    page: Table | None = None  # {param: page_num, first: 1} or {next: path of a URL or cursor, param: after}
-    note: str | None = None
 
 
 @record(frozen=True)
@@ -195,6 +192,7 @@ class Constraints:
 
 
 PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}\Z")
+_FOREIGN_KEY_PREFIX = "VIDEO_TASKS_KEY_"
 _STATUSES = frozenset(s.value for s in Status)
 
 
@@ -228,7 +226,6 @@ class Profile:
     upload: Upload | None = None
     credits: Credits | None = None
     capabilities: Capabilities | None = None
-    notes: tuple[str, ...] = ()
     foreign: bool = False
     document: Mapping[str, Any] = field(default_factory=dict)
 
@@ -261,6 +258,11 @@ class Profile:
             if known.id == model:
                 return known
         return next((m for m in self.models if any(fnmatchcase(model, glob) for glob in m.match)), None)
+
+
+def foreign_key_variable(name: str) -> str:
+    """The one variable that a profile of the user's own reads its key from."""
+    return _FOREIGN_KEY_PREFIX + re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -297,7 +299,7 @@ _PARTS: Mapping[str, type] = {
     "constraints": Constraints,
 }
 _PLAIN = ("title", "default_model", "rehearsal_model", "headers", "inputs", "base_url_required")
-_DOCUMENT_ONLY = {"name", "base_url", "base_url_env", "default_kind", "kinds", "models", "notes", "extends"}
+_DOCUMENT_ONLY = {"name", "base_url", "base_url_env", "default_kind", "kinds", "models", "extends"}
 
 
 def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | None = None) -> Profile:
@@ -334,7 +336,6 @@ def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | Non
         kind=chosen,
         kinds=kinds,
         models=models,
-        notes=tuple(doc.get("notes") or ()),
         foreign=foreign,
         document=document,
         **made,
