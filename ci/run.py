@@ -162,13 +162,33 @@ class Checks:
         """README's own command, on the newest Python of this machine."""
         return run(readme_command("uv run pytest"), env={"UV_PYTHON": self.pythons[self.newest()]})
 
+    def slow(self) -> str:
+        """The campaigns, which README's command leaves out."""
+        return run([*readme_command("uv run pytest"), "-m", "slow"], env={"UV_PYTHON": self.pythons[self.newest()]})
+
+    def oldest(self) -> str:
+        return min(self.pythons, key=SUPPORTED.index)
+
     def newest(self) -> str:
         return max(self.pythons, key=SUPPORTED.index)
 
-    def tests_on(self, version: str) -> str:
-        env = {"UV_PROJECT_ENVIRONMENT": str(self.work / f"venv-{version}")}
+    def tests_on(self, version: str, *options: str) -> str:
+        """The tests on one Python, in an environment of their own; `options` are for `uv run`."""
+        env = {"UV_PROJECT_ENVIRONMENT": str(self.work / f"venv-{version}{''.join(options)}")}
         groups = ["--no-default-groups", "--group", "test", "--group", "probe"]
-        return run(["uv", "run", "--quiet", "--python", self.pythons[version], *groups, "pytest", "-q"], env=env)
+        command = ["uv", "run", "--quiet", "--python", self.pythons[version], *options, *groups, "pytest", "-q"]
+        return run(command, env=env)
+
+    def tests_lowest(self) -> str:
+        """With the lowest version of every dependency that pyproject.toml allows; what uv locks is put back."""
+        lock = REPO / "uv.lock"
+        before = lock.read_bytes() if lock.is_file() else None
+        try:
+            return self.tests_on(self.oldest(), "--resolution=lowest-direct")
+        finally:
+            lock.unlink(missing_ok=True)
+            if before is not None:
+                lock.write_bytes(before)
 
     def steps(self) -> dict[str, Callable[[], str | None]]:
         named: dict[str, Callable[[], str | None]] = {
@@ -178,10 +198,11 @@ class Checks:
             "install": self.install,
             "audits": self.audits,
             "tests": self.tests,
+            "slow": self.slow,
+            "tests-lowest": self.tests_lowest,
         }
-        oldest = min(self.pythons, key=SUPPORTED.index)
-        if oldest != self.newest():
-            named[f"tests-{oldest}"] = lambda: self.tests_on(oldest)
+        if self.oldest() != self.newest():
+            named[f"tests-{self.oldest()}"] = lambda: self.tests_on(self.oldest())
         return named
 
 
@@ -189,8 +210,6 @@ def main(wanted: list[str]) -> int:
     for name in [name for name in os.environ if FOREIGN.search(name)]:
         del os.environ[name]
     os.environ.pop("VIRTUAL_ENV", None)
-    # Most of the tests' time is waiting for processes of their own: a worker a core halves it.
-    os.environ.setdefault("PYTEST_ADDOPTS", f"-n {os.cpu_count() or 2}")
     os.environ.update(UV_PYTHON_DOWNLOADS="never", UV_NO_PROGRESS="1", npm_config_update_notifier="false")
     data = REPO.parent / "shared" / "data"
     if not os.environ.get("VIDEO_TASKS_DATA") and data.is_dir():

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.campaign import AMBIGUOUS, STREAMS, campaign, figures, play
 from support.campaign import Scenario as Script
 from support.taskserver import WIRES
+
+pytestmark = pytest.mark.slow
 
 
 def test_no_promise_breaks_under_random_faults(tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ import pytest
 
 from support.kills import Kill, campaign, every_kill, operations, random_kills
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and sitecustomize hooks are POSIX here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and sitecustomize hooks are POSIX here"),
+]
 
 
 @pytest.fixture(scope="module")
