@@ -109,3 +109,48 @@ def test_without_rich_there_are_plain_lines(tmp_path: Path) -> None:
     env = environment(TERM="xterm", PYTHONPATH=path)
     done, shown = on_terminal([*argv, "--poll-interval", "0.2", "--no-download"], env=env, cwd=tmp_path)
     assert done.returncode == 0 and "running" in shown and "\x1b" not in shown
+
+
+class Reflowing:
+    """A terminal that wraps anew when it is resized: its lines are logical, the cursor stays with its letter."""
+
+    def __init__(self) -> None:
+        self.lines, self.row, self.column = [""], 0, 0
+
+    def feed(self, text: str) -> None:
+        for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
+            if part == "\r":
+                self.column = 0
+            elif part == "\n":
+                self.row, self.column = self.row + 1, 0
+                self.lines += [""] * (self.row + 1 - len(self.lines))
+            elif part == "\x1b[J":
+                self.lines = [*self.lines[: self.row], self.lines[self.row][: self.column]]
+            elif part.startswith("\x1b"):
+                self.row -= int(part[2:-1]) if part.endswith("A") else 0
+            else:
+                line = self.lines[self.row].ljust(self.column)
+                self.lines[self.row] = line[: self.column] + part + line[self.column + len(part) :]
+                self.column += len(part)
+
+
+def test_a_window_that_is_narrowed_keeps_no_stale_line() -> None:
+    body = """
+import fcntl, struct, termios
+screen.rows([("run-1", "running 10 %"), ("run-2", "queued")])
+screen.status("running " + "x" * 60, 40)
+time.sleep(0.3)
+fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 40, 0, 0))
+time.sleep(0.5)
+screen.status("running y", 50)
+screen.above("a word between")
+"""
+    terminal = Reflowing()
+    terminal.feed(screen(body))
+    assert [line for line in terminal.lines if line.strip()] == ["a word between", "END"]
+
+
+def test_what_is_painted_is_narrower_than_the_window() -> None:
+    shown = ESCAPES.sub("", screen("screen.status('running ' + 'x' * 400, 40)\ntime.sleep(0.3)"))
+    painted = [part for part in re.split(r"[\r\n]+", shown) if "running" in part]
+    assert painted and max(map(len, painted)) < 100

@@ -59,7 +59,7 @@ def _known_or_unexpected(error: Exception, argv: list[str]) -> int:
     elif isinstance(error, CallTimedOut):
         error = TaskError(Category.TRANSIENT, "no answer in time", hint="try the same command again later")
     if isinstance(error, TaskError):
-        return Reporter(sandbox="--sandbox" in argv).error(error)
+        return Reporter(sandbox="--sandbox" in argv, text="--text" in argv).error(error)
     return _unexpected(error)
 
 

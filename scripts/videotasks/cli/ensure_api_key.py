@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from videotasks.cli.open_session import at_named_origin, named_profile, open_session
@@ -23,7 +22,7 @@ RESTART_NOTE = (
 
 def ensure_api_key(args: argparse.Namespace) -> int:
     """Run the command; prints one JSON document. Exit 0 when the key is there (or for --all), else 1."""
-    reporter = Reporter(sandbox=args.sandbox)
+    reporter = Reporter(sandbox=args.sandbox, text=args.text)
     if args.all:
         if args.verify or args.provider:
             raise configuration_error(
@@ -52,7 +51,8 @@ def ensure_api_key(args: argparse.Namespace) -> int:
         return _verify(args, profile, fields)
     message = fields.pop("message")
     ok = fields.pop("ok")
-    reporter.people(message)
+    if ok:
+        reporter.people(message)
     error = None if ok else {"category": "configuration", "code": "missing_api_key", "message": message}
     return reporter.final(
         "api_key", ExitCode.OK if ok else ExitCode.CONFIGURATION, message=message, **fields, error=error
@@ -115,10 +115,10 @@ def _all(reporter: Reporter) -> int:
         else:
             row["get_key"] = profile.auth.key_url
         rows.append(row)
-    if sys.stderr.isatty():
+    if reporter.shows_tables:
         for entry in rows:
             variables = ", ".join(entry["env_vars"])
-            reporter.people(f"{'yes' if entry['found'] else 'no ':4} {entry['provider']:20} {variables}")
+            reporter.row(f"{'yes' if entry['found'] else 'no ':4} {entry['provider']:20} {variables}")
     return reporter.final(
         "api_keys",
         ExitCode.OK,

@@ -42,7 +42,7 @@ def handle_runtime_error(args: argparse.Namespace) -> int:
     text = redact(text, redaction.known_secrets())  # an API may echo the key that it was sent
     body = parse_json(text) if text.strip() else None
     error = classified(profile, args.operation, args.status, body, text, args.retry_after)
-    reporter = Reporter()
+    reporter = Reporter(text=args.text)
     if error is None:
         return reporter.final(
             "classification",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import gc
 import re
-import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -64,10 +63,10 @@ def list_runs(args: argparse.Namespace) -> int:
         row(run, state, None if run.is_at(origins_here[run.provider]) else run.origin)
         for run, state in (found if limit == 0 else found[:limit])
     ]
-    reporter = Reporter(sandbox=args.sandbox)
-    if sys.stderr is not None and sys.stderr.isatty():
+    reporter = Reporter(sandbox=args.sandbox, text=args.text)
+    if reporter.shows_tables:
         for line in table(rows):
-            reporter.people(line)
+            reporter.row(line)
     summed = list(sums.values())
     shown = rows if limit == 0 else within(rows, OUTPUT_CHARS)
     return reporter.final(
@@ -137,7 +136,7 @@ def refresh(args: argparse.Namespace) -> int:
     """--refresh: one look at every unfinished run."""
     runs, trouble = look_at_unfinished(args)
     rows = [row(run, run.state()) for run in runs]
-    return Reporter(sandbox=args.sandbox, verbose=args.verbose).final(
+    return Reporter(sandbox=args.sandbox, verbose=args.verbose, text=args.text).final(
         "list",
         ExitCode.OK,
         refreshed=len(rows),

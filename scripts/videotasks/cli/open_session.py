@@ -115,7 +115,7 @@ def open_session(
         raise configuration_error("--sandbox and --base-url exclude each other", expected="one of them")
     profile = profile or chosen_profile(args)
     store = RunStore(workspace.artifacts_root(args.artifacts_dir))
-    reporter = Reporter(verbose=args.verbose, sandbox=args.sandbox)
+    reporter = Reporter(verbose=args.verbose, sandbox=args.sandbox, text=args.text)
     mailbox = mailbox or Mailbox()
     ctx = Context(
         store=store,

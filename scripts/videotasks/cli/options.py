@@ -165,6 +165,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("files and output")
     group.add_argument("--artifacts-dir", metavar="DIR", help="where run folders live (default task-status/.artifacts)")
     group.add_argument("--verbose", action="store_true", help="print the full stream of events")
+    group.add_argument("--text", action="store_true", help="a short account for people on stdout instead of JSON")
 
 
 def add_download_options(parser: argparse.ArgumentParser) -> None:

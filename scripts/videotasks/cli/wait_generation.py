@@ -91,8 +91,9 @@ def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]
     if not runs:
         from videotasks.output.reporter import Reporter
 
-        Reporter().people("no unfinished run")
-        return Reporter(sandbox=args.sandbox).final("list", ExitCode.OK, total=0, unfinished=0, runs=[])
+        reporter = Reporter(sandbox=args.sandbox, text=args.text)
+        reporter.people("no unfinished run")
+        return reporter.final("list", ExitCode.OK, total=0, unfinished=0, runs=[])
     with Sessions(args, on_open=lambda session: _limits(session, args)) as sessions:
         trouble: list[dict[str, Any]] = []
         watched = sessions.watch(runs, trouble)

@@ -1,10 +1,17 @@
-"""The live line and the download bar of a terminal, by rich. Imported only when stderr is a terminal."""
+"""The live line, the table of many and the download bar of a terminal. Imported only when there is a terminal.
+
+rich lays the lines out; painting is ours. The cursor is parked at the first letter of what was painted: a terminal
+that is narrowed wraps the old line and keeps the cursor with that letter, so that erasing from there to the end of
+the screen leaves no stale half of it. (rich parks it at the end, and erases one row of the two.)
+"""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from typing import IO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -15,66 +22,152 @@ from rich.progress import (
     TimeElapsedColumn,
     TransferSpeedColumn,
 )
+from rich.table import Table
 from rich.text import Text
+
+ERASE_BELOW, HIDE_CURSOR, SHOW_CURSOR = "\x1b[J", "\x1b[?25l", "\x1b[?25h"
+REFRESH_S = 0.2
 
 
 class LiveScreen:
-    """One line that follows the task, then one bar that follows the download. Text is shown as text, not markup."""
+    """What follows a task (or many), then its download, in place. Text is shown as text, not markup."""
 
     def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        self._lock = threading.RLock()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._downloading = False
-        self._last: tuple[str, float | None] | None = None
+        self._rows: list[tuple[str, str]] = []
+        self._shown = False  # painting goes on; between step_aside and come_back it does not
+        self._stop: threading.Event | None = None
 
-    def _start(self, *columns: SpinnerColumn | TextColumn | BarColumn | TimeElapsedColumn) -> Progress:
-        self.close()
-        progress = Progress(*columns, console=self._console, transient=True, refresh_per_second=5)
-        progress.start()
-        self._progress = progress
-        return progress
+    @property
+    def usable(self) -> bool:
+        """False on a console without escape sequences: plain lines do there."""
+        return not self._console.legacy_windows
+
+    # -- what is shown -----------------------------------------------------------------------------------------
 
     def status(self, text: str, percent: float | None) -> None:
-        self._last = (text, percent)
-        if self._progress is None or self._downloading:
-            self._downloading = False
-            progress = self._start(
-                SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(24), TimeElapsedColumn()
+        with self._lock:
+            if self._progress is None or self._downloading:
+                self._downloading = False
+                self._progress = Progress(
+                    SpinnerColumn(),
+                    TextColumn("{task.description}", markup=False),
+                    BarColumn(24),
+                    TimeElapsedColumn(),
+                    console=self._console,
+                    auto_refresh=False,
+                )
+                self._task = self._progress.add_task(text, total=None)
+            assert self._task is not None
+            self._progress.update(
+                self._task, description=text, total=100 if percent is not None else None, completed=percent or 0
             )
-            self._task = progress.add_task(text, total=None)
-        assert self._progress is not None and self._task is not None
-        self._progress.update(
-            self._task, description=text, total=100 if percent is not None else None, completed=percent or 0
-        )
+            self._show()
 
     def download(self, done: int, total: int | None) -> None:
-        if self._progress is None or not self._downloading:
-            self._downloading = True
-            progress = self._start(
-                SpinnerColumn(),
-                TextColumn("downloading", markup=False),
-                BarColumn(24),
-                DownloadColumn(),  # type: ignore[arg-type]
-                TransferSpeedColumn(),  # type: ignore[arg-type]
-            )
-            self._task = progress.add_task("downloading", total=total)
-        assert self._progress is not None and self._task is not None
-        self._progress.update(self._task, completed=done, total=total)
+        with self._lock:
+            if self._progress is None or not self._downloading:
+                self._downloading = True
+                self._progress = Progress(
+                    SpinnerColumn(),
+                    TextColumn("downloading", markup=False),
+                    BarColumn(24),
+                    DownloadColumn(),
+                    TransferSpeedColumn(),
+                    console=self._console,
+                    auto_refresh=False,
+                )
+                self._task = self._progress.add_task("downloading", total=total)
+            assert self._task is not None
+            self._progress.update(self._task, completed=done, total=total)
+            self._show()
+
+    def rows(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Many tasks: (run id, status in words) each, above the line."""
+        with self._lock:
+            self._rows = list(rows)
+            self._show()
 
     def above(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
+        with self._lock:
+            self._write(ERASE_BELOW + text + "\n" if self._shown else text + "\n")
+            self._paint()
 
     def step_aside(self) -> None:
-        """Take the line away for a moment: something else is about to be written to the same terminal."""
-        self.close()
+        """Take the lines away for a moment: something else is about to be written to the same terminal."""
+        with self._lock:
+            if self._shown:
+                self._write(ERASE_BELOW + SHOW_CURSOR)
+                self._shown = False
 
     def come_back(self) -> None:
-        if self._last is not None and not self._downloading:
-            self.status(*self._last)
+        with self._lock:
+            if self._stop is not None and not self._downloading:
+                self._show()
 
     def close(self) -> None:
+        with self._lock:
+            self.step_aside()
+            self._progress, self._task, self._rows = None, None, []
+            if self._stop is not None:
+                self._stop.set()
+                self._stop = None
+
+    # -- painting ----------------------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        if not self._shown:
+            self._shown = True
+            self._write(HIDE_CURSOR)
+        if self._stop is None:
+            self._stop = threading.Event()
+            threading.Thread(target=self._refresh, args=(self._stop,), daemon=True).start()
+        self._paint()
+
+    def _refresh(self, stop: threading.Event) -> None:
+        while not stop.wait(REFRESH_S):
+            with self._lock:
+                if stop is self._stop:
+                    self._paint()
+
+    def _paint(self) -> None:
+        if not self._shown:
+            return
+        width, height = self._console.size
+        with self._console.capture() as captured:
+            for renderable in self._renderables(height):
+                self._console.print(renderable, width=max(width - 1, 1), no_wrap=True, overflow="ellipsis")
+        text = captured.get().rstrip("\n")
+        lines = text.count("\n")
+        self._write(ERASE_BELOW + text + (f"\x1b[{lines}A" if lines else "") + "\r")
+
+    def _renderables(self, height: int) -> list[RenderableType]:
+        shown: list[RenderableType] = []
+        if self._rows:
+            table = Table.grid(padding=(0, 2))
+            room = max(height - 3, 1)
+            for name, words in self._rows[:room]:
+                table.add_row(Text(name), Text(words))
+            if len(self._rows) > room:
+                table.add_row(Text(f"and {len(self._rows) - room} more"), Text(""))
+            shown.append(table)
         if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-            self._task = None
+            shown.append(self._progress.get_renderable())
+        return shown
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            self._stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
+        except (OSError, ValueError):
+            return  # nobody looks any more: a line of progress is no reason to fail
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return

@@ -1,5 +1,7 @@
 """What a command says: one JSON object a line on stdout for machines, short text on stderr for people.
 
+With --text stdout has the account for people instead; reasons and the way on stand on stderr in both.
+
 Every command ends with exactly one line that has `final: true, ok, exit_code, next, next_argv` (design section 4).
 """
 
@@ -14,7 +16,8 @@ from typing import IO, Any
 
 from videotasks.core.errors import TaskError, error_fields
 from videotasks.core.redaction import known_secrets, redact
-from videotasks.core.safe_text import json_inert, one_line
+from videotasks.core.safe_text import inert, json_inert, one_line
+from videotasks.output import account
 from videotasks.output.next_command import quoted
 
 STDOUT_LIMIT = 7_900  # characters of a whole run without --verbose; the promise is 8,000
@@ -46,11 +49,13 @@ class Reporter:
         *,
         verbose: bool = False,
         sandbox: bool = False,
+        text: bool = False,
         stdout: IO[bytes] | None = None,
         stderr: IO[str] | None = None,
     ) -> None:
         self.verbose = verbose
         self.sandbox = sandbox
+        self.text = text
         self._stdout = stdout
         self._stderr = stderr
         self.on_closed: Callable[[Mapping[str, Any]], object] | None = None
@@ -64,6 +69,11 @@ class Reporter:
     def event(self, name: str, **fields: Any) -> None:
         """One line. Fields that are None are left out; server text must come as `server_message`."""
         if name in VERBOSE_ONLY and not self.verbose:
+            return
+        if self.text:
+            for word in ("message", "note", "server_message"):
+                if name in ("start", "warning") and fields.get(word):
+                    self.people(f"note: {fields[word]}")
             return
         line = {"event": name, **{k: v for k, v in fields.items() if v is not None}}
         text = _dumps(line)
@@ -104,12 +114,19 @@ class Reporter:
         text = _dumps(line)
         if not whole and not self.verbose and len(text) > STDOUT_LIMIT - self._used:
             text = _dumps(shortened(line, STDOUT_LIMIT - self._used))
-        self._write(line, text)
+        if self.text:
+            for said in account.result_lines(line):
+                self._tell(said)
+            if self.closed and self.on_closed is not None:
+                self.on_closed(line)
+        else:
+            self._write(line, text)
+        for said in account.way_on(line):
+            self._plain(one_line(said, account.LONGEST))
         return int(exit_code)
 
     def error(self, error: TaskError, *, next_argv: Sequence[str] | None = None, **fields: Any) -> int:
-        """The final line of a command that ends with an expected error, and a sentence for people."""
-        self.people(f"error: {error.message}" + (f" ({error.hint})" if error.hint else ""))
+        """The final line of a command that ends with an expected error."""
         fields = {"error": error_fields(error), "message": error.message, **fields}
         return self.final("error", error.exit_code, next_argv=next_argv, **fields)
 
@@ -148,9 +165,39 @@ class Reporter:
 
     # -- people -----------------------------------------------------------------------------------------------
 
+    @property
+    def shows_tables(self) -> bool:
+        """Whether a person reads along: then rows are shown as a table, too."""
+        return self.text or (sys.stderr is not None and sys.stderr.isatty())
+
     def people(self, text: str) -> None:
-        """A short line on stderr. `text` may hold server text: it is made inert here."""
-        self._plain(one_line(redact(text, known_secrets()), 600))
+        """A short line for people: on stderr, with --text on stdout. Server text in it is made inert here."""
+        line = one_line(redact(text, known_secrets()), 600)
+        self._tell(line) if self.text else self._plain(line)
+
+    def row(self, text: str) -> None:
+        """A row of a table: as `people`, with its blanks."""
+        line = inert(redact(text, known_secrets()), 600)
+        self._tell(line) if self.text else self._plain(line)
+
+    def _tell(self, text: str) -> None:
+        """A line of the account on stdout; on stderr when nobody reads stdout any more."""
+        text = redact(inert(text, account.LONGEST), known_secrets())
+        if self._live is not None:
+            self._live.above(text)
+            return
+        try:
+            stream = self._stdout if self._stdout is not None else sys.stdout.buffer if sys.stdout else None
+            if self.closed or stream is None:
+                raise BrokenPipeError
+            stream.write(text.encode("utf-8", "backslashreplace") + b"\n")
+            stream.flush()
+        except (OSError, ValueError):
+            if not self.closed:
+                self.closed = True
+                if self._stdout is None:
+                    _drop(sys.stdout)
+            self._plain(text)
 
     def _plain(self, text: str) -> None:
         stream = self._stderr if self._stderr is not None else sys.stderr
@@ -170,18 +217,26 @@ class Reporter:
 
     def live_begin(self) -> None:
         """A live line on a terminal; plain lines elsewhere."""
-        stream = self._stderr if self._stderr is not None else sys.stderr
+        stream: Any = self._stderr if self._stderr is not None else sys.stderr
+        if self.text and self._stdout is None:
+            stream = sys.stdout
         if self._live is None and stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb":
             try:
                 from videotasks.output.live_line import LiveScreen
 
-                self._live = LiveScreen(stream)
+                screen = LiveScreen(stream)
+                self._live = screen if screen.usable else None
             except ImportError:
                 self._live = None
 
     def live_status(self, text: str, percent: float | None = None) -> None:
         if self._live is not None:
             self._live.status(one_line(text, 200), percent)
+
+    def live_rows(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Many tasks at once: (run id, status in words)."""
+        if self._live is not None:
+            self._live.rows([(one_line(name, 80), one_line(words, 80)) for name, words in rows])
 
     def live_download(self, done: int, total: int | None) -> None:
         if self._live is not None:
