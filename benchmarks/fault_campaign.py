@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The long fault campaign: random faults at every point of a run, for four providers, with streams and without.
 
-    PYTHONPATH=scripts:tests python3 benchmarks/fault_campaign.py [--runs 1000] [--seed 1] [--threads 8]
+    python3 benchmarks/fault_campaign.py [--runs 1000] [--seed 1] [--threads 8]
 
 Prints the figures and every run that broke a promise; exits 1 when there is one. tests/support/campaign.py says what is
 drawn and how it is judged. Everything happens on loopback; times are compressed, so 1,000 runs take about a minute.
@@ -14,6 +14,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from support.campaign import campaign, figures
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The whole kill campaign: SIGKILL at every write, fsync, rename and send of a run, and at random moments.
 
-    PYTHONPATH=scripts:tests python3 benchmarks/kill_campaign.py [--random 200] [--seed 1]
+    python3 benchmarks/kill_campaign.py [--random 200] [--seed 1]
 
 For a provider that is polled (ark) and one that streams (skills-video): a real create_and_wait.py is killed before each
 operation and in the middle of each write; every artifact is read; the same command is run again. It must reach the same
@@ -18,6 +18,9 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from support.kills import campaign, every_kill, operations, random_kills
 

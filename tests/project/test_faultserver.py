@@ -530,3 +530,19 @@ def test_linger_is_what_resets() -> None:
     """The counter-check to every RESET above: without it, the same connection ends with FIN."""
     _, error, _ = exchange(raw(b"HTTP/1.1 200 OK\r\nContent-Ty"))
     assert error is None
+
+
+def test_settling_waits_for_what_a_client_sent_and_left() -> None:
+    """Without it, a request of a client that was killed may be counted after the test has looked."""
+
+    def slowly(request: faults.Request) -> Action:
+        time.sleep(0.2)
+        request.read()
+        return answer()
+
+    with FaultServer(slowly) as server:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
+                sock.sendall(request_bytes())
+        server.settle()
+        assert server.posts_taken == 3

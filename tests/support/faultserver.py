@@ -215,6 +215,7 @@ class FaultServer:
         self._lock = threading.Condition()
         self._requests: list[Request] = []
         self._exchanges: dict[int, Exchange] = {}
+        self._number_of: dict[tuple[str, int], int] = {}
         self._threads: list[threading.Thread] = []
         self.stopping = threading.Event()
         self.released = threading.Event()
@@ -284,6 +285,19 @@ class FaultServer:
                 self._lock.wait(min(left, 0.02))
         return True
 
+    def settle(self, timeout: float = 10.0) -> None:
+        """Until all that clients sent and left, or were killed over, has been read: only then do counts tell all.
+
+        Connections are taken in their order, so that those before one of our own are known once it was taken.
+        """
+        with socket.create_connection(("127.0.0.1", self.port)) as ours:
+            peer = ours.getsockname()
+            assert self.wait_for(lambda: peer in self._number_of, timeout), "the server takes no connection"
+        mine = self._number_of[peer]
+        assert self.wait_for(lambda: not any(n <= mine for n in list(self._exchanges)), timeout), (
+            "a client is still here"
+        )
+
     # -- inside ------------------------------------------------------------------------------------------------
 
     def check_running(self) -> None:
@@ -303,19 +317,23 @@ class FaultServer:
     def _accept(self) -> None:
         while not self.stopping.is_set():
             try:
-                sock, _ = self._listener.accept()
+                sock, peer = self._listener.accept()
             except TimeoutError:
                 continue
             except OSError:
                 return
             sock.settimeout(SOCKET_LIMIT_S)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # each piece is to arrive as it is sent
-            self.note(lambda: setattr(self, "accepted", self.accepted + 1))
-            self._start(self._serve, sock, self.accepted)
+            self.note(functools.partial(self._admit, sock, peer))
+            self._start(self._serve, self._exchanges[self.accepted])
 
-    def _serve(self, sock: socket.socket, number: int) -> None:
-        exchange = Exchange(self, sock, number)
-        self._exchanges[number] = exchange
+    def _admit(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        self.accepted += 1
+        self._exchanges[self.accepted] = Exchange(self, sock, self.accepted)
+        self._number_of[peer] = self.accepted
+
+    def _serve(self, exchange: Exchange) -> None:
+        sock = exchange.sock
         try:
             if self._at_once(exchange, "accept"):
                 return
@@ -341,7 +359,7 @@ class FaultServer:
             with contextlib.suppress(OSError, ServerStopped):
                 exchange.close()
             exchange._close()
-            del self._exchanges[number]
+            self.note(lambda: self._exchanges.pop(exchange.number))
 
     def _at_once(self, exchange: Exchange, stage: str) -> bool:
         """Run the script's next action if it wants no request; such a connection ends with it."""

@@ -103,6 +103,7 @@ def strike(kill: Kill, folder: Path, caches: Path) -> Aftermath:
         else:
             code = _run_for(argv, environment(server, caches), kill.after_s)
         killed = code == -signal.SIGKILL
+        server.settle()  # the kill may fall right behind the request, which the server has then yet to read
         phase = _look_at(result, folder)
         paid = server.paid
         server.heal()
