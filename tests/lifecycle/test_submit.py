@@ -314,7 +314,7 @@ def test_the_journal_is_on_disk_before_the_first_byte(tmp_path: Path, monkeypatc
         client = Client(server, tmp_path / "a")
         append = durable_files.append_line
 
-        def noted(path: Path, record: dict[str, Any]) -> None:
+        def noted(path: Path, record: dict[str, Any], **_: Any) -> None:
             append(path, record)
             order.append(f"{record['event']}, {len(server.posts)} posts")
 
@@ -339,7 +339,7 @@ def test_the_id_is_on_disk_before_it_is_printed(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_cannot_be_written_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, record: dict[str, Any]) -> None:
+    def full(path: Path, record: dict[str, Any], **_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     with TaskServer(WIRES["ark"]) as server:
@@ -357,7 +357,7 @@ def test_a_journal_that_cannot_be_written_sends_nothing(tmp_path: Path, monkeypa
 def test_a_disk_that_fills_up_after_the_create_loses_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append = durable_files.append_line
 
-    def full(path: Path, record: dict[str, Any]) -> None:
+    def full(path: Path, record: dict[str, Any], **_: Any) -> None:
         if record["event"] != "submitting":
             raise OSError(28, "No space left on device")
         append(path, record)

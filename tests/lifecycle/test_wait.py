@@ -346,7 +346,7 @@ def test_each_change_of_status_is_journaled_once(tmp_path: Path) -> None:
 def test_a_full_disk_does_not_end_a_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from videotasks.core import durable_files
 
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
     def fill(mailbox: VirtualMailbox, task: Watched) -> None:

@@ -33,7 +33,7 @@ from support.faults import head as head_of
 from support.faultserver import Action, Exchange, Request
 from support.fileserver import png
 from support.scene import SCRIPTS, VIDEO, Scene, done, healthy, hurried, strict_json
-from videotasks.formats.json_values import MAX_DEPTH, parse_json
+from videotasks.core.json_values import MAX_DEPTH, parse_json
 from videotasks.providers import normalize
 from videotasks.providers.load_profile import load_profile
 

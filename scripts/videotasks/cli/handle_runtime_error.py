@@ -18,9 +18,9 @@ from videotasks.core.errors import (
     category_message,
     configuration_error,
 )
+from videotasks.core.json_values import parse_json
 from videotasks.core.redaction import redact
 from videotasks.core.safe_text import inert
-from videotasks.formats.json_values import parse_json
 from videotasks.output import next_command
 from videotasks.output.reporter import Reporter
 from videotasks.providers import classify_error, credentials, normalize

@@ -214,7 +214,7 @@ def add_up(sums: dict[str, dict[str, Any]], run: Run, state: RunState, elsewhere
     if unit and state.cost is not None:
         entry["cost"] = round(entry["cost"] + state.cost, 6)
     tokens = state.usage.get("total_tokens") if state.usage else None
-    if isinstance(tokens, (int, float)) and not isinstance(tokens, bool):
+    if isinstance(tokens, (int, float)) and not isinstance(tokens, bool) and 0 <= tokens < 1e15:
         entry["total_tokens"] = entry.get("total_tokens", 0) + tokens
 
 

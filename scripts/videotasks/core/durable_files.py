@@ -1,6 +1,8 @@
-"""Files that survive a kill: atomic replacement, fsynced appends, one lock per name. The only writer of run folders.
+"""Files that survive a kill, and files that others may have planted: the one way to read and to write a run folder.
 
-Measured (facts, reliability section 2): plain writes were corrupt after 110 of 120 kills, replaced ones after none.
+Written: atomic replacement and fsynced appends. Measured (facts, reliability section 2): plain writes were corrupt
+after 110 of 120 kills, replaced ones after none. Read: regular files only, never through a link, bounded, without
+waiting (a named pipe in an unpacked archive held a list of runs for ever).
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.json_values import parse_json
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_BINARY = getattr(os, "O_BINARY", 0)
+_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a named pipe waits for its other end otherwise
+READ_LIMIT = 20_000_000  # bytes of any file of a run folder; what is written stays below (runs/budgets)
 TEMPORARY = ".tmp-"
 STALE_TEMP_S = 3600.0  # a temporary file older than this was left by a killed process
 
@@ -100,29 +105,62 @@ def sync_dir(path: Path) -> None:
         os.close(handle)
 
 
-def append_line(path: Path, record: dict[str, Any]) -> None:
-    """One JSON line at the end, in one write, fsynced. A half line left by a kill is closed off first."""
-    line = json.dumps(record, ensure_ascii=True, separators=(",", ":"), default=str).encode("ascii") + b"\n"
-    new = not path.exists()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW | _BINARY, 0o600)
+def open_regular(path: Path | str, flags: int = os.O_RDONLY, *, follow: bool = False) -> int:
+    """A handle of a regular file. Links (unless `follow`), pipes, devices and sockets raise OSError; nothing waits."""
+    if not follow and not _NO_FOLLOW and os.path.islink(path):  # Windows
+        raise OSError(errno.ELOOP, "a symbolic link, not a file", str(path))
+    if not flags & os.O_CREAT:  # opening some devices acts (a tape rewinds, a terminal is taken): look before
+        _require_regular(os.stat(path, follow_symlinks=follow), path)
+    handle = os.open(path, flags | (0 if follow else _NO_FOLLOW) | _BINARY | _NO_WAIT, 0o600)
     try:
-        if not new and _lacks_newline(path):
-            line = b"\n" + line
-        _write_all(handle, line)
-        os.fsync(handle)
+        _require_regular(os.fstat(handle), path)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _require_regular(info: os.stat_result, path: Path | str) -> None:
+    if not stat.S_ISREG(info.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_file(path: Path | str, limit: int = READ_LIMIT, *, follow: bool = False) -> bytes:
+    """The whole content of a regular file of at most `limit` bytes. Raises OSError (EFBIG for a larger one)."""
+    handle = open_regular(path, follow=follow)
+    try:
+        # The size may lie (/proc) or grow meanwhile: what is read is bounded, whatever it says.
+        parts, left = [], limit + 1
+        while left > 0 and (part := os.read(handle, min(left, 1 << 20))):
+            parts.append(part)
+            left -= len(part)
     finally:
         os.close(handle)
-    if new:
+    if left <= 0:
+        raise OSError(errno.EFBIG, "larger than expected", str(path))
+    return b"".join(parts)
+
+
+def append_line(path: Path, record: dict[str, Any], *, durable: bool = True) -> None:
+    """One JSON line at the end, in one write, fsynced if `durable`. A half line left by a kill is closed off first."""
+    line = json.dumps(record, ensure_ascii=True, separators=(",", ":"), default=str).encode("ascii") + b"\n"
+    handle = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    try:
+        size = os.fstat(handle).st_size
+        if size and _last_byte(handle, size) != b"\n":
+            line = b"\n" + line
+        _write_all(handle, line)
+        if durable:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+    if not size and durable:
         sync_dir(path.parent)
 
 
-def _lacks_newline(path: Path) -> bool:
-    with open(path, "rb") as reader:
-        reader.seek(0, os.SEEK_END)
-        if reader.tell() == 0:
-            return False
-        reader.seek(-1, os.SEEK_END)
-        return reader.read(1) != b"\n"
+def _last_byte(handle: int, size: int) -> bytes:
+    os.lseek(handle, size - 1, os.SEEK_SET)
+    return os.read(handle, 1)
 
 
 def _write_all(handle: int, data: bytes) -> None:
@@ -132,39 +170,24 @@ def _write_all(handle: int, data: bytes) -> None:
         view = view[written:]
 
 
-def read_lines(path: Path | str, limit: int = 20_000_000) -> list[dict[str, Any]]:
-    """The JSON objects of a journal. Half lines (a kill) and foreign lines are passed over, never fatal."""
+def read_lines(path: Path | str, limit: int = READ_LIMIT) -> list[dict[str, Any]]:
+    """The JSON objects of a journal. Half lines (a kill) and foreign lines are passed over, never fatal.
+
+    Raises OSError when the file is missing, no regular file or too large.
+    """
+    lines = [line for line in read_file(path, limit).split(b"\n") if line.strip()]
+    # All lines at once: a list of a thousand runs takes half the time.
+    values = parse_json(b"[" + b",".join(lines) + b"]")
+    if not isinstance(values, list) or len(values) != len(lines):  # a half line somewhere
+        values = [parse_json(line) for line in lines]
+    return [value for value in values if isinstance(value, dict)]
+
+
+def read_json(path: Path | str, limit: int = READ_LIMIT, *, follow: bool = False) -> Any:
+    """The JSON value of a file, or None when it is missing, no regular file, too large or broken."""
     try:
-        with open(path, "rb") as reader:
-            data = reader.read(limit)
+        return parse_json(read_file(path, limit, follow=follow))
     except OSError:
-        return []
-    records: list[dict[str, Any]] = []
-    lines = [line for line in data.split(b"\n") if line.strip()]
-    try:
-        # All lines at once: a list of a thousand runs takes half the time.
-        values = json.loads(b"[" + b",".join(lines) + b"]")
-        if len(values) == len(lines):
-            return [value for value in values if isinstance(value, dict)]
-    except (ValueError, RecursionError):
-        pass  # a half line somewhere
-    for line in lines:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            records.append(value)
-    return records
-
-
-def read_json(path: Path | str, limit: int = 20_000_000) -> Any:
-    """The JSON value of a file, or None when it is missing, too large or broken."""
-    try:
-        with open(path, "rb") as reader:
-            data = reader.read(limit + 1)
-        return json.loads(data) if len(data) <= limit else None
-    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -124,26 +124,28 @@ class Snapshot:
         return any(o.kind in ("video", "image", "audio") for o in self.outputs)
 
 
-MAX_ID = 256
+MAX_ID = 4096  # gateways pack provider, model and a cloud operation's name into their ids
 
 
 def valid_task_id(value: object) -> str | None:
-    """The id as text, or None: booleans, containers, empty, over-long, unprintable and dot ids are no ids."""
+    """The id as text, or None: booleans, containers, empty, over-long, unprintable and dot ids are no ids.
+
+    The one rule: what is taken from an answer is what a command takes back.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        value = str(value) if value >= 0 else ""
+        value = str(value) if 0 <= value < 10**100 else ""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_ID or value in (".", ".."):
         return None
     return value if value.isprintable() and value == value.strip() else None
 
 
 def require_task_id(value: object) -> str:
-    """A task id fit to be sent: a string of 1 to 256 printable characters that is no path of its own."""
-    text = value.strip() if isinstance(value, str) else ""
-    if not text or len(text) > 256 or text in (".", "..") or not text.isprintable() or any(c.isspace() for c in text):
+    """A task id as a user gave it, blanks around it left out. Raises TaskError."""
+    text = valid_task_id(value.strip() if isinstance(value, str) else value)
+    if text is None:
         raise configuration_error(
-            "that is no task id",
-            expected="1 to 256 printable characters without blanks, as the provider gave it",
+            "that is no task id", expected=f"1 to {MAX_ID:,} printable characters, as the provider gave it"
         )
     return text

@@ -17,7 +17,7 @@ def epoch_of(text: Any) -> float | None:
         return None
     try:
         return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError):  # years that this system cannot count
         return None
 
 

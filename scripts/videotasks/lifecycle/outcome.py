@@ -12,7 +12,7 @@ from videotasks.network import origins
 from videotasks.providers.provider import Provider
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
-from videotasks.runs.store import Run, without_secrets, write_json
+from videotasks.runs.store import Run
 
 
 @dataclass
@@ -75,8 +75,7 @@ def write_results(ctx: Context, run: Run, snapshot: Snapshot | None = None) -> d
     raw = snapshot.raw if snapshot is not None else None
     try:
         if raw is not None:
-            run.prepare()
-            write_json(run.outputs / "response.json", without_secrets({"response": raw})["response"])
+            results.write_response(run, raw)
         return results.write(run, now=ctx.clock(), raw=raw)
     except OSError as error:
         ctx.reporter.event("warning", message=f"result.json could not be written: {error.strerror}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
 from videotasks.core.safe_text import inert
-from videotasks.core.task import Phase, require_task_id
+from videotasks.core.task import MAX_ID, Phase, require_task_id
 from videotasks.core.times import epoch_of, iso
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.lifecycle import check_status, final_line
@@ -133,7 +133,7 @@ def _shown(session: Session, item: Any, created: float | None, model: str | None
     task_id = jmespath_eval.evaluate(spec.id, item)
     status = jmespath_eval.first_string((spec.status,), item)
     return {
-        "task_id": inert(str(task_id), 256),
+        "task_id": inert(str(task_id), MAX_ID),
         "provider_status": inert(status, 60) if status else None,
         "model": inert(model, 100) if model else None,
         "created_at": iso(created) if created is not None else None,

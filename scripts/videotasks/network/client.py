@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from videotasks.core.json_values import parse_json
 from videotasks.core.redaction import known_secrets, redact
-from videotasks.formats.json_values import parse_json
 from videotasks.network.errors import NoAnswer, no_answer_of
 from videotasks.network.flight import AbortedBeforeSending, Flight
 from videotasks.network.origins import is_loopback

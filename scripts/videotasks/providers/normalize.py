@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from videotasks.core.errors import ApiError, Category
+from videotasks.core.json_values import parse_json
 from videotasks.core.task import Output, Snapshot, Status, valid_task_id
 from videotasks.formats import jmespath_eval, scalars
-from videotasks.formats.json_values import parse_json
 from videotasks.providers import classify_error
 
 if TYPE_CHECKING:

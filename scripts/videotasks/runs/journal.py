@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from videotasks.core.task import Outcome, Phase, Status
+from videotasks.core.task import Outcome, Phase, Status, valid_task_id
 
 _OWN_PATH = re.compile(r"outputs/[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
@@ -107,8 +107,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
         elif event in ("status", "ended"):
             _observed(state, entry, at)
         elif event == "downloaded":
-            found = entry.get("files")
-            state.files = [f for f in found if _own_file(f)] if isinstance(found, list) else []
+            state.files = _files(entry.get("files"))
             if state.outcome is Outcome.SUCCEEDED:
                 state.error = None
         elif event == "download_failed":
@@ -119,8 +118,8 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
 
 
 def _submitted(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
-    task_id = entry.get("task_id")
-    if not isinstance(task_id, str) or not task_id or state.task_id not in (None, task_id):
+    task_id = valid_task_id(entry.get("task_id"))
+    if task_id is None or state.task_id not in (None, task_id):
         return
     state.phase, state.task_id, state.error, state.reported = Phase.SUBMITTED, task_id, None, False
     state.submitted_at = at
@@ -149,12 +148,12 @@ def _observed(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
         state.provider_status = entry["provider_status"]
     for name in ("progress", "expires_at", "cost"):
         value = _number(entry.get(name))
-        if value is not None:
+        if value is not None and (value >= 0 or name == "cost"):
             setattr(state, name, value)
     if isinstance(entry.get("cost_unit"), str):
         state.cost_unit = entry["cost_unit"]
     if isinstance(entry.get("outputs"), list):
-        state.outputs = [output for output in entry["outputs"] if isinstance(output, dict)]
+        state.outputs = [output for output in entry["outputs"] if _is_output(output)]
     if isinstance(entry.get("usage"), dict):
         state.usage = entry["usage"]
     if isinstance(entry.get("follow"), dict):
@@ -185,6 +184,20 @@ def _number(value: Any) -> float | None:
     return float(value) if -1e11 < value < 1e11 else None
 
 
-def _own_file(entry: Any) -> bool:
-    """A result of the run's own folder. What else a journal names is no result: it would be copied by --output."""
-    return isinstance(entry, dict) and isinstance(entry.get("path"), str) and bool(_OWN_PATH.fullmatch(entry["path"]))
+def _is_output(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
+        return False
+    return all(isinstance(entry.get(name), (str, type(None))) for name in ("url", "content_path"))
+
+
+def _files(found: Any) -> list[dict[str, Any]]:
+    """Results in the run's own folder. What else a journal names is no result: it would be copied by --output."""
+    files = []
+    for entry in found if isinstance(found, list) else ():
+        if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
+            continue
+        if not isinstance(entry.get("path"), str) or not _OWN_PATH.fullmatch(entry["path"]):
+            continue
+        numbers = ("bytes", "duration_s", "width", "height")
+        files.append({k: v for k, v in entry.items() if k not in numbers or _number(v) is not None})
+    return files

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from videotasks.core import durable_files
+from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import inert, markdown_fence, one_line
 from videotasks.core.task import Outcome, Phase, Status
 from videotasks.core.times import iso
+from videotasks.runs import budgets
 from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run, without_secrets, write_json
-
-RAW_LIMIT = 200_000  # characters of a raw body that are kept
 
 
 def result_document(run: Run, state: RunState, *, now: float, raw: Any = None) -> dict[str, Any]:
@@ -118,21 +118,30 @@ def write(run: Run, *, now: float, raw: Any = None) -> dict[str, Any]:
     if raw is None:
         previous = durable_files.read_json(run.result_file)
         raw = previous.get("raw") if isinstance(previous, dict) else None
-    document = without_secrets(result_document(run, state, now=now, raw=_bounded(raw)))
+    document = without_secrets(result_document(run, state, now=now, raw=_bounded(raw, budgets.RAW_LIMIT)))
     run.prepare()
     write_json(run.result_file, document)
     durable_files.write_atomic(run.outputs / "result.md", result_markdown(document).encode("utf-8", "backslashreplace"))
     return document
 
 
-def _bounded(raw: Any) -> Any:
+def write_response(run: Run, raw: Any) -> None:
+    """outputs/response.json: the provider's last answer as it came, bounded. Raises OSError."""
+    run.prepare()
+    write_json(run.outputs / "response.json", _bounded(raw, budgets.RESPONSE_LIMIT))
+
+
+def _bounded(raw: Any, limit: int) -> Any:
+    """`raw` without secrets, or the start of its text. Cut after a look for keys: half a key is found by nobody."""
     import json
 
     try:
         text = json.dumps(raw, ensure_ascii=False, default=str)
     except (ValueError, RecursionError):
         return None
-    return raw if len(text) <= RAW_LIMIT else {"truncated": True, "text": text[:RAW_LIMIT]}
+    if len(text) <= limit:
+        return without_secrets({"raw": raw})["raw"]
+    return {"truncated": True, "text": redact(text[: limit + 10_000], known_secrets())[:limit]}
 
 
 _TITLES = {
@@ -197,6 +206,6 @@ def _details(entry: Mapping[str, Any]) -> str:
     parts = [f"{int(entry.get('bytes') or 0):,} bytes"]
     if entry.get("duration_s"):
         parts.append(f"{entry['duration_s']:.1f} s")
-    if entry.get("width"):
+    if entry.get("width") and entry.get("height"):
         parts.append(f"{entry['width']}x{entry['height']}")
     return inert(", ".join(parts), 100)

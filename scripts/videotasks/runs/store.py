@@ -15,19 +15,27 @@ from videotasks.core.errors import configuration_error
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import json_inert
 from videotasks.core.times import epoch_of, iso
+from videotasks.runs import budgets
 from videotasks.runs.identity import Identity, new_run_id, valid_run_id
 from videotasks.runs.journal import RunState, fold
 from videotasks.runs.locks import FileLock
 
+_PRETTY_UP_TO = 100_000  # characters; the deepest answer is 100 levels, so that a try is 10 MB at most
+_UNREADABLE = {"category": "submission_unknown", "message": "the journal of this run cannot be read"}
 SCHEMA_VERSION = 2  # 1 (version 0.1): no intent, and an origin without its base path
 
 
 class Run:
-    """One run folder. The journal is read afresh where it matters: other processes may write to it."""
+    """One run folder. The journal is read afresh where it matters: other processes may write to it.
+
+    What this process has read and written of it counts on when the folder is gone (`git clean` while a task is waited
+    for): the id was paid for. The next event brings the folder back.
+    """
 
     def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
         self.folder = folder
         self.request = request
+        self._known: list[dict[str, Any]] = []
         self._unsaved: list[dict[str, Any]] = []
 
     @property
@@ -47,20 +55,56 @@ class Run:
         return self.outputs / "result.json"
 
     def state(self) -> RunState:
-        return fold([*durable_files.read_lines(os.path.join(self.folder, "journal.jsonl")), *self._unsaved])
+        return fold([*self._lines(), *self._unsaved])
+
+    def _lines(self) -> list[dict[str, Any]]:
+        try:
+            lines = durable_files.read_lines(os.path.join(self.folder, "journal.jsonl"))
+        except (FileNotFoundError, NotADirectoryError):
+            return self._known
+        except OSError:  # there, and yet unreadable (a pipe, 20 MB, no permission): it may tell of a payment
+            return self._known or [{"event": "submission_unknown", "error": _UNREADABLE}]
+        if len(lines) >= len(self._known):  # a journal only grows: a shorter one is another
+            self._known = lines
+        return self._known
 
     def record(self, event: str, at: float, **fields: Any) -> None:
         """Append one event, fsynced. Raises OSError when the disk refuses: the caller decides what that means.
 
         A refused event still counts in this process, and is written before the next one: a full disk must not make
-        the command forget the id that it has just been given.
+        the command forget the id that it has just been given. A change of status alone is not fsynced, and not noted in
+        a journal that has grown large: a server that flaps must neither hold the waiting thread nor fill the disk.
         """
+        size = self._journal_bytes()
+        if event == "status" and size > budgets.QUIET_ABOVE:
+            return
         entry = {"at": iso(at), "event": event}
         entry.update({key: value for key, value in fields.items() if value is not None})
-        self._unsaved.append(without_secrets(entry))
+        self._unsaved.append(without_secrets(budgets.entry_within(entry, size)))
+        if size == 0 and self._known:
+            self.restore()
         while self._unsaved:
-            durable_files.append_line(self.journal_file, self._unsaved[0])
+            more = {"durable": False} if self._unsaved[0]["event"] == "status" else {}
+            durable_files.append_line(self.journal_file, self._unsaved[0], **more)
+            self._known.append(self._unsaved[0])
             del self._unsaved[0]
+
+    def _journal_bytes(self) -> int:
+        try:
+            return os.lstat(self.journal_file).st_size
+        except OSError:
+            return 0
+
+    def restore(self) -> None:
+        """Write the folder again as far as this process knows it. Raises OSError."""
+        prepare_root(self.folder.parent)
+        for folder in (self.folder, self.folder / "inputs", self.outputs):
+            durable_files.make_private_dir(folder)
+        if not (self.folder / "inputs" / "request.json").exists():
+            write_json(self.folder / "inputs" / "request.json", dict(self.request))
+        if not self.journal_file.exists():
+            for line in self._known:
+                durable_files.append_line(self.journal_file, line)
 
     @property
     def mode(self) -> str:
@@ -96,8 +140,10 @@ class Run:
         return FileLock(self.folder / "download.lock")
 
     def prepare(self) -> None:
-        """The outputs folder, ours and real. Raises TaskError when someone put a link there."""
+        """The outputs folder, ours and real. Raises TaskError when someone put a link there, and OSError."""
         durable_files.refuse_link(self.folder)
+        if self._known and not self.journal_file.exists():
+            self.restore()
         durable_files.make_private_dir(self.outputs)
 
 
@@ -110,12 +156,7 @@ class RunStore:
     def prepare(self) -> None:
         """Make the root (0700) with a .gitignore, or say why not: asked before anything is sent."""
         try:
-            if self.root.is_symlink():
-                durable_files.refuse_link(self.root)
-            durable_files.make_private_dir(self.root)
-            ignore = self.root / ".gitignore"
-            if not ignore.exists() and not ignore.is_symlink():
-                durable_files.write_atomic(ignore, b"*\n")
+            prepare_root(self.root)
             durable_files.make_private_dir(self.root / ".locks")
             durable_files.sweep_temporary(self.root, time.time())
         except OSError as error:
@@ -235,11 +276,19 @@ class RunStore:
             if run.mode != mode:
                 continue
             try:
-                data = run.journal_file.read_bytes()
+                data = durable_files.read_file(run.journal_file)
             except OSError:
                 continue
             if (needle in data or not needle.isascii() or b"\\" in data) and run.state().task_id == task_id:
                 yield run
+
+
+def prepare_root(root: Path) -> None:
+    """The artifacts root (0700) with its .gitignore. Raises OSError, and TaskError when someone put a link there."""
+    durable_files.make_private_dir(root)
+    ignore = root / ".gitignore"
+    if not ignore.exists() and not ignore.is_symlink():
+        durable_files.write_atomic(ignore, b"*\n")
 
 
 def require_run_id(run_id: str) -> None:
@@ -263,7 +312,11 @@ def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """`value` as JSON, a line each where that is of use: 10 KB of nested numbers became 460 MB of indentation."""
     import json
 
-    text = json_inert(json.dumps(value, ensure_ascii=False, indent=1, default=str))
-    durable_files.write_atomic(path, text.encode("utf-8", "backslashreplace") + b"\n")
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    if len(text) <= _PRETTY_UP_TO:
+        pretty = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+        text = pretty if len(pretty) <= 2 * len(text) + 1_000 else text
+    durable_files.write_atomic(path, json_inert(text).encode("utf-8", "backslashreplace") + b"\n")
