@@ -254,7 +254,7 @@ def test_a_huge_file_is_no_profile(tmp_path: Path) -> None:
 
 
 def test_ratios_stay_texts() -> None:
-    assert load_profile("skills-video").models[0].limits["ratio"] == ["9:16", "16:9"]
+    assert "16:9" in load_profile("ark").models[0].limits["ratio"]
 
 
 @pytest.mark.parametrize("name", NAMES)

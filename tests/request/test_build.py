@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from videotasks.catalogue.known import known_model
 from videotasks.core.errors import Category, TaskError
 from videotasks.providers.load_profile import load_profile, shipped_names
-from videotasks.request.build import CommonInputs, build_request
+from videotasks.request.build import CommonInputs, build_request, chosen_model
 from videotasks.request.draft import RequestDraft, canonical_body, form_parts, materialise, summary
 
 PNG = (
@@ -30,7 +31,9 @@ def build(
 ) -> RequestDraft:
     base, _, kind = name.partition("/")
     profile = load_profile(base).for_kind(kind or None)
-    return build_request(profile, CommonInputs(**given), endpoint=endpoint, field_names=fields, sandbox=sandbox)
+    inputs = CommonInputs(**given)
+    known = known_model(profile, chosen_model(profile, inputs, endpoint=endpoint, sandbox=sandbox))
+    return build_request(profile, inputs, endpoint=endpoint, field_names=fields, known=known, sandbox=sandbox)
 
 
 def refused(name: str, **given: Any) -> TaskError:
@@ -98,11 +101,11 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         {
             "prompt": "p",
             "model": "bytedance/seedance-2.0",
-            "images": [(None, U1), ("reference", U2)],
+            "images": [("reference", U1), ("reference", U2)],
             "audio": [(None, U1)],
         },
         "/generation/bytedance/seedance-2.0",
-        {"prompt": "p", "image_urls": [U1, U2], "audio_urls": [U1]},
+        {"prompt": "p", "image_urls": [U1, U2], "audio_urls": [U1], "feature": "reference-to-video"},
     ),
     (
         "skills-video",
@@ -371,11 +374,11 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("creatok", {"prompt": "p", "model": "m", "images": [(None, U1)]}, "takes no URL", "a local file"),
     ("creatok", {"prompt": "p", "model": "m", "images": [("last_frame", U1)]}, "no image with the role", "reference"),
     ("skills-video", {"prompt": "p", "model": "openai/sora-2", "seed": 1}, "no input 'seed'", "--ratio"),
-    ("skills-video", {"prompt": "p", "model": "new/model", "duration": 5}, "'duration' or 'seconds'", "--openapi"),
+    ("fal", {"prompt": "p", "model": "fal-ai/new", "duration": 5}, "'duration' or 'seconds'", "--openapi"),
     (
         "skills-video",
         {"prompt": "p", "model": "new/model", "images": [("last_frame", U1)]},
-        "'last_frame_url' or 'end_frame_url'",
+        "'last_frame_url' or 'end_frame_url' or 'end_image_url'",
         "--set last_frame_url",
     ),
     (

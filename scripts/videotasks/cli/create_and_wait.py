@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from typing import Any
 
+from videotasks.catalogue.known import known_model
 from videotasks.cli.open_session import chosen_profile, last_line, open_session, with_limits
 from videotasks.cli.request_options import common_inputs
 from videotasks.core.errors import Category, ExitCode, TaskError
@@ -17,7 +20,7 @@ from videotasks.lifecycle.resume import go_on_with_run, wait_and_finish
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.watched import Watched
 from videotasks.providers.provider import TaskRef
-from videotasks.request.build import CommonInputs, build_request
+from videotasks.request.build import CommonInputs, build_request, chosen_model
 from videotasks.runs.store import Run, require_run_id
 
 
@@ -32,12 +35,13 @@ def create_and_wait(args: argparse.Namespace) -> int:
         output_path(args.output, "video.mp4", force=args.force)  # where it cannot go is told before anything is paid
     profile = chosen_profile(args)
     endpoint, field_names = args.sse_endpoint, None
+    known = known_model(profile, chosen_model(profile, given, endpoint=endpoint, sandbox=args.sandbox))
     if args.openapi:
         from videotasks.lifecycle.preflight import spec_field_names
 
         field_names = spec_field_names(args.openapi, endpoint, given, profile)
     # Bad input is told before the key is asked for, and with or without one.
-    draft = build_request(profile, given, endpoint=endpoint, field_names=field_names, sandbox=args.sandbox)
+    draft = build_request(profile, given, endpoint=endpoint, field_names=field_names, known=known, sandbox=args.sandbox)
     with open_session(args, needs_key=not args.dry_run, profile=profile) as session:
         with_limits(
             session.ctx,
@@ -52,14 +56,33 @@ def create_and_wait(args: argparse.Namespace) -> int:
         from videotasks.lifecycle import preflight
 
         try:
-            findings = preflight.check(plan, args, given)
+            terms = preflight.Terms(
+                dry_run=args.dry_run,
+                openapi=args.openapi,
+                allow_unknown_fields=args.allow_unknown_fields,
+                max_cost=args.max_cost,
+                allow_unknown_cost=args.allow_unknown_cost,
+            )
+            findings = preflight.check(plan, terms)
             if args.dry_run:
-                return preflight.report_plan(plan, args, findings)
-            preflight.require(findings, args)
-            preflight.guard_cost(plan, args, findings)
+                if "-" in (args.prompt_file, args.payload_file):
+                    findings.notes.append("send reads standard input: give it the same text again")
+                return preflight.report_plan(plan, terms, findings, send=_without_dry_run())
+            for line in preflight.assumptions(session.profile, draft):
+                session.ctx.reporter.people(line)
+            preflight.require(findings)
+            preflight.guard_cost(plan, terms, findings)
         except TaskError as error:
             return session.ctx.reporter.error(error, provider=session.profile.name)
         return carry_out(plan, wait_s=args.poll_timeout, no_wait=args.no_wait)
+
+
+def _without_dry_run() -> list[str]:
+    """This very command, sending."""
+    from videotasks.output import next_command
+
+    words = [word for word in sys.argv[1:] if word != "--dry-run"]
+    return next_command.command(os.path.basename(sys.argv[0]) or "create_and_wait.py", *words)
 
 
 def carry_out(plan: Plan, *, wait_s: float, no_wait: bool = False) -> int:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
-import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +12,24 @@ from videotasks.lifecycle.create_or_attach import Plan, attachable, refuse_earli
 from videotasks.network.errors import NoAnswer
 from videotasks.output import next_command
 from videotasks.providers import credentials
+from videotasks.providers.known_model import CONVENTION, NOTHING
 from videotasks.providers.profile import Profile
 from videotasks.request import costs
 from videotasks.request.build import CommonInputs
 from videotasks.request.costs import Balance, Estimate
-from videotasks.request.draft import materialise, summary
+from videotasks.request.draft import RequestDraft, materialise, summary
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms the user wants it: what to check against, and what it may cost."""
+
+    dry_run: bool = False
+    openapi: str | None = None
+    allow_unknown_fields: bool = False
+    max_cost: str | None = None  # such as 20credits
+    allow_unknown_cost: bool = False
+
 
 _COST = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([A-Za-z][A-Za-z _-]{0,30})\s*$")
 
@@ -36,17 +46,17 @@ class Findings:
     validated: str | None = None
 
 
-def check(plan: Plan, args: argparse.Namespace, given: CommonInputs) -> Findings:
+def check(plan: Plan, terms: Terms) -> Findings:
     """Everything that costs nothing. Network calls here are GETs; one that fails is a note, not an obstacle."""
     refuse_keys(plan.draft)
     found = Findings()
     run = attachable(plan)
     found.attaches_to = run.run_id if run is not None else None
-    if run is None and args.dry_run:
+    if run is None and terms.dry_run:
         refuse_earlier_version(plan)
-    if args.openapi:
-        _validate(plan, args, found)
-    if found.attaches_to is not None and not args.dry_run:
+    if terms.openapi:
+        _validate(plan, terms.openapi, terms, found)
+    if found.attaches_to is not None and not terms.dry_run:
         return found
     profile = plan.session.profile
     may_ask = plan.session.ctx.sandbox or _has_key(profile)
@@ -55,16 +65,16 @@ def check(plan: Plan, args: argparse.Namespace, given: CommonInputs) -> Findings
         if body is not None:
             problems, found.estimate = costs.check_capabilities(profile, body, plan.draft)
             found.problems += [{"message": text} for text in problems]
-    if args.dry_run and profile.credits is not None and may_ask:
+    if terms.dry_run and profile.credits is not None and may_ask:
         body = _ask(plan, profile.credits.path, found, "the balance")
         if body is not None:
             found.balance = costs.balance(profile, body)
-    if args.dry_run and not may_ask:
+    if terms.dry_run and not may_ask:
         found.notes.append(f"no key is set ({profile.auth.env[0]}), so limits, price and balance were not asked for")
     return found
 
 
-def require(found: Findings, args: argparse.Namespace) -> None:
+def require(found: Findings) -> None:
     """Stop a create that has problems. Raises TaskError(validation), exit 22: nothing was sent."""
     if not found.problems:
         return
@@ -77,9 +87,9 @@ def require(found: Findings, args: argparse.Namespace) -> None:
     )
 
 
-def guard_cost(plan: Plan, args: argparse.Namespace, found: Findings) -> None:
+def guard_cost(plan: Plan, terms: Terms, found: Findings) -> None:
     """--max-cost or <NAME>_MAX_COST: refuse a price above it, and an unknown one. Raises TaskError, exit 1."""
-    source, text = "--max-cost", args.max_cost
+    source, text = "--max-cost", terms.max_cost
     if not text:
         source, text = credentials.setting(plan.session.profile, "MAX_COST")
     if not text or found.attaches_to is not None:
@@ -92,7 +102,7 @@ def guard_cost(plan: Plan, args: argparse.Namespace, found: Findings) -> None:
         known = _unit_of(plan.session.profile)
         if known is not None and known.casefold() != unit.casefold():
             raise configuration_error(f"{source} is in {unit}", expected=f"{known}, the provider's own unit")
-        if not args.allow_unknown_cost:
+        if not terms.allow_unknown_cost:
             raise configuration_error(
                 f"the price of this request is unknown, and {source} limits it to {text.strip()}; nothing was sent",
                 hint="ask the user; --allow-unknown-cost accepts an unknown price",
@@ -110,8 +120,8 @@ def guard_cost(plan: Plan, args: argparse.Namespace, found: Findings) -> None:
         )
 
 
-def report_plan(plan: Plan, args: argparse.Namespace, found: Findings) -> int:
-    """The final line of --dry-run: the exact request and what it would do. Nothing paid was sent."""
+def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -> int:
+    """The final line of --dry-run: the exact request and what it would do. `send` is the command that sends it."""
     draft, session = plan.draft, plan.session
     estimate = found.estimate
     request = {
@@ -120,15 +130,14 @@ def report_plan(plan: Plan, args: argparse.Namespace, found: Findings) -> int:
         "encoding": draft.encoding,
         "body": _bounded(summary(draft)),
     }
-    send = next_command.command(os.path.basename(sys.argv[0]) or "create_and_wait.py", *_without_dry_run(sys.argv[1:]))
-    if "-" in (args.prompt_file, args.payload_file):
-        found.notes.append("send reads standard input: give it the same text again")
     price = f"{estimate.amount:g} {estimate.unit}" if estimate else "unknown"
     refusal = None
     try:
-        guard_cost(plan, args, found)
+        guard_cost(plan, terms, found)
     except TaskError as error:
         refusal = error
+    for line in _in_words(session.profile, draft):
+        session.ctx.reporter.people(line)
     session.ctx.reporter.people(f"dry run: nothing was sent; price: {price}")
     code = int(ExitCode.VALIDATION if found.problems else refusal.exit_code if refusal else ExitCode.OK)
     error_of_plan: dict[str, Any] | None = error_fields(refusal) if refusal else None
@@ -141,20 +150,58 @@ def report_plan(plan: Plan, args: argparse.Namespace, found: Findings) -> int:
         kind=session.profile.kind,
         model=draft.model,
         request=request,
-        valid=not found.problems,
+        valid=False if found.problems else None if draft.checked_against == NOTHING else True,
+        checked_against=draft.checked_against,
+        checked_source=_source(session.profile, draft),
         problems=found.problems[:10],
         validated_against=found.validated,
+        assumed=[dict(one) for one in draft.assumed],
         estimate={"amount": estimate.amount, "unit": estimate.unit, "assumed": dict(estimate.assumed)}
         if estimate
         else None,
         balance=_balance(found.balance),
         attaches_to=found.attaches_to,
         take=plan.take,
-        notes=found.notes,
+        notes=[*draft.warnings, *found.notes],
+        if_wrong=_if_wrong(session.profile, draft),
         send=next_command.quoted(send),
         send_needs="the user's confirmation: it pays" if not session.ctx.sandbox and not found.attaches_to else None,
         error=error_of_plan,
     )
+
+
+def _source(profile: Profile, draft: RequestDraft) -> dict[str, str | None] | None:
+    """Who says which members the model has, and of what day that is."""
+    known, convention = draft.known, profile.convention
+    if draft.checked_against == CONVENTION and convention:
+        return {"where": convention.source, "date": convention.date}
+    return {"where": known.where, "date": known.date} if known.model else None
+
+
+def _if_wrong(profile: Profile, draft: RequestDraft) -> str | None:
+    """What happens if an assumed name is not the model's: it belongs to what the user says yes to."""
+    if not draft.assumed:
+        return None
+    told = profile.convention.if_wrong if profile.convention else None
+    return told or "the API may refuse the request, or ignore the member and make a video with its own default"
+
+
+def assumptions(profile: Profile, draft: RequestDraft) -> list[str]:
+    """What is assumed and what happens if it is wrong, in plain words."""
+    lines = [
+        f"assumed: --{one['input'].replace('.', ' ')} goes into {one['member']!r}: {one['because']}"
+        for one in draft.assumed
+    ]
+    if if_wrong := _if_wrong(profile, draft):
+        lines.append(f"if that is wrong: {if_wrong}")
+    return lines
+
+
+def _in_words(profile: Profile, draft: RequestDraft) -> list[str]:
+    lines = assumptions(profile, draft)
+    if draft.checked_against == NOTHING:
+        lines.append(f"nothing is documented here of {draft.model or 'this endpoint'}: the request was not checked")
+    return lines
 
 
 def spec_field_names(spec: str, endpoint: str | None, given: CommonInputs, profile: Profile) -> set[str] | None:
@@ -166,14 +213,14 @@ def spec_field_names(spec: str, endpoint: str | None, given: CommonInputs, profi
     return validation.request_field_names(spec, path) or None
 
 
-def _validate(plan: Plan, args: argparse.Namespace, found: Findings) -> None:
+def _validate(plan: Plan, spec: str, terms: Terms, found: Findings) -> None:
     from videotasks.openapi import validation
 
     report = validation.validate_payload(
-        args.openapi,
+        spec,
         f"{plan.draft.method} {plan.draft.path}",
         materialise(plan.draft, {ref.sha256: "uploaded" for ref in plan.draft.files}),
-        allow_unknown_fields=args.allow_unknown_fields,
+        allow_unknown_fields=terms.allow_unknown_fields,
     )
     found.validated = report.endpoint
     found.notes += list(report.warnings)[:5]
@@ -216,7 +263,3 @@ def _bounded(body: dict[str, Any], limit: int = 4000) -> Any:
 
     text = json.dumps(body, ensure_ascii=False)
     return body if len(text) <= limit else {"shortened": text[:limit]}
-
-
-def _without_dry_run(argv: list[str]) -> list[str]:
-    return [word for word in argv if word != "--dry-run"]

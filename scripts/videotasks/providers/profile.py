@@ -49,15 +49,40 @@ class Links:
 
 @record(frozen=True)
 class Model:
-    """A documented model. Never a whitelist: ids date quickly, so that an unknown model is only unchecked."""
+    """What is known of a model, whoever says so: a specification, a catalogue, a profile.
+
+    Never a whitelist: ids date quickly, so that an unknown model is only unchecked. `members` describe its body, each
+    as {type, values, min, max, max_items, default, required, note}; types are JSON Schema's, with uri and uri[].
+    """
 
     id: str
     match: Paths = ()  # globs of ids that share these limits and fields
     note: str | None = None
     limits: Table = field(default_factory=dict)  # {duration: {min, max, enum, also}, ratio: [..], resolution: [..]}
-    fields: Mapping[str, str] | None = None  # common input (or input.role) -> field; complete when given
+    fields: Mapping[str, str] | None = (
+        None  # common input (or input.role) -> field; complete when given and not partial
+    )
     inputs: Table = field(default_factory=dict)  # replaces entries of the profile's inputs
     encoding: str | None = None
+    members: Table = field(default_factory=dict)
+    variants: Table | None = None  # {by: member, choose: [{is: const, with: [inputs]}]}: the const follows the inputs
+    partial: bool = False  # `fields` lacks some: those are not refused as absent, but unknown
+    inferred_from: str | None = None  # the names are those of a sibling
+    makes: str = "video"
+    page: str | None = None
+
+
+@record(frozen=True)
+class Convention:
+    """How a provider calls the same thing in nearly all of its models: what to assume of a model nobody documents.
+
+    Only for duration, ratio, resolution and seed: `members` is input -> {is: member, right: 26, of: 27}, counted.
+    """
+
+    date: str
+    source: str
+    members: Table = field(default_factory=dict)
+    if_wrong: str | None = None  # what the API does with a member that it does not know
 
 
 @record(frozen=True)
@@ -226,6 +251,7 @@ class Profile:
     upload: Upload | None = None
     credits: Credits | None = None
     capabilities: Capabilities | None = None
+    convention: Convention | None = None
     foreign: bool = False
     document: Mapping[str, Any] = field(default_factory=dict)
 
@@ -252,12 +278,24 @@ class Profile:
 
     def model_info(self, model: str | None) -> Model | None:
         """The documented model with this id, else the first whose `match` glob fits, else None."""
-        if not model:
-            return None
-        for known in self.models:
-            if known.id == model:
-                return known
-        return next((m for m in self.models if any(fnmatchcase(model, glob) for glob in m.match)), None)
+        return find_model(self.models, model)
+
+
+def find_model(models: tuple[Model, ...], wanted: str | None) -> Model | None:
+    """The model with this id, else the first whose `match` glob fits, else None."""
+    if not wanted:
+        return None
+    for known in models:
+        if known.id == wanted:
+            return known
+    return next((m for m in models if any(fnmatchcase(wanted, glob) for glob in m.match)), None)
+
+
+def build_model(where: str, document: Mapping[str, Any]) -> Model:
+    """A model's entry as a record. Raises TaskError that names what is wrong in `where`."""
+    made = _part(where, "models", Model, document)
+    assert isinstance(made, Model)
+    return made
 
 
 def foreign_key_variable(name: str) -> str:
@@ -297,6 +335,7 @@ _PARTS: Mapping[str, type] = {
     "credits": Credits,
     "capabilities": Capabilities,
     "constraints": Constraints,
+    "convention": Convention,
 }
 _PLAIN = ("title", "default_model", "rehearsal_model", "headers", "inputs", "base_url_required")
 _DOCUMENT_ONLY = {"name", "base_url", "base_url_env", "default_kind", "kinds", "models", "extends"}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.providers.known_model import CATALOGUE, CONVENTION, NOTHING, SPECIFICATION, Known
 from videotasks.request import fields, limits, route
 from videotasks.request.body_path import set_path
 from videotasks.request.draft import RequestDraft
@@ -54,18 +55,25 @@ def build_request(
     *,
     endpoint: str | None = None,
     field_names: set[str] | None = None,
+    known: Known | None = None,
     sandbox: bool = False,
 ) -> RequestDraft:
     """The request that these inputs make. Raises TaskError(CONFIGURATION) that names what the provider has.
 
     `endpoint` overrides the profile's create path (relative, or a URL on the profile's own origin); `field_names` are
-    the members of the body by a specification, which decide where a profile has only candidates.
+    the members of the body by a specification, which decide where a profile has only candidates. `known` is what is
+    known of the very model (`chosen_model` says which); without it the profile's own list is used.
     """
     payload = _payload(inputs.payload)
     target = route.resolve(profile, endpoint) if endpoint else None
     to_model = str((profile.inputs.get("model") or {}).get("to") or "")
-    model = _model(profile, inputs, payload.get(to_model) if to_model else None, target, payload, sandbox)
-    info = profile.model_info(model)
+    model = _chosen(profile, inputs, target, payload, sandbox)
+    if model is None and _needs_model(profile, inputs, target, payload):
+        raise _no_model(profile, known.ids if known else ())
+    if known is None:
+        own = profile.model_info(model)
+        known = Known(model=own, source=CATALOGUE) if own else Known()
+    info = known.model
     specs = fields.specs(profile, info)
     body: dict[str, Any] = copy.deepcopy(dict(profile.create.body))
     if to_model and model:
@@ -76,12 +84,15 @@ def build_request(
     for kind in MEDIA:
         fields.place_media(found, kind, inputs.media(kind))
     limits.check(profile, info, found.asked, found.roles)
-    warnings = _overlay(body, payload)
+    set_names = {dotted for dotted, _ in inputs.set_values}
+    chosen = fields.place_variant(found, given={*payload, *set_names})
+    warnings = chosen + _overlay(body, payload)
     for dotted, value in inputs.set_values:
         set_path(body, dotted, copy.deepcopy(value), flag=f"--set {dotted}")
     if payload or inputs.set_values:
         # The API decides over what a person wrote in its own terms; what is documented against it is only said.
         warnings += tuple(limits.body_problems(profile, info, specs, body))
+    warnings += limits.require_members(info, body, strict=not payload and not inputs.set_values)
     files = tuple(_files(body))
     limits.check_total(profile, files)
     if target is None:
@@ -97,7 +108,26 @@ def build_request(
         endpoint_label=f"{profile.create.method} {target.path}",
         warnings=warnings,
         asked=asked(inputs, files),
+        known=known,
+        assumed=tuple(found.assumed),
+        checked_against=_checked_against(known, found, field_names),
     )
+
+
+def chosen_model(
+    profile: Profile, inputs: CommonInputs, *, endpoint: str | None = None, sandbox: bool = False
+) -> str | None:
+    """The model that these inputs mean, as build_request takes it; None where none is named."""
+    target = route.resolve(profile, endpoint) if endpoint else None
+    return _chosen(profile, inputs, target, _payload(inputs.payload), sandbox)
+
+
+def _checked_against(known: Known, found: fields.Found, field_names: set[str] | None) -> str:
+    if field_names is not None:
+        return SPECIFICATION
+    if known.model is not None:
+        return known.source
+    return CONVENTION if found.assumed else NOTHING
 
 
 def asked(inputs: CommonInputs, files: tuple[FileRef, ...]) -> dict[str, Any]:
@@ -143,14 +173,11 @@ def _payload(payload: Any) -> dict[str, Any]:
         ) from None
 
 
-def _model(
-    profile: Profile,
-    inputs: CommonInputs,
-    in_payload: Any,
-    target: route.Target | None,
-    payload: Mapping[str, Any],
-    sandbox: bool,
+def _chosen(
+    profile: Profile, inputs: CommonInputs, target: route.Target | None, payload: Mapping[str, Any], sandbox: bool
 ) -> str | None:
+    to_model = (profile.inputs.get("model") or {}).get("to")
+    in_payload = payload.get(str(to_model)) if to_model else None
     in_body = in_payload if isinstance(in_payload, str) and in_payload else None
     in_path = target.model if target else None
     if in_path and inputs.model and in_path != inputs.model:
@@ -158,23 +185,35 @@ def _model(
             f"--model {inputs.model} and the endpoint's model {in_path} differ", expected="one of them"
         )
     model = in_path or in_body or inputs.model or profile.default_model
-    set_there = any(dotted == (profile.inputs.get("model") or {}).get("to") for dotted, _ in inputs.set_values)
-    if model is None and sandbox and target is None and not set_there:
-        model = profile.rehearsal_model
-    needed = "{model}" in profile.create.path or bool((profile.inputs.get("model") or {}).get("required"))
-    if model is None and target is None and not set_there and (needed or not payload):
-        raise _no_model(profile)
+    if model is None and sandbox and target is None and not _set_there(profile, inputs):
+        return profile.rehearsal_model
     return model
 
 
-def _no_model(profile: Profile) -> TaskError:
-    documented = [m.id + (f" ({m.note})" if m.note else "") for m in profile.models]
+def _set_there(profile: Profile, inputs: CommonInputs) -> bool:
+    """Whether --set names the model."""
+    to_model = (profile.inputs.get("model") or {}).get("to")
+    return any(dotted == to_model for dotted, _ in inputs.set_values)
+
+
+def _needs_model(
+    profile: Profile, inputs: CommonInputs, target: route.Target | None, payload: Mapping[str, Any]
+) -> bool:
+    needed = "{model}" in profile.create.path or bool((profile.inputs.get("model") or {}).get("required"))
+    return target is None and not _set_there(profile, inputs) and (needed or not payload)
+
+
+_EXAMPLES = 12  # a list of all would be the longest line of an answer
+
+
+def _no_model(profile: Profile, ids: tuple[str, ...]) -> TaskError:
+    documented = [m.id + (f" ({m.note})" if m.note else "") for m in profile.models] or list(ids[:_EXAMPLES])
     where = profile.links.docs or profile.links.dashboard
     return configuration_error(
         f"{profile.name} has no default model: say which one",
         expected="--model ID" + (f", for example: {', '.join(documented)}" if documented else ""),
         hint=f"other models: {where}" if where else None,
-        details={"models": [m.id for m in profile.models]},
+        details={"models": [m.id for m in profile.models] or list(ids[:_EXAMPLES])},
     )
 
 

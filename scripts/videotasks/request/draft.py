@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from videotasks.core.errors import configuration_error
+from videotasks.providers.known_model import NOTHING, Known
 from videotasks.request.local_files import FileRef
 
 
@@ -25,6 +26,9 @@ class RequestDraft:
     endpoint_label: str = ""
     warnings: tuple[str, ...] = ()
     asked: Mapping[str, Any] = field(default_factory=dict)  # what the user typed, for the intent of a run's identity
+    known: Known = field(default_factory=Known)  # who says which members the model has
+    assumed: tuple[Mapping[str, str], ...] = ()  # names that nobody documents for this model: {input, member, because}
+    checked_against: str = NOTHING  # specification | catalogue | convention | nothing
 
 
 def canonical_body(draft: RequestDraft) -> bytes:

@@ -41,6 +41,7 @@ class Found:
     asked: dict[str, Any] = field(default_factory=dict)
     roles: list[str] = field(default_factory=list)  # image.first_frame, audio.reference ...
     combined: dict[str, dict[str, str]] = field(default_factory=dict)
+    assumed: list[dict[str, str]] = field(default_factory=list)
 
 
 def specs(profile: Profile, info: Model | None) -> dict[str, Any]:
@@ -177,9 +178,12 @@ def _target(found: Found, name: str, role: str | None, spec: Mapping[str, Any]) 
     known = found.field_names
     if found.info and found.info.fields is not None and (known is None or not spec.get("candidates")):
         target = found.info.fields.get(key) or found.info.fields.get(name)
-        if target is None:
+        if target is not None:
+            if found.info.inferred_from:
+                _assume(found, key, target, f"a sibling's name ({found.info.inferred_from}); no page prints it")
+            return target
+        if not found.info.partial:
             raise _lacks(found, f"{name} {role}=" if role else name)
-        return target
     if spec.get("to"):
         return str(spec["to"])
     candidates = [str(c) for c in spec.get("candidates") or ()]
@@ -194,6 +198,11 @@ def _target(found: Found, name: str, role: str | None, spec: Mapping[str, Any]) 
             expected="its members: " + ", ".join(sorted(known)[:60]),
             hint="--set name=value sets any of them",
         )
+    convention = found.profile.convention
+    counted = convention.members.get(key) if convention else None
+    if convention and counted:
+        _assume(found, key, str(counted["is"]), f"{counted['right']} of {counted['of']} documented models call it so")
+        return str(counted["is"])
     if not candidates:
         raise _lacks(found, key)
     guess = " or ".join(repr(c.replace("[+]", "")) for c in candidates)
@@ -201,8 +210,43 @@ def _target(found: Found, name: str, role: str | None, spec: Mapping[str, Any]) 
         f"the name of --{name} differs by model on {found.profile.name}, and {found.model or 'this one'} is not among "
         f"the documented ones: it would have to be guessed ({guess})",
         expected=f"--set {candidates[0].replace('[+]', '[0]')}=... once you know the name, or --openapi SPEC",
-        hint="documented models: " + ", ".join(m.id for m in found.profile.models) if found.profile.models else None,
+        hint=f"list_models.py --provider {found.profile.name} shows the documented models and their members",
     )
+
+
+def _assume(found: Found, name: str, member: str, because: str) -> None:
+    found.assumed.append({"input": name, "member": member.replace("[+]", ""), "because": because})
+
+
+def place_variant(found: Found, given: set[str]) -> tuple[str, ...]:
+    """The const of the variant that the given media belong to, and a word on it; a user's own value stands.
+
+    Raises TaskError for inputs of two variants: the API makes one of them.
+    """
+    variants = found.info.variants if found.info else None
+    by = str(variants["by"]) if variants else ""
+    if not variants or by in given:
+        return ()
+    fitting = {
+        str(one["is"]): [role for role in found.roles if any(_is_within(role, key) for key in one["with"])]
+        for one in variants["choose"]
+    }
+    fitting = {const: roles for const, roles in fitting.items() if roles}
+    if len(fitting) > 1:
+        words = " and ".join(f"{roles[0]} ({by}={const})" for const, roles in fitting.items())
+        raise configuration_error(
+            f"{found.model} does not mix {words}: they belong to different variants",
+            expected="the inputs of one variant",
+            hint=f"--set {by}=... chooses one yourself",
+        )
+    for const, roles in fitting.items():
+        set_path(found.body, by, const, flag=f"--{roles[0]}")
+        return (f"{by}={const} is sent as well: the variant that takes {roles[0]}",)
+    return ()
+
+
+def _is_within(role: str, key: str) -> bool:
+    return role == key or role.startswith(key + ".")
 
 
 def _typed(name: str, given: Any, kind: Any) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 _MEDIA = ("image", "video", "audio")
+_RANGE = (("min", "min"), ("max", "max"), ("enum", "values"))  # of a limit, of a member
 MAX_PARTS = 100  # a limit may come from a server: one of 1e-300 s must not make a list of 1e300 parts
 
 
@@ -23,7 +24,7 @@ def check(profile: Profile, info: Model | None, asked: Mapping[str, Any], roles:
     """Raise TaskError(CONFIGURATION) with every problem. An unknown model is unchecked: lists of ids date quickly."""
     problems = constraint_problems(profile, roles)
     if info:
-        problems += model_problems(info.id, info.limits, asked, roles)
+        problems += model_problems(info.id, limits_of(info), asked, roles)
     if problems:
         raise configuration_error(
             "; ".join(problems),
@@ -54,7 +55,49 @@ def model_problems(model: str, limits: Mapping[str, Any], asked: Mapping[str, An
 def body_problems(profile: Profile, info: Model | None, specs: Mapping[str, Any], body: Mapping[str, Any]) -> list[str]:
     """What of a whole body is outside the documented limits: for what --payload and --set put there."""
     asked, media = asked_in(body, specs, info), media_in(body, specs, info)
-    return constraint_problems(profile, media) + (model_problems(info.id, info.limits, asked, media) if info else [])
+    return constraint_problems(profile, media) + (
+        model_problems(info.id, limits_of(info), asked, media) if info else []
+    )
+
+
+def limits_of(info: Model) -> dict[str, Any]:
+    """The model's limits, those of its members included."""
+    made: dict[str, Any] = {}
+    for name in ("duration", "ratio", "resolution"):
+        member = info.members.get((info.fields or {}).get(name, "")) or {}
+        found: Any = member.get("values")
+        if name == "duration":
+            found = {key: member[knob] for key, knob in _RANGE if member.get(knob) is not None}
+        if found:
+            made[name] = found
+    for key, to in (info.fields or {}).items():
+        member = info.members.get(to.replace("[+]", "")) or {}
+        kind, _, role = key.partition(".")
+        if kind in _MEDIA and role in ("", "reference") and "max_items" in member:
+            made.setdefault(kind + "s", member["max_items"])
+    return {**made, **info.limits}
+
+
+def require_members(info: Model | None, body: Mapping[str, Any], *, strict: bool) -> tuple[str, ...]:
+    """Refuse a body that lacks what the model requires; where a person wrote parts of it, only say so.
+
+    Raises TaskError(CONFIGURATION) that names the options.
+    """
+    if info is None:
+        return ()
+    options = {to.replace("[+]", ""): key for key, to in (info.fields or {}).items()}
+    lacking = [name for name, one in info.members.items() if one.get("required") and get_path(body, name) is None]
+    if not lacking:
+        return ()
+    words = ", ".join(_option(options[name]) if name in options else f"--set {name}=..." for name in lacking)
+    if strict:
+        raise configuration_error(f"{info.id} needs {' and '.join(lacking)}", expected=words, code="missing_member")
+    return (f"{info.id} is documented to need {' and '.join(lacking)} ({words})",)
+
+
+def _option(key: str) -> str:
+    name, _, role = key.partition(".")
+    return f"--{name} {role}=..." if role else f"--{name} ..."
 
 
 def asked_in(body: Mapping[str, Any], specs: Mapping[str, Any], info: Model | None) -> dict[str, Any]:

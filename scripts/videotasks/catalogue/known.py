@@ -1,0 +1,25 @@
+"""Where a model's fields come from, in order: the shipped catalogue, the profile's own list. Pure but for shared/."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from videotasks.catalogue import shipped
+from videotasks.providers.known_model import CATALOGUE, Known
+from videotasks.providers.profile import find_model
+
+if TYPE_CHECKING:
+    from videotasks.providers.profile import Profile
+
+
+def known_model(profile: Profile, model: str | None) -> Known:
+    """What is known of `model` without asking anybody."""
+    catalogue = shipped.catalogue_of(profile)
+    listed = catalogue.models if catalogue else ()
+    ids = tuple(dict.fromkeys([*(one.id for one in listed), *(one.id for one in profile.models)]))
+    if catalogue and (found := find_model(listed, model)):
+        where = f"{catalogue.generated_from.rstrip('/')}/{found.page}" if found.page else catalogue.generated_from
+        return Known(model=found, source=CATALOGUE, where=where, date=catalogue.date, ids=ids)
+    if found := profile.model_info(model):
+        return Known(model=found, source=CATALOGUE, where=f"the profile {profile.name}", ids=ids)
+    return Known(ids=ids)
