@@ -237,7 +237,7 @@ def test_an_upload_that_is_refused_creates_nothing() -> None:
         ("ark", ["--model", "doubao-seedance-1-5-pro-251215", "--duration", "30"], "12"),
         ("ark", ["--model", "doubao-seedance-1-5-pro-251215", "--image", "text.png"], "text.png"),
         ("ark", ["--model", "doubao-seedance-1-5-pro-251215", "--image", "empty.png"], "empty.png"),
-        ("skills-video", ["--model", "acme/unheard-of", "--duration", "4"], "seconds"),
+        ("skills-video", ["--model", "acme/unheard-of", "--image", "last_frame=" + URL], "end_frame_url"),
     ],
 )
 def test_an_input_that_cannot_be_is_told_and_nothing_is_sent(
