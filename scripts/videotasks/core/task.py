@@ -79,11 +79,36 @@ class Phase(str, Enum):
 
 @dataclass(frozen=True)
 class Output:
-    """One result of a task. `url` is absolute or None; `content_path` is set for an authenticated content endpoint."""
+    """One result of a task.
+
+    `url` is absolute, an address of an object store that only its owner can fetch from (gs://...), or None;
+    `content_path` is set for the API's content endpoint, which wants the key; `fallback_path` is that endpoint beside a
+    link of another place. `data` is a file that stood in the answer itself. `found_by` says `guess` of a link that no
+    path of the profile names.
+    """
 
     kind: str  # video | image | audio | last_frame | thumbnail
     url: str | None = None
     content_path: str | None = None
+    fallback_path: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+    found_by: str | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """As journal and result.json keep it: the bytes of a file are told by their number."""
+        told: dict[str, Any] = {"kind": self.kind, "url": self.url, "content_path": self.content_path}
+        size = len(self.data) if self.data is not None else None
+        more = {"fallback_path": self.fallback_path, "found_by": self.found_by, "inline_bytes": size}
+        return told | {name: value for name, value in more.items() if value is not None}
+
+    @staticmethod
+    def of_entry(entry: Mapping[str, Any]) -> Output:
+        def text(name: str) -> str | None:
+            value = entry.get(name)
+            return value if isinstance(value, str) else None
+
+        kind, place = str(entry.get("kind")), text("url")
+        return Output(kind, place, text("content_path"), text("fallback_path"), found_by=text("found_by"))
 
 
 @dataclass(frozen=True)
@@ -91,7 +116,8 @@ class Snapshot:
     """A task as one answer of its API shows it, in our terms.
 
     `progress` is 0 to 100, `expires_at` and `created_at` are epoch seconds; `usage` is the provider's own mapping.
-    `usable` outputs come only from paths that the profile names; nothing is searched for.
+    Outputs come only from paths that the profile names. `guesses` are the other links of a success whose paths gave
+    nothing, for whoever can look at what is behind them.
     """
 
     status: Status
@@ -99,6 +125,7 @@ class Snapshot:
     task_id: str | None = None
     progress: float | None = None
     outputs: tuple[Output, ...] = ()
+    guesses: tuple[Output, ...] = ()
     usage: Mapping[str, Any] | None = None
     cost: float | None = None
     cost_unit: str | None = None

@@ -14,6 +14,11 @@ class MediaType:
     mime: str
     extension: str
 
+    @property
+    def may_move(self) -> bool:
+        """Whether this kind of picture can be an animation, and so the result of a video API."""
+        return self.mime in ("image/gif", "image/webp")
+
 
 MP4 = MediaType("video", "video/mp4", ".mp4")
 MOV = MediaType("video", "video/quicktime", ".mov")

@@ -41,7 +41,7 @@ def snapshot_fields(
         "status": snapshot.status.value,
         "provider_status": snapshot.provider_status,
         "progress": snapshot.progress,
-        "outputs": [{"kind": o.kind, "url": o.url, "content_path": o.content_path} for o in snapshot.outputs] or None,
+        "outputs": [output.entry() for output in snapshot.outputs] or None,
         "usage": dict(snapshot.usage) if snapshot.usage else None,
         "cost": snapshot.cost,
         "cost_unit": snapshot.cost_unit,

@@ -105,10 +105,10 @@ def _validator(document: Mapping[str, Any]) -> Any:
             jmespath_eval.check(value)
         return True
 
-    kept = _kept(document)
+    kept = {"kept": _kept(document), "values": _values(document)}
 
     def placeholders(_: Any, allowed: list[str], instance: Any, __: Any) -> Iterator[Any]:
-        names = [name for one in allowed for name in (kept if one == "kept" else [one])]
+        names = [name for one in allowed for name in kept.get(one, [one])]
         for text in _texts(instance):
             for name in re.findall(r"\{([^{}]*)\}", text):
                 if name not in names and (isinstance(instance, str) or re.match(r"[A-Za-z_]\w*\Z", name)):
@@ -127,6 +127,13 @@ def _kept(document: Mapping[str, Any]) -> list[str]:
     create = document.get("create")
     follow = create.get("follow") if isinstance(create, Mapping) else None
     return [str(name) for name in follow] if isinstance(follow, Mapping) else []
+
+
+def _values(document: Mapping[str, Any]) -> list[str]:
+    """Names that a second request after success takes from the answer."""
+    parts = [_at(document, ("result", part)) for part in ("fetch", "content")]
+    tables = [part.get("values") for part in parts if isinstance(part, Mapping)]
+    return [str(name) for table in tables if isinstance(table, Mapping) for name in table]
 
 
 def _texts(value: Any) -> Iterator[str]:

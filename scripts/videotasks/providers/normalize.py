@@ -2,11 +2,12 @@
 
 Rules that hold everywhere (contracts G.5): an unknown status is neither success nor failure; a URL counts only on a
 success, as an http(s) string, from a path that the profile names; an `error` member is read only on a failure, because
-healthy tasks carry ones full of empty strings; nothing is ever searched for in the whole body.
+healthy tasks carry ones full of empty strings; what is searched for in the whole body is only a guess.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,9 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from videotasks.core.errors import ApiError, Category
 from videotasks.core.json_values import parse_json
-from videotasks.core.task import Output, Snapshot, Status, valid_task_id
+from videotasks.core.task import Snapshot, Status, valid_task_id
 from videotasks.formats import jmespath_eval, scalars
-from videotasks.providers import classify_error
+from videotasks.providers import classify_error, outputs
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Profile
@@ -34,7 +35,15 @@ _DEFINITE = frozenset(
         Category.RATE_LIMITED,
     }
 )
-KINDS = ("video", "image", "audio", "last_frame", "thumbnail")
+_OF_THE_REQUEST = frozenset({200, 400, 422, 451})
+MAX_WORD = 200  # characters of a provider's status word
+MAX_USAGE = 4_000  # characters of JSON; a usage record has a few numbers
+_ENDS = {
+    Category.MODERATION: Status.FAILED,
+    Category.GENERATION_FAILED: Status.FAILED,
+    Category.CANCELLED: Status.CANCELLED,
+    Category.EXPIRED: Status.EXPIRED,
+}
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,9 @@ def snapshot(profile: Profile, body: object, *, task_id: str | None = None, http
     own_id = task_id or found_id
     follow, warnings = _follow(profile, body)
     refusal = in_band_error(profile, body, http_status)
-    if refusal is not None:
-        return Snapshot(Status.UNKNOWN, task_id=own_id, error=refusal, raw=body, warnings=warnings)
     word, status, odd = _status(profile, body)
+    if refusal is not None and (status is Status.SUCCEEDED or not status.terminal):
+        return Snapshot(Status.UNKNOWN, task_id=own_id, error=refusal, raw=outputs.kept(body), warnings=warnings)
     warnings += odd
     made = Snapshot(
         status=status,
@@ -92,14 +101,14 @@ def snapshot(profile: Profile, body: object, *, task_id: str | None = None, http
         created_at=scalars.first_time(profile.status.created_at, body),
         follow=follow,
         warnings=warnings,
-        raw=body,
+        raw=outputs.kept(body),
         **_accounts(profile, body),
     )
     if status is Status.SUCCEEDED:
         return _with_outputs(profile, made, body)
     if status.terminal:
-        return replace(made, error=_task_error(profile, body, status))
-    if word is None and (error := _said_error(profile, body, http_status)):
+        return replace(made, error=_task_error(profile, body, status, refusal))
+    if word is None and http_status != 202 and (error := _said_error(profile, body, http_status)):
         return replace(made, error=error)
     return made
 
@@ -107,26 +116,44 @@ def snapshot(profile: Profile, body: object, *, task_id: str | None = None, http
 def with_result(profile: Profile, snap: Snapshot, result_body: object, http_status: int = 200) -> Snapshot:
     """A succeeded snapshot after its second request (profile `result.fetch`).
 
-    A shaped 4xx that speaks of the input means that the generation failed (contracts F.1); any other refusal leaves
-    `needs_result_fetch` set with the error, because the task itself did succeed.
+    A shaped 4xx that speaks of the input, or a code that names the generation's end, means that it failed (contracts
+    F.1); any other refusal leaves `needs_result_fetch` set with the error, because the task itself did succeed.
     """
     if http_status >= 400:
         error = classify_error.api_error(profile, operation="poll", http_status=http_status, body=result_body)
-        if error.shaped and error.category in (Category.MODERATION, Category.VALIDATION):
+        spoken = http_status in _OF_THE_REQUEST and error.shaped and error.category is Category.VALIDATION
+        if spoken or _ends_the_task(profile, error, result_body):
             return replace(
                 snap,
-                status=Status.FAILED,
+                status=_ENDS.get(error.category, Status.FAILED),
                 error=replace(error, in_task=True),
                 needs_result_fetch=False,
                 outputs=(),
-                raw=result_body,
+                raw=outputs.kept(result_body),
             )
         return replace(snap, error=error)
     if not isinstance(result_body, Mapping):
         return replace(snap, warnings=(*snap.warnings, "the result is not a JSON object"))
     accounts = {key: value for key, value in _accounts(profile, result_body).items() if value is not None}
     read = _with_outputs(profile, replace(snap, error=None, **accounts), result_body)
-    return replace(read, needs_result_fetch=False, raw={"status": snap.raw, "result": result_body})
+    return replace(read, needs_result_fetch=False, raw={"status": snap.raw, "result": outputs.kept(result_body)})
+
+
+def ended_by(profile: Profile, error: ApiError, body: object, task_id: str) -> Snapshot | None:
+    """The task's end where an API tells it as a refusal of the look (HTTP 400, 422, 502, or in-band), else None."""
+    if not _ends_the_task(profile, error, body):
+        return None
+    told = replace(error, in_task=True)
+    return Snapshot(_ENDS[error.category], task_id=task_id, error=told, raw=outputs.kept(body))
+
+
+def _ends_the_task(profile: Profile, error: ApiError, body: object) -> bool:
+    """By the provider's own code, with whatever status; by its words only in a refusal of the request itself."""
+    if error.category not in _ENDS or not error.shaped:
+        return False
+    _, codes = classify_error.error_texts(profile, body)
+    by_code = classify_error.category_of(profile, codes, [], 0) is error.category
+    return by_code or error.http_status in _OF_THE_REQUEST
 
 
 def stream_event(profile: Profile, data: str) -> tuple[str | None, Snapshot | None]:
@@ -191,6 +218,7 @@ def _first_id(candidates: tuple[str, ...], body: object) -> str | None:
 def _status(profile: Profile, body: object) -> tuple[str | None, Status, tuple[str, ...]]:
     spec = profile.status
     word = jmespath_eval.first_string(spec.value, body)
+    word = word[:MAX_WORD] if word is not None else None
     for rule in spec.rules:
         if jmespath_eval.evaluate(rule["when"], body) not in (None, False, "", [], {}):  # JMESPath's own truth
             return word or rule["is"], Status(rule["is"]), ()
@@ -210,7 +238,7 @@ def _status(profile: Profile, body: object) -> tuple[str | None, Status, tuple[s
 
 def _accounts(profile: Profile, body: object) -> dict[str, Any]:
     usage = jmespath_eval.first_value(profile.result.usage, body)
-    accounts: dict[str, Any] = {"usage": usage if isinstance(usage, Mapping) else None}
+    accounts: dict[str, Any] = {"usage": _small(usage) if isinstance(usage, Mapping) else None}
     if profile.result.cost:
         cost = scalars.number(jmespath_eval.first_value(profile.result.cost["path"], body))
         if cost is not None:
@@ -218,46 +246,25 @@ def _accounts(profile: Profile, body: object) -> dict[str, Any]:
     return accounts
 
 
+def _small(usage: Mapping[str, Any]) -> dict[str, Any]:
+    """A usage record within `MAX_USAGE`: of a larger one, its numbers."""
+    if len(json.dumps(usage, default=str)) <= MAX_USAGE:
+        return dict(usage)
+    numbers = {name: value for name, value in usage.items() if scalars.number(value) is not None and len(name) < 60}
+    return dict(list(numbers.items())[:40])
+
+
 def _with_outputs(profile: Profile, made: Snapshot, body: object) -> Snapshot:
-    result = profile.result
-    outputs: list[Output] = []
-    for kind in KINDS:
-        for url in _urls(profile, getattr(result, kind), body):
-            if all(url != other.url for other in outputs):
-                outputs.append(Output(kind, url=url, content_path=_content_of(profile, url)))
-    generated = any(o.kind in ("video", "image", "audio") for o in outputs)
-    if not generated and result.content and made.task_id:
-        outputs.insert(0, Output("video", content_path=fill(str(result.content["path"]), task_id=made.task_id)))
-        generated = True
+    found = outputs.outputs_of(profile, body, made.task_id)
+    generated = any(output.kind in outputs.MADE for output in found)
+    fetched = profile.result.fetch is not None
     return replace(
         made,
-        outputs=tuple(outputs),
+        outputs=found,
+        guesses=() if generated else outputs.guesses_of(outputs.unpacked(profile, body)),
         expires_at=_expires(profile, body, made.raw),
-        needs_result_fetch=not generated and result.fetch is not None,
+        needs_result_fetch=not generated and fetched,
     )
-
-
-def _urls(profile: Profile, candidates: tuple[str, ...], body: object) -> list[str]:
-    for path in candidates:
-        urls = [url for found in jmespath_eval.values(path, body) if (url := scalars.http_url(found))]
-        if urls:
-            return urls
-    return []
-
-
-def _content_of(profile: Profile, url: str) -> str | None:
-    """The path of a link that is the API's own content endpoint, which wants the key; None for any other link."""
-    if not profile.result.content:
-        return None
-    base = urlsplit(profile.base_url)
-    link = urlsplit(url)
-    if (link.scheme, link.netloc.casefold()) != (base.scheme, base.netloc.casefold()):
-        return None
-    start, _, end = str(profile.result.content["path"]).partition("{task_id}")
-    path = link.path[len(base.path) :] if link.path.startswith(base.path) else link.path
-    if not (path.startswith(start) and path.endswith(end) and "/" not in path[len(start) : len(path) - len(end)]):
-        return None
-    return path + (f"?{link.query}" if link.query else "")
 
 
 def _expires(profile: Profile, *bodies: object) -> float | None:
@@ -272,16 +279,20 @@ def _expires(profile: Profile, *bodies: object) -> float | None:
     return None
 
 
-def _task_error(profile: Profile, body: object, status: Status) -> ApiError:
-    """Why a task ended without a result. `message` is the provider's own words, and empty when it gave none."""
+def _task_error(profile: Profile, body: object, status: Status, refusal: ApiError | None = None) -> ApiError:
+    """Why a task ended without a result. `message` is the provider's own words, and empty when it gave none.
+
+    `refusal` is the envelope's word beside the task's own.
+    """
     messages, codes = classify_error.error_texts(profile, body, in_task=True)
     ends = {Status.CANCELLED: Category.CANCELLED, Status.EXPIRED: Category.EXPIRED}
-    return ApiError(
-        category=ends.get(status) or classify_error.task_category(profile, codes, messages),
-        message="; ".join(messages)[: classify_error.MAX_MESSAGE],
-        code=codes[0] if codes else None,
-        in_task=True,
-    )
+    category = ends.get(status) or classify_error.task_category(profile, codes, messages)
+    code, message = codes[0] if codes else None, "; ".join(messages)[: classify_error.MAX_MESSAGE]
+    if refusal is not None:
+        if category is Category.GENERATION_FAILED and refusal.category is Category.MODERATION:
+            category = refusal.category
+        code, message = code or refusal.code, message or refusal.message
+    return ApiError(category=category, message=message, code=code, in_task=True)
 
 
 def _said_error(profile: Profile, body: object, http_status: int) -> ApiError | None:

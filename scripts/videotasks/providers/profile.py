@@ -125,8 +125,9 @@ class Result:
     expires_at: Paths = ()
     finished_at: Paths = ()  # with ttl_s: when the links die
     ttl_s: float | None = None
-    fetch: Mapping[str, str] | None = None  # {url_from | path}: second request after success
-    content: Table | None = None  # {path}: authenticated binary endpoint, used when no URL is found
+    unpack: Paths = ()  # members (a.b.c) that hold JSON as text: read as if it stood there
+    fetch: Table | None = None  # {url_from | path, values}: second request after success
+    content: Table | None = None  # {path, values}: the file itself, with the key, where no link is told or one is dead
 
 
 @record(frozen=True)

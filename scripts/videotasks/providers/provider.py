@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from videotasks.core.errors import ApiError, Category, TaskError, configuration_error
-from videotasks.core.task import Snapshot
+from videotasks.core.task import Snapshot, Status
 from videotasks.network import origins
-from videotasks.network.client import Answer, Client
+from videotasks.network.client import MAX_JSON_BYTES, Answer, Client
 from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight
-from videotasks.providers import classify_error, credentials, normalize
+from videotasks.providers import classify_error, credentials, normalize, outputs
 from videotasks.providers.profile import Profile
 
 
@@ -54,6 +54,10 @@ class Look:
 FINAL_ON_POLL = frozenset(
     {Category.AUTH, Category.PERMISSION, Category.INSUFFICIENT_CREDITS, Category.NOT_FOUND, Category.VALIDATION}
 )
+
+# A result may stand in its answer as base64; 64 MB are 48 MB of video. Of members, no more than any answer may have.
+MAX_TASK_BYTES = 64_000_000
+MAX_TASK_MEMBERS = 1_000_000
 
 
 class Provider:
@@ -104,7 +108,9 @@ class Provider:
 
     def look(self, ref: TaskRef, *, client: Client, flight: Flight | None = None, timeout: float = 20.0) -> Look:
         """Ask for a task's status (and, where the result is behind a second request, for that). Raises NoAnswer."""
-        answer = client.request(self.profile.status.method, self.status_url(ref), flight=flight, timeout=timeout)
+        answer = client.request(
+            self.profile.status.method, self.status_url(ref), flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES
+        )
         look = self.read_look(answer, ref)
         if look.misdirected:
             client.close()  # whatever else this connection still holds is not ours to read
@@ -115,19 +121,25 @@ class Provider:
     def read_look(self, answer: Answer, ref: TaskRef) -> Look:
         """Interpret one answer to a status request."""
         profile = self.profile
-        body = None if answer.truncated else answer.json()
+        body = _task_body(answer)
         hint = self._hint(answer)
+        if answer.status == 202 and not answer.body.strip():  # accepted, and nothing more to say yet
+            return Look(snapshot=Snapshot(Status.RUNNING, task_id=ref.task_id), http_status=202, hint_s=hint)
         if 200 <= answer.status < 300:
             if not isinstance(body, dict):
                 return Look(reason="the answer is no task (not JSON)", http_status=answer.status, hint_s=hint)
             if normalize.about_another_task(profile, body, ref.task_id):
                 reason = "the answer is about another task"
                 return Look(reason=reason, http_status=answer.status, hint_s=hint, misdirected=True)
-            snap = normalize.snapshot(profile, body, task_id=ref.task_id)
+            snap = normalize.snapshot(profile, body, task_id=ref.task_id, http_status=answer.status)
             if snap.error is not None and not snap.error.in_task:
+                if (ended := normalize.ended_by(profile, snap.error, body, ref.task_id)) is not None:
+                    return Look(snapshot=ended, http_status=answer.status, body=body)
                 return Look(error=snap.error, http_status=answer.status, hint_s=hint, body=body)
             return Look(snapshot=snap, http_status=answer.status, hint_s=hint, body=body)
         error = self._api_error("poll", answer, body)
+        if (ended := normalize.ended_by(profile, error, body, ref.task_id)) is not None:
+            return Look(snapshot=ended, http_status=answer.status, body=body)
         return Look(
             error=error,
             reason=f"HTTP {answer.status}",
@@ -141,21 +153,25 @@ class Provider:
         assert snap is not None and spec is not None
         url = self._followed(spec.get("url_from"), TaskRef(ref.task_id, {**ref.follow, **snap.follow}))
         if url is None and spec.get("path"):
-            url = self.url(fill(spec["path"], ref.task_id, follow={**ref.follow, **snap.follow}))
+            path = outputs.filled(spec, look.body, ref.task_id)
+            if path is not None:
+                url = self.url(fill(path, ref.task_id, follow={**ref.follow, **snap.follow}))
         if url is None:
             return look
-        answer = client.request("GET", url, flight=flight, timeout=timeout)
-        body = answer.json()
-        if answer.status >= 500 or answer.status in (408, 429) or (answer.status < 300 and body is None):
-            # The task is done; only its result did not come through this time.
-            return Look(
-                reason=f"HTTP {answer.status} for the result", http_status=answer.status, hint_s=self._hint(answer)
-            )
-        return Look(
-            snapshot=normalize.with_result(self.profile, snap, body, answer.status),
-            http_status=answer.status,
-            body=body,
-        )
+        # The task is done, and stays that while only its result does not come through.
+        try:
+            answer = client.request("GET", url, flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES)
+        except NoAnswer as silence:
+            if silence.kind == "aborted":
+                raise
+            missing = ApiError(Category.TRANSIENT, silence.message)
+            return Look(snapshot=replace(snap, error=missing), http_status=silence.status)
+        body, hint = _task_body(answer), self._hint(answer)
+        if answer.status < 300 and body is None:
+            missing = ApiError(Category.TRANSIENT, "the result is not JSON", http_status=answer.status)
+            return Look(snapshot=replace(snap, error=missing), http_status=answer.status, hint_s=hint)
+        read = normalize.with_result(self.profile, snap, body, answer.status)
+        return Look(snapshot=read, http_status=answer.status, hint_s=hint, body=body)
 
     def _followed(self, name: str | None, ref: TaskRef) -> str | None:
         """A URL that the API itself gave for this task; only on the API's own origin."""
@@ -226,6 +242,12 @@ class Provider:
         if refused is not None:
             raise refusal(refused)
         return parsed
+
+
+def _task_body(answer: Answer) -> Any:
+    """The parsed body; None when it is no JSON, was cut, or is large by its members and not by a file in it."""
+    large = len(answer.body) > MAX_JSON_BYTES and sum(map(answer.body.count, b",[{")) > MAX_TASK_MEMBERS
+    return None if answer.truncated or large else answer.json()
 
 
 def fill(template: str, task_id: str, *, raw: bool = False, follow: Mapping[str, str] | None = None) -> str:
