@@ -28,6 +28,10 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
+# With -I, -P or PYTHONSAFEPATH Python does not look beside the script by itself.
+if sys.flags.isolated or getattr(sys.flags, "safe_path", False):
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
 from videotasks_sandbox.scenarios import PROVIDERS, SCENARIOS, SandboxError, plays
 
 EXIT_CONFIGURATION, EXIT_USAGE = 1, 2

@@ -14,9 +14,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 sys.dont_write_bytecode = True  # bootstrap points the bytecode cache away from the skill's folder
+# With -I, -P or PYTHONSAFEPATH Python does not look beside the script by itself.
+if sys.flags.isolated or getattr(sys.flags, "safe_path", False):
+    sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from videotasks.cli.bootstrap import run  # noqa: E402
 

@@ -163,3 +163,13 @@ def socks_proxy() -> Iterator[tuple[str, list[bytes]]]:
         thread.join(5)
     finally:
         listener.close()
+
+
+def test_a_certificate_out_of_its_time_points_at_the_clock() -> None:
+    from videotasks.network.errors import no_answer_of
+    from videotasks.network.flight import Flight
+
+    error = OSError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate is not yet valid")
+    cause = type("SSLCertVerificationError", (OSError,), {})(str(error))
+    answer = no_answer_of(cause, Flight(), "https://api.example/")
+    assert getattr(answer, "kind", None) == "tls" and "this machine's time" in str(answer)

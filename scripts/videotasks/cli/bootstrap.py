@@ -58,6 +58,10 @@ def _known_or_unexpected(error: Exception, argv: list[str]) -> int:
         error = TaskError(Category.INTERRUPTED, "interrupted before anything was created", exit_code=exit_code)
     elif isinstance(error, CallTimedOut):
         error = TaskError(Category.TRANSIENT, "no answer in time", hint="try the same command again later")
+    elif isinstance(error, OSError):
+        from videotasks.core.durable_files import machine_error
+
+        error = machine_error(error)
     if isinstance(error, TaskError):
         return Reporter(sandbox="--sandbox" in argv, text="--text" in argv).error(error)
     return _unexpected(error)

@@ -228,6 +228,31 @@ def disk_error(error: OSError, doing: str) -> TaskError:
     )
 
 
+def machine_error(error: OSError) -> TaskError:
+    """A file or folder that this machine does not give us: the fault of neither the API nor this program."""
+    if current_folder() is None:
+        return no_current_folder()
+    name = f"{error.filename}" if error.filename else "a file"
+    return disk_error(error, f"{name} could not be used")
+
+
+def current_folder() -> Path | None:
+    """The folder that the command was started in, or None when it has been removed since."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+def no_current_folder() -> TaskError:
+    """What a shell whose folder was cleaned away needs to hear."""
+    return configuration_error(
+        "the folder you are in was removed",
+        expected="a folder that exists",
+        hint="change to your project's folder (cd), then give the same command again",
+    )
+
+
 def user_path(text: str) -> Path:
     """A path as a user typed it, with ~ expanded."""
     return Path(os.path.expanduser(text))

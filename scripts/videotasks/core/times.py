@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
+
+FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0  # of the years 1 and 9999: a clock may be set to anything
 
 
 def iso(epoch: float) -> str:
     """UTC time as `2026-11-21T09:30:00.123Z`."""
-    return datetime.fromtimestamp(epoch, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = datetime.fromtimestamp(0, timezone.utc) + timedelta(seconds=min(max(epoch, FIRST), LAST))
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def epoch_of(text: Any) -> float | None:

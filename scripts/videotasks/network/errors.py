@@ -37,6 +37,7 @@ class Blocked(Exception):
 
 def no_answer_of(error: Exception, flight: Flight, url: str, *, status: int | None = None) -> Exception:
     """NoAnswer for whatever the HTTP library raised. The class tells people what happened; `sent` is the flight's."""
+    from datetime import datetime, timezone
     from urllib.parse import urlsplit
 
     host = urlsplit(url).hostname or ""
@@ -71,7 +72,14 @@ def no_answer_of(error: Exception, flight: Flight, url: str, *, status: int | No
     if names & {"ReadTimeout", "ReadTimeoutError", "TimeoutError", "timeout"}:
         return answer("timeout", f"{host} did not answer in time")
     if names & {"SSLError", "SSLCertVerificationError", "SSLEOFError"}:
-        return answer("tls", f"the secure connection to {host} failed")
+        # A clock set to 1970 or 2100 finds every certificate out of its time.
+        clock = "expired" in text or "not yet valid" in text
+        why = (
+            f": its certificate is not valid at this machine's time ({datetime.now(timezone.utc):%Y-%m-%d})"
+            if clock
+            else ""
+        )
+        return answer("tls", f"the secure connection to {host} failed" + why)
     if names & {"IncompleteRead", "ChunkedEncodingError", "InvalidChunkLength", "DecodeError", "ContentDecodingError"}:
         return answer("cut", f"the answer of {host} was cut off")
     if names & {"NewConnectionError"}:

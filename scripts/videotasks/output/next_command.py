@@ -20,8 +20,10 @@ def runner() -> list[str]:
 
 def script_path(script: str) -> str:
     """The sibling script beside the one that was invoked, absolute, symbolic links kept as invoked."""
-    invoked = os.path.abspath(sys.argv[0]) if sys.argv and sys.argv[0] else ""
-    folder = os.path.dirname(invoked)
+    try:
+        folder = os.path.dirname(os.path.abspath(sys.argv[0])) if sys.argv and sys.argv[0] else ""
+    except OSError:  # the current folder was removed while a task was waited for
+        folder = ""
     if not os.path.exists(os.path.join(folder, script)):
         folder = scripts_folder()
     return os.path.join(folder, script)

@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +176,7 @@ class RunStore:
             self._check_new(run_id)
             folder = self.root / run_id
         else:
-            stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%d-%H%M%S")
+            stamp = iso(now)[:19].replace("-", "").replace(":", "").replace("T", "-")
             base = new_run_id(stamp, str(request.get("intent") or body), body)
             folder = self.root / base
             count = 1

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from videotasks.core.durable_files import current_folder, no_current_folder, refuse_link
 from videotasks.core.errors import configuration_error
 from videotasks.core.skill_folder import skill_folder
 
@@ -28,10 +29,12 @@ def artifacts_root(
     installers wipe that folder on update.
     """
     environ = dict(os.environ) if environ is None else environ
-    cwd = Path.cwd() if cwd is None else cwd
+    cwd = current_folder() if cwd is None else cwd
     for named, source in ((option, "--artifacts-dir"), (environ.get(ENVIRONMENT), ENVIRONMENT)):
         if named:
             return _named(named, source, cwd)
+    if cwd is None:
+        raise no_current_folder()
     start = outside_of_skill(cwd, skill_folder() if skill is None else skill, _as_spelled(cwd, environ))
     home = _home() if home is None else home
     top = os.path.realpath(home) if home is not None else None
@@ -50,8 +53,6 @@ def artifacts_root(
 
 def _real(found: Path) -> Path:
     """The folder that was found by looking around; a link in a cloned repository must not lead it elsewhere."""
-    from videotasks.core.durable_files import refuse_link
-
     refuse_link(found.parent)
     refuse_link(found)
     return found
@@ -95,11 +96,15 @@ def _ours(folder: Path) -> bool:
         return False
 
 
-def _named(value: str, source: str, cwd: Path) -> Path:
+def _named(value: str, source: str, cwd: Path | None) -> Path:
     if "\0" in value:
         raise configuration_error(f"{source} is no folder name", expected="a path")
     path = Path(os.path.expanduser(value))
-    return path if path.is_absolute() else Path(os.path.normpath(cwd / path))
+    if path.is_absolute():
+        return path
+    if cwd is None:
+        raise no_current_folder()
+    return Path(os.path.normpath(cwd / path))
 
 
 def _home() -> Path | None:
