@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support import faults
+from support.faults import json_answer
 from support.faultserver import FaultServer, Request
 from support.kills import command, environment, task_server
 from support.lifecycle import Client, said
-from support.taskserver import KEY, WIRES, CreateFault, TaskServer, taken, told
+from support.taskserver import KEY, WIRES, CreateFault, TaskServer, refused, taken, told
 from videotasks.cli.create_and_wait import carry_out
 from videotasks.core import redaction
 from videotasks.core.errors import TaskError
+from videotasks.lifecycle import create_or_attach
 from videotasks.lifecycle.create_or_attach import Plan
 from videotasks.request.build import CommonInputs, build_request
-from videotasks.runs.store import RunStore
+from videotasks.runs.claims import Claims, Owner
+from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
 
 
@@ -309,14 +316,127 @@ def test_a_command_from_a_folder_below_finds_the_same_run(tmp_path: Path, monkey
         assert server.paid == 1
 
 
-def test_the_lock_is_free_again_after_every_end(tmp_path: Path) -> None:
-    for name, fault in {"ok": None, "lost": taken(faults.reset_after_request())}.items():
-        with TaskServer(WIRES["ark"], creates=[fault] if fault else []) as server:
-            client = Client(server, tmp_path / name)
-            client.create()
-            lock = RunStore(client.root).identity_lock(str(client.run.request["identity"]))
-            assert lock.try_acquire()
-            lock.release()
+# -- claims --------------------------------------------------------------------------------------------------------
+
+FAULTS = {
+    "ok": (None, True),
+    "lost": (taken(faults.reset_after_request()), True),
+    "refused": (refused(faults.answer(400)), False),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_claim_stays_unless_it_is_certain_that_nothing_was_created(tmp_path: Path, name: str) -> None:
+    fault, stays = FAULTS[name]
+    with TaskServer(WIRES["ark"], creates=[fault] if fault else []) as server:
+        client = Client(server, tmp_path)
+        client.create()
+        store = RunStore(client.root)
+        for key in ("intent", "identity"):
+            assert bool(list(store.claims.of_key(client.run.request[key]))) is stays
+
+
+def claimed_by(client: Client, owner: Owner, *, silent: bool = False) -> Run:
+    """A run that another process has claimed and not sent yet."""
+    plan = client.plan(client.session())
+    store = RunStore(client.root)
+    store.prepare()
+    run = store.create(plan.request_record(), now=time.time())
+    theirs = Claims(store.claims.store, owner)
+    held = theirs.take(dict.fromkeys(plan.identity.keys, 0), run.run_id)
+    assert held is not None
+    if silent:
+        for name in held.names:
+            os.utime(client.root / ".claims" / name, (1.0, 1.0))
+    return run
+
+
+ELSEWHERE = replace(Owner.me(), host="elsewhere")
+DEAD = replace(Owner.me(), pid=2**22 + 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no process can be asked about there")
+def test_a_claim_of_a_dead_process_that_sent_nothing_is_passed_over(tmp_path: Path) -> None:
+    with TaskServer(WIRES["ark"]) as server:
+        client = Client(server, tmp_path)
+        run = claimed_by(client, DEAD)
+        assert client.create().code == 0 and server.paid == 1
+        assert client.run.run_id == run.run_id, "its folder serves again"
+        assert client.create().code == 0 and server.paid == 1
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_claim_whose_owner_is_silent_is_looked_up_and_never_sent(tmp_path: Path, sent: bool) -> None:
+    """Suspended, on another machine or in another pid namespace: it may wake up and send."""
+    with TaskServer(WIRES["ark"]) as server:
+        client = Client(server, tmp_path)
+        run = claimed_by(client, ELSEWHERE, silent=True)
+        if sent:
+            run.record("submitting", time.time())
+        for _ in range(2):
+            assert client.create().code == 3
+        assert not server.posts and client.run.run_id == run.run_id
+
+
+def test_a_claim_whose_owner_is_busy_is_waited_for_and_attached_to(tmp_path: Path) -> None:
+    with TaskServer(WIRES["ark"]) as server:
+        client = Client(server, tmp_path)
+        run = claimed_by(client, ELSEWHERE)
+
+        def answer() -> None:
+            run.record("submitting", time.time())
+            time.sleep(0.2)
+            run.record("submitted", time.time(), task_id=server.task_id)
+
+        threading.Timer(0.3, answer).start()
+        outcome = client.create()
+        assert outcome.code == 0 and outcome.final["attached"] is True and not server.posts
+
+
+def test_a_process_that_wakes_up_after_its_run_was_settled_sends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TaskServer(WIRES["ark"]) as server:
+        client = Client(server, tmp_path)
+
+        def settled(*arguments: Any) -> dict[str, str]:
+            run = arguments[1]
+            RunStore(client.root).claims.settle([run.request["identity"]], run.run_id)
+            return {}
+
+        monkeypatch.setattr(create_or_attach.upload_inputs, "upload_files", settled)
+        outcome = client.create()
+        assert outcome.code == 1 and outcome.final["error"]["code"] == "claim_lost" and not server.posts
+
+
+def test_a_claim_whose_run_folder_is_gone_stops_the_create(tmp_path: Path) -> None:
+    with TaskServer(WIRES["ark"]) as server:
+        client = Client(server, tmp_path)
+        assert client.create().code == 0
+        shutil.rmtree(client.run.folder)
+        outcome = client.create()
+        assert outcome.code == 1 and outcome.final["error"]["code"] == "run_folder_gone" and server.paid == 1
+        assert client.create(take=2).code == 0 and server.paid == 2
+
+
+def test_a_lock_that_fails_in_one_of_two_processes_pays_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drive without flock, or one process that may not lock: the claim decides, not the lock."""
+
+    def no_lock(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr("videotasks.runs.locks.FileLock.try_acquire", no_lock)
+    with TaskServer(
+        WIRES["ark"], creates=[told("late", lambda w, t: faults.late(0.2, json_answer(w.created(t))))]
+    ) as s:
+        clients = [Client(s, tmp_path, download=False) for _ in range(6)]
+        codes: list[int] = []
+        threads = [threading.Thread(target=lambda c=client: codes.append(c.create().code)) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert s.paid == 1 and codes == [0] * 6
 
 
 def test_a_key_in_the_prompt_is_refused(tmp_path: Path) -> None:

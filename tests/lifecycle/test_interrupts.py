@@ -63,6 +63,10 @@ def late(seconds: float) -> CreateFault:
     return told("late", lambda wire, task_id: faults.late(seconds, faults.json_answer(wire.created(task_id))))
 
 
+def held() -> CreateFault:
+    return told("held", lambda wire, task_id: faults.when_released(faults.json_answer(wire.created(task_id))))
+
+
 @pytest.mark.parametrize("name", SIGNALS)
 def test_in_flight_the_answer_is_waited_for_and_the_id_stored(tmp_path: Path, name: str) -> None:
     with TaskServer(WIRES["ark"], creates=[late(1.0)]) as server, started(server, tmp_path) as child:
@@ -131,7 +135,7 @@ def test_while_downloading_the_part_is_kept_and_gone_on_with(tmp_path: Path) -> 
 
 def test_before_anything_is_sent_nothing_is_paid(tmp_path: Path) -> None:
     """Killed by a signal while it waits for another process of the same request."""
-    with TaskServer(WIRES["ark"], creates=[late(3.0)]) as server, started(server, tmp_path) as first:
+    with TaskServer(WIRES["ark"], creates=[held()]) as server, started(server, tmp_path) as first:
         wait_for(lambda: bool(server.created))
         with started(server, tmp_path) as second:
             assert second.stderr is not None
@@ -139,6 +143,7 @@ def test_before_anything_is_sent_nothing_is_paid(tmp_path: Path) -> None:
             second.send_signal(signal.SIGINT)
             code, final, _ = end_of(second)
             assert code == 130 and final["next"] is None
+        server.release()
         assert end_of(first)[0] == 0
         assert server.paid == 1
 

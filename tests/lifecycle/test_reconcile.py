@@ -19,7 +19,7 @@ from support.lifecycle import Client
 from support.taskserver import KEY, WIRES, TaskServer, Wire, taken
 from videotasks.cli import bootstrap
 from videotasks.core.times import epoch_of
-from videotasks.runs.store import Run
+from videotasks.runs.store import Run, RunStore
 
 MODEL = WIRES["ark"].model
 Ask = Callable[..., tuple[int, dict[str, Any]]]
@@ -216,11 +216,11 @@ def test_only_the_user_s_word_lets_the_same_command_pay_again(
 def test_what_is_being_sent_right_now_is_neither_closed_nor_adopted(
     server: ListingServer, lost: Run, ask: Ask, tmp_path: Path
 ) -> None:
-    from videotasks.runs.store import RunStore
-
-    lock = RunStore(tmp_path / "a").identity_lock(str(lost.request["identity"]))
+    store = RunStore(tmp_path / "a")
+    held = store.claims.take({str(lost.request["identity"]): 1}, lost.run_id)
+    assert held is not None
     lost.record("submitting", time.time())
-    with lock:
+    with held:
         for more in (("--resolve", "not-created"), ("--task-id", "task-7f31")):
             code, final = ask(server, "--run-id", lost.run_id, *more)
             assert code == 1 and "right now" in final["error"]["message"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -261,6 +262,7 @@ def aged(root: Path, run_id: str, **changes: Any) -> None:
     parts = urlsplit(request["origin"])
     request.update(schema_version=1, identity="0" * 64, origin=f"{parts.scheme}://{parts.netloc}", **changes)
     path.write_text(json.dumps(request), encoding="utf-8")
+    shutil.rmtree(root / ".claims")
     path.parent.parent.rename(root / (run_id[:16] + "0123456789"))
 
 

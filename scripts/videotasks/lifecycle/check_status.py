@@ -26,7 +26,7 @@ def run_for_task(session: Session, task_id: str, *, adopt: bool = True) -> Run:
     run = ctx.store.by_task(task_id, mode=ctx.mode, origin=session.origin)
     if run is not None:
         return run
-    lock = ctx.store.identity_lock(_task_identity(session, task_id))
+    lock = ctx.store.task_lock(_task_identity(session, task_id))
     lock.acquire(wait=ctx.mailbox.sleep)
     try:
         run = ctx.store.by_task(task_id, mode=ctx.mode, origin=session.origin)

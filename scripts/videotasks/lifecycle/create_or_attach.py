@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,11 +15,14 @@ from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.submit import CreateRequest, Submitted, submission_unknown, submit
 from videotasks.request.draft import RequestDraft, canonical_body, form_parts, materialise, summary
 from videotasks.runs import results
+from videotasks.runs.claims import SILENT_S, Sender
 from videotasks.runs.identity import Identity, body_key, intent_key
 from videotasks.runs.journal import RunState
-from videotasks.runs.locks import FileLock
 from videotasks.runs.store import Run
 
+LOOK_AT_CLAIM_S = 0.1
+DEAD_SENDER = "the process that sent it ended before the answer"
+SILENT_SENDER = "the process that claimed it has not been heard of for a minute"
 PROMPT_KEPT = 2000  # characters of the prompt in request.json beside the payload
 
 
@@ -131,41 +133,90 @@ def create_or_attach(plan: Plan) -> CreatedRun:
     refuse_keys(plan.draft)
     plan.session.provider.client().close()  # too old a library is told before there is anything on disk
     ctx.store.prepare()
-    with ExitStack() as held:
-        # In one order for everybody, so that two commands that share one key cannot wait for each other.
-        for key in sorted({plan.identity.intent, plan.identity.body}):
-            lock = ctx.store.identity_lock(key)
-            _acquire(plan, lock)
-            held.callback(lock.release)
-        found = attachable(plan)
-        if found is not None:
-            return _attach(plan, found)
-        refuse_earlier_version(plan)
-        run = _run_for(plan)
-        ctx.reporter.event(
-            "start",
-            url=plan.session.provider.url(plan.draft.stream_path or plan.draft.path) if ctx.reporter.verbose else None,
-            mode=("sse_then_poll_fallback" if plan.draft.stream_path else "poll") if ctx.reporter.verbose else None,
-            run_id=run.run_id,
-        )
-        uploads = upload_inputs.upload_files(ctx, run, plan.session.provider, plan.draft, _known_uploads(plan))
-        sent = submit(ctx, run, plan.session.provider, _create_request(plan, uploads))
-        return CreatedRun(run, run.state(), sent)
+    waiting_until: float | None = None
+    while True:
+        standing = _standing(plan)
+        if isinstance(standing, Run):
+            return _attach(plan, standing)
+        if standing is not None:
+            refuse_earlier_version(plan)
+            made = _send_once(plan, standing)
+            if made is not None:
+                return made
+            continue  # somebody else was first with the claim
+        if waiting_until is None:
+            ctx.reporter.people("the same request is being sent by another process; waiting to attach to it")
+            waiting_until = ctx.monotonic() + ctx.limits.stream_silence_s + ctx.limits.create_answer_s
+        if ctx.monotonic() >= waiting_until:
+            raise configuration_error(
+                "another process has been sending this very request for minutes",
+                expected="one process at a time",
+                hint="look at it with task_status.py --latest",
+            )
+        ctx.mailbox.sleep(LOOK_AT_CLAIM_S)
 
 
-def _acquire(plan: Plan, lock: FileLock) -> None:
-    """The identity's lock; whoever holds it is sending this very request, so waiting for it costs nothing."""
+def _standing(plan: Plan) -> Run | dict[str, int] | None:
+    """What the same command finds: a run to attach to, the attempts that may be claimed, or None: wait.
+
+    Safety does not rest on this look: who sends is decided by making the claims of these attempts.
+    """
+    store, keys = plan.session.ctx.store, plan.identity.keys
+    run = attachable(plan)
+    if run is not None:
+        busy = run.state().phase is Phase.SUBMITTING and store.claims.sender_of_run(keys, run.run_id) is Sender.BUSY
+        return None if busy else run
+    attempts: dict[str, int] = {}
+    for key in keys:
+        attempts[key] = 0
+        for claim in store.claims.of_key(key):
+            claimed = store.find(claim.run_id) if claim.run_id else None
+            if claimed is None:
+                raise configuration_error(
+                    "this request was claimed by a run whose folder is gone, so nothing was sent",
+                    expected=f"the run folder {claim.run_id or 'that made ' + claim.name}, put back",
+                    hint=f"--take {plan.take + 1} makes another video, and pays for it",
+                    code="run_folder_gone",
+                )
+            state = claimed.state()
+            if not state.may_pay_again:
+                return claimed
+            if state.phase is Phase.NEW and not state.closed_by_user:
+                sender = store.claims.sender(claim)
+                if sender is Sender.BUSY:
+                    return None
+                if sender is Sender.SILENT:  # it may wake up and send
+                    plan.session.ctx.record(claimed, "submission_unknown", reason=SILENT_SENDER)
+                    return claimed
+            attempts[key] += 1
+    return attempts
+
+
+def _send_once(plan: Plan, attempts: Mapping[str, int]) -> CreatedRun | None:
+    """Claim, then send. None when another process has made one of the claims first; nothing was sent then."""
     ctx = plan.session.ctx
-    if lock.try_acquire():
-        return
-    ctx.reporter.people("the same request is being sent by another process; waiting to attach to it")
-    end = ctx.monotonic() + ctx.limits.stream_silence_s + ctx.limits.create_answer_s
-    if not lock.acquire(wait=ctx.mailbox.sleep, give_up=lambda: ctx.monotonic() >= end):
-        raise configuration_error(
-            "another process has been sending this very request for minutes",
-            expected="one process at a time",
-            hint="look at it with task_status.py --latest",
-        )
+    run, is_new = _run_for(plan)
+    held = ctx.store.claims.take(attempts, run.run_id)
+    if held is None:
+        if is_new and not _was_claimed(plan, run):
+            ctx.store.discard(run)
+        return None
+    try:
+        with held:
+            ctx.reporter.event(
+                "start",
+                url=plan.session.provider.url(plan.draft.stream_path or plan.draft.path)
+                if ctx.reporter.verbose
+                else None,
+                mode=("sse_then_poll_fallback" if plan.draft.stream_path else "poll") if ctx.reporter.verbose else None,
+                run_id=run.run_id,
+            )
+            uploads = upload_inputs.upload_files(ctx, run, plan.session.provider, plan.draft, _known_uploads(plan))
+            sent = submit(ctx, run, plan.session.provider, _create_request(plan, uploads), held.check)
+            return CreatedRun(run, run.state(), sent)
+    finally:
+        if not run.in_flight:  # it is certain that nothing was created; a journal that cannot be read proves nothing
+            held.withdraw()
 
 
 def _attach(plan: Plan, run: Run) -> CreatedRun:
@@ -173,8 +224,8 @@ def _attach(plan: Plan, run: Run) -> CreatedRun:
     if plan.run_id and plan.run_id != run.run_id:
         ctx.reporter.people(f"the same request was made as run {run.run_id}; attaching to it")
     if state.phase is Phase.SUBMITTING:
-        # We hold the lock, so its sender is gone: it was killed between the first byte and the answer.
-        ctx.record(run, "submission_unknown", reason="the process that sent it ended before the answer")
+        sender = ctx.store.claims.sender_of_run(plan.identity.keys, run.run_id)
+        ctx.record(run, "submission_unknown", reason=SILENT_SENDER if sender is Sender.SILENT else DEAD_SENDER)
         state = run.state()
     if state.phase is Phase.REFUSED:
         raise _refused_before(state)  # its process ended before anybody was told; from now on the command may pay again
@@ -212,16 +263,26 @@ def _refused_before(state: RunState) -> TaskError:
     )
 
 
-def _run_for(plan: Plan) -> Run:
-    """A run folder for this submission: one that was prepared for this very body but never sent serves again."""
-    store = plan.session.ctx.store
+def _run_for(plan: Plan) -> tuple[Run, bool]:
+    """A run folder for this submission: one that was prepared for this very body but never sent serves again.
+
+    The second value says whether the folder was made just now. A folder that another process may have made just now,
+    and takes away when it does not get the claim, is left to it.
+    """
+    ctx, store = plan.session.ctx, plan.session.ctx.store
     for run in store.by_identity(plan.identity):
-        if run.request.get("identity") != plan.identity.body:
+        if run.request.get("identity") != plan.identity.body or plan.run_id not in (None, run.run_id):
             continue
-        if run.state().phase is Phase.NEW and (plan.run_id is None or plan.run_id == run.run_id):
+        left = run.journal_file.exists() or ctx.clock() - run.created_at > SILENT_S or _was_claimed(plan, run)
+        if left and run.state().phase is Phase.NEW:
             run.prepare()
-            return run
-    return store.create(plan.request_record(), now=plan.session.ctx.clock(), run_id=plan.run_id)
+            return run, False
+    return store.create(plan.request_record(), now=plan.session.ctx.clock(), run_id=plan.run_id), True
+
+
+def _was_claimed(plan: Plan, run: Run) -> bool:
+    claims = plan.session.ctx.store.claims
+    return any(claim.run_id == run.run_id for key in plan.identity.keys for claim in claims.of_key(key))
 
 
 def _known_uploads(plan: Plan) -> dict[str, str]:

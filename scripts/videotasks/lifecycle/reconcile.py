@@ -19,6 +19,7 @@ from videotasks.lifecycle.submit import submission_unknown
 from videotasks.output import next_command
 from videotasks.providers.provider import TaskRef
 from videotasks.runs import results
+from videotasks.runs.claims import Sender
 from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run
 
@@ -30,8 +31,7 @@ MAX_CANDIDATES = 8
 def settle_unknown(session: Session, run: Run) -> int:
     """Report a run whose submission is unknown: candidates where the provider lists tasks, else where to look."""
     ctx = session.ctx
-    lock = ctx.store.identity_lock(str(run.request.get("identity")))
-    if not lock.try_acquire():
+    if _being_sent(session, run):
         return ctx.reporter.final(
             "status",
             ExitCode.OK,
@@ -41,11 +41,8 @@ def settle_unknown(session: Session, run: Run) -> int:
             summary="The request is being sent right now by another process.",
             look_again_in_s=5,
         )
-    try:
-        if run.state().phase is Phase.SUBMITTING:
-            ctx.record(run, "submission_unknown", reason="the process that sent it ended before the answer")
-    finally:
-        lock.release()
+    if run.state().phase is Phase.SUBMITTING:
+        ctx.record(run, "submission_unknown", reason="the process that sent it ended before the answer")
     write_results(ctx, run)
     state = run.state()
     error = submission_unknown("its answer was lost")
@@ -220,13 +217,19 @@ def resolve(session: Session, run: Run) -> int:
 
 @contextmanager
 def in_doubt(session: Session, run: Run) -> Iterator[None]:
-    """The lock of a run whose answer was lost; a process that still waits for that answer holds it."""
-    lock = session.ctx.store.identity_lock(str(run.request.get("identity")))
-    if not lock.try_acquire():
+    """Settling a run whose answer was lost. Its sender, should it only be suspended, must not send afterwards."""
+    if _being_sent(session, run):
         raise configuration_error(
             f"the run {run.run_id} is being sent right now by another process", expected="the end of that command"
         )
-    try:
-        yield
-    finally:
-        lock.release()
+    session.ctx.store.claims.settle(_keys(run), run.run_id)
+    yield
+
+
+def _being_sent(session: Session, run: Run) -> bool:
+    sender = session.ctx.store.claims.sender_of_run(_keys(run), run.run_id)
+    return run.state().phase is Phase.SUBMITTING and sender is Sender.BUSY
+
+
+def _keys(run: Run) -> tuple[str, ...]:
+    return tuple(str(run.request[name]) for name in ("intent", "identity") if isinstance(run.request.get(name), str))

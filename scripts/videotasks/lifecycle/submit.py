@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from videotasks.core import durable_files
-from videotasks.core.errors import ApiError, Category, TaskError, api_error_fields, category_message
+from videotasks.core.errors import (
+    ApiError,
+    Category,
+    TaskError,
+    api_error_fields,
+    category_message,
+    configuration_error,
+)
 from videotasks.core.task import Snapshot
 from videotasks.core.workers import Interrupted
 from videotasks.formats.sse import SseEvent, SseLimitError, SseParser, is_event_stream
@@ -22,6 +29,7 @@ from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight, WriteAheadFailed
 from videotasks.providers import normalize
 from videotasks.providers.provider import Provider, no_answer_error
+from videotasks.runs.claims import ClaimLost
 from videotasks.runs.store import Run
 
 
@@ -46,18 +54,21 @@ class Submitted:
     interrupted: int | None = None
 
 
-def submit(ctx: Context, run: Run, provider: Provider, request: CreateRequest) -> Submitted:
+def submit(
+    ctx: Context, run: Run, provider: Provider, request: CreateRequest, still_ours: Callable[[], None] = lambda: None
+) -> Submitted:
     """Send `request` for `run` until it is accepted, refused or unknown. Journals every step.
 
     Raises TaskError: a refusal (its category's exit code), submission_unknown (3), or unreachable (24), and
-    Interrupted when nothing was sent. The caller holds the identity's lock.
+    Interrupted when nothing was sent. The caller holds the claims; `still_ours`, asked before the first byte of each
+    attempt, raises ClaimLost when they are somebody else's by now.
     """
     stream_path = request.stream_path
     unsent = resends = attempt = 0
     end = None if ctx.limits.wait_s is None else ctx.monotonic() + ctx.limits.wait_s
     while True:
         attempt += 1
-        exchange = _Exchange(ctx, run, provider, request, stream_path, attempt)
+        exchange = _Exchange(ctx, run, provider, request, stream_path, attempt, still_ours)
         found = exchange.run()
         if found.decision is Decision.ACCEPTED:
             return _accepted(ctx, run, provider, found, exchange)
@@ -110,6 +121,7 @@ class _Exchange:
         request: CreateRequest,
         stream_path: str | None,
         attempt: int,
+        still_ours: Callable[[], None],
     ) -> None:
         self.ctx, self.run_, self.provider, self.request = ctx, run, provider, request
         self.stream_path = stream_path
@@ -117,12 +129,14 @@ class _Exchange:
         self.client = provider.client()
         self.flight = Flight(self._write_ahead)
         self.attempt = attempt
+        self.still_ours = still_ours
         self.interrupted: int | None = None
         self.silence: NoAnswer | None = None
         self.streaming = False
         self.ended = False
 
     def _write_ahead(self) -> None:
+        self.still_ours()
         self.run_.record(
             "submitting",
             self.ctx.clock(),
@@ -161,6 +175,12 @@ class _Exchange:
             if isinstance(value, NoAnswer):
                 self.silence = value
                 return create_answer.of_silence(value)
+            if isinstance(value, WriteAheadFailed) and isinstance(value.error, ClaimLost):
+                raise configuration_error(
+                    "this request was settled by somebody else while this process stood still, so nothing was sent",
+                    expected="a look at the run before it is asked for again",
+                    code="claim_lost",
+                )
             if isinstance(value, WriteAheadFailed):
                 with suppress(OSError):  # whether or not the disk kept the line before it
                     self.run_.record("not_sent", self.ctx.clock(), reason="the journal could not be written")

@@ -30,6 +30,10 @@ class Identity:
     intent: str
     body: str
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(sorted({self.intent, self.body}))
+
     def may_be(self, run_id: str) -> bool:
         """Whether a run of that name can be of this identity: a generated name shows the start of both keys."""
         made = GENERATED_RUN_ID.match(run_id)

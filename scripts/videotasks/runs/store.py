@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from videotasks.core import durable_files
 from videotasks.core.errors import configuration_error
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import json_inert
+from videotasks.core.task import Phase
 from videotasks.core.times import epoch_of, iso
 from videotasks.runs import budgets
+from videotasks.runs.claims import Claims, FolderClaims
 from videotasks.runs.identity import Identity, new_run_id, valid_run_id
 from videotasks.runs.journal import RunState, fold
 from videotasks.runs.locks import FileLock
@@ -36,6 +40,7 @@ class Run:
         self.request = request
         self._known: list[dict[str, Any]] = []
         self._unsaved: list[dict[str, Any]] = []
+        self.in_flight = False  # this process has begun to send, and nothing says that nothing was created
 
     @property
     def run_id(self) -> str:
@@ -77,6 +82,8 @@ class Run:
         size = self._journal_bytes()
         if event == "status" and size > budgets.QUIET_ABOVE:
             return
+        if event in ("submitting", "not_sent", "resend", "refused"):
+            self.in_flight = event == "submitting"
         entry = {"at": iso(at), "event": event}
         entry.update({key: value for key, value in fields.items() if value is not None})
         self._unsaved.append(without_secrets(budgets.entry_within(entry, size)))
@@ -158,11 +165,18 @@ class RunStore:
             prepare_root(self.root)
             durable_files.make_private_dir(self.root / ".locks")
             durable_files.sweep_temporary(self.root, time.time())
+            durable_files.sweep_temporary(self.root / ".claims", time.time())
         except OSError as error:
             raise durable_files.disk_error(error, f"cannot write to {self.root}") from None
 
-    def identity_lock(self, identity_hex: str) -> FileLock:
-        return FileLock(self.root / ".locks" / f"{identity_hex[:32]}.lock")
+    @cached_property
+    def claims(self) -> Claims:
+        """Who may send which create under this root."""
+        return Claims(FolderClaims(self.root / ".claims"))
+
+    def task_lock(self, key: str) -> FileLock:
+        """So that two processes that ask about one unknown task wait for each other; nothing is paid under it."""
+        return FileLock(self.root / ".locks" / f"{key[:32]}.lock")
 
     # -- making ---------------------------------------------------------------------------------------------
 
@@ -171,19 +185,30 @@ class RunStore:
 
         It gets its name when it is whole: a kill leaves no folder that holds a name but no request.
         """
-        body = str(request.get("identity") or "0" * 64)
         if run_id is not None:
             self._check_new(run_id)
-            folder = self.root / run_id
-        else:
-            stamp = iso(now)[:19].replace("-", "").replace(":", "").replace("T", "-")
-            base = new_run_id(stamp, str(request.get("intent") or body), body)
-            folder = self.root / base
-            count = 1
-            while folder.exists() or folder.is_symlink():
-                count += 1
-                folder = self.root / f"{base}-{count}"
-        record = {"schema_version": SCHEMA_VERSION, "run_id": folder.name, "created_at": iso(now), **request}
+            try:
+                return self._create(run_id, request, now)
+            except FileExistsError:
+                raise configuration_error(f"the run id {run_id} is taken", expected="a new run id") from None
+        body = str(request.get("identity") or "0" * 64)
+        stamp = iso(now)[:19].replace("-", "").replace(":", "").replace("T", "-")
+        base = new_run_id(stamp, str(request.get("intent") or body), body)
+        count = 1
+        while True:
+            name = base if count == 1 else f"{base}-{count}"
+            try:
+                if not os.path.lexists(self.root / name):
+                    return self._create(name, request, now)
+            except FileExistsError:  # another process was faster with that very name
+                pass
+            count += 1
+
+    def _create(self, run_id: str, request: Mapping[str, Any], now: float) -> Run:
+        """Raises FileExistsError when the name was taken meanwhile, TaskError when the disk refuses."""
+        folder = self.root / run_id
+        record = {"schema_version": SCHEMA_VERSION, "run_id": run_id, "created_at": iso(now), **request}
+        draft: Path | None = None
         try:
             draft = Path(tempfile.mkdtemp(prefix=durable_files.TEMPORARY, dir=self.root))  # 0700
             os.mkdir(draft / "inputs", 0o700)
@@ -193,8 +218,12 @@ class RunStore:
             durable_files.replace(draft, folder)
             durable_files.sync_dir(self.root)
         except OSError as error:
-            if folder.exists():
-                raise configuration_error(f"the run id {folder.name} is taken", expected="a new run id") from None
+            if draft is not None:
+                from shutil import rmtree
+
+                rmtree(draft, ignore_errors=True)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR) or os.path.lexists(folder):
+                raise FileExistsError(folder) from None
             raise durable_files.disk_error(error, f"cannot write the run folder {folder}") from None
         return Run(folder, record)
 
@@ -207,6 +236,13 @@ class RunStore:
                 expected="a new run id, or the very same command as before",
                 hint="leave --run-id out, or choose another",
             )
+
+    def discard(self, run: Run) -> None:
+        """Take away a folder that was prepared just now, and whose request another process is sending."""
+        if run.state().phase is Phase.NEW and not run.journal_file.exists():
+            from shutil import rmtree
+
+            rmtree(run.folder, ignore_errors=True)
 
     # -- finding --------------------------------------------------------------------------------------------
 
@@ -221,6 +257,10 @@ class RunStore:
                 hint="look at `task_status.py --list`, or name the folder with --artifacts-dir",
             )
         return run
+
+    def find(self, run_id: str) -> Run | None:
+        """The run of that id, or None."""
+        return self._load(self.root / run_id) if valid_run_id(run_id) else None
 
     def _load(self, folder: Path) -> Run | None:
         """A named run; links are refused. Names out of `names()` are known to be real folders."""
