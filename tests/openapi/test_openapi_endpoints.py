@@ -218,6 +218,70 @@ def test_poll_endpoints(create: str, others: list[str], poll: str | None) -> Non
     assert (found.path if found else None) == poll
 
 
+def answered(**properties: Any) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties}
+    return {"200": {"description": "ok", "content": {"application/json": {"schema": schema}}}}
+
+
+TEXT = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("create", "answer", "others", "poll", "how"),
+    [
+        # the id that the create answers with is the one that is asked for
+        ("/v2/make", {"task_id": TEXT}, ["/v2/look/{task_id}", "/v2/avatars/{avatar_id}"], "/v2/look/{task_id}",
+         "answer"),
+        ("/make", {"data": {"type": "object", "properties": {"videoId": TEXT}}}, ["/video/{video_id}"],
+         "/video/{video_id}", "answer"),
+        ("/create_video_with_template", {"project_id": TEXT}, ["/project?project_id", "/templates/{id}"], "/project",
+         "answer"),
+        ("/image_to_video", {"task_id": TEXT}, ["/tasks/{id}", "/videos/{video_id}"], "/tasks/{id}", "answer"),
+        # a path of another product does not win because it is called generation
+        ("/v2/create_video", {}, ["/v2/avatar/generation/{batch_id}", "/v2/video/{video_id}"],
+         "/v2/video/{video_id}", "path"),
+        ("/v2/video/generate", {}, ["/v1/video_status.get?video_id", "/v2/video_translate/<id>"],
+         "/v1/video_status.get", "path"),
+        ("/v2/video_translate", {}, ["/v2/video_translate/<id>", "/v2/video_translate/target_languages"],
+         "/v2/video_translate/<id>", "path"),
+        ("/generations-text-to-video", {}, ["/generations/{id}", "/generations/user/{userId}"], "/generations/{id}",
+         "path"),
+        ("/queue/{queue_id}/enqueue_batch", {}, ["/queue/{queue_id}/status", "/queue/{queue_id}/b/{batch_id}/status"],
+         "/queue/{queue_id}/b/{batch_id}/status", "path"),
+        ("/videos/{video_id}/remix", {}, ["/videos/{video_id}", "/videos/{video_id}/content"], "/videos/{video_id}",
+         "path"),
+        ("/videos/fromTemplate", {}, ["/templates/{template_id}", "/videos/{id}"], "/videos/{id}", "path"),
+        # the only general task endpoint, for want of better
+        ("/v1/avatar_videos", {}, ["/v1/avatars/{id}", "/v1/tasks/{id}"], "/v1/tasks/{id}", "guess"),
+        ("/v1/flux", {"id": TEXT}, ["/v1/get_result?id", "/v1/credits"], "/v1/get_result", "guess"),
+        # none is better than a wrong one
+        ("/v2/template/{id}/generate", {}, ["/v2/template/{id}"], None, None),
+        ("/v1/flux", {}, ["/v1/tasks/{id}", "/v1/jobs/{id}"], None, None),
+        ("/videos", {}, ["/images/{id}", "/videos/list", "/videos/{id}/content"], None, None),
+    ],
+)  # fmt: skip
+def test_how_a_poll_endpoint_is_told(
+    create: str, answer: dict[str, Any], others: list[str], poll: str | None, how: str | None
+) -> None:
+    paths: dict[str, Any] = {create: {"post": operation(responses=answered(**answer) if answer else {})}}
+    for other in others:
+        path, _, name = other.partition("?")
+        parameters = [{"in": "query", "name": name, "schema": TEXT}] if name else []
+        paths[path] = {"get": {"parameters": parameters, "responses": {}}}
+    document = spec(paths)
+    found = polling.find_poll(document, operations.find(document, f"POST {create}"))
+    assert (found.operation.path if found.operation else None, found.how) == (poll, how)
+
+
+def test_two_that_are_too_close_are_both_offered() -> None:
+    paths: dict[str, Any] = {"/make": {"post": operation(responses=answered(task_id=TEXT, video_id=TEXT), tags=["v"])}}
+    for path in ("/one/{task_id}", "/other/{task_id}"):
+        paths[path] = {"get": {"responses": {}}}
+    document = spec(paths)
+    found = polling.find_poll(document, operations.find(document, "POST /make"))
+    assert found.operation is None and [o.path for o in found.candidates] == ["/one/{task_id}", "/other/{task_id}"]
+
+
 def test_a_poll_by_post_and_by_query() -> None:
     by_post = spec({"/video/queue": {"post": operation()}, "/video/retrieve": {"post": operation()}})
     found = polling.poll_operation(by_post, operations.find(by_post, "/video/queue"))

@@ -93,7 +93,7 @@ def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
             streaming[f"{method} {stream}"] = None
         default[f"{method} {stream or path}"] = None
     plain = list(rows)
-    poll = polling.poll_operation(spec, next((operation for operation in found if operation), None))
+    poll = polling.find_poll(spec, next((operation for operation in found if operation), None))
 
     def listing(limit: int | None) -> dict[str, Any]:
         made: dict[str, Any] = {
@@ -103,7 +103,7 @@ def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
             "default_endpoints": list(default)[:limit],
             "sse_endpoints": list(streaming)[:limit],
             "polling_endpoints": plain[:limit],
-            "poll_endpoint": poll.path if poll else None,
+            **contract.poll_fields(poll),
             "found_by": how,
             "total": len(plain),
             "endpoints": [_row(operation) for operation in list(rows.values())[:limit] if operation],

@@ -45,7 +45,7 @@ class Pairs(NamedTuple):
     stream: str | None
     polling: str | None
     subscribe: str | None
-    poll: Operation | None
+    poll: polling.Found
 
 
 def pairs_of(operation: Operation) -> Pairs:
@@ -55,14 +55,28 @@ def pairs_of(operation: Operation) -> Pairs:
         endpoints.Streams(document).path_for(method, path),
         endpoints.polling_path(document, method, path),
         endpoints.subscribe_path(document),
-        polling.poll_operation(document, operation),
+        polling.find_poll(document, operation),
     )
+
+
+def poll_fields(found: polling.Found) -> dict[str, Any]:
+    """The poll endpoint and how it was told; where two are too close, neither is named and both are offered."""
+    poll = found.operation
+    fields: dict[str, Any] = {"poll_endpoint": poll.path if poll else None}
+    if poll is not None:
+        fields["poll_found_by"] = found.how
+        if poll.method != "GET":
+            fields["poll_method"] = poll.method
+    if found.candidates:
+        fields["poll_candidates"] = [one_line(candidate.endpoint, 300) for candidate in found.candidates]
+    return fields
 
 
 def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pairs | None = None) -> dict[str, Any]:
     """The contract of an operation; the keys of the seed's script first, then ours. All texts are one line, cut."""
     document, method, path = operation.document, operation.method, operation.path
-    stream, polling, subscribe, poll = pairs or pairs_of(operation)
+    stream, plain, subscribe, found_poll = pairs or pairs_of(operation)
+    poll = found_poll.operation
     media = operation.request_media()
     chosen = media[0] if media else None
     schema = schemas.convert(chosen.schema) if chosen else True
@@ -70,9 +84,9 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pair
     found: dict[str, Any] = {
         "endpoint": operation.endpoint,
         "default_result_mode": "sse" if stream else "polling",
-        "default_create_endpoint": f"{method} {stream or polling or path}",
+        "default_create_endpoint": f"{method} {stream or plain or path}",
         "sse_create_endpoint": f"{method} {stream}" if stream else None,
-        "polling_create_endpoint": f"{method} {polling}" if polling else None,
+        "polling_create_endpoint": f"{method} {plain}" if plain else None,
         "summary": _cut(operation.text("summary"), 200) or None,
         "server_url": operations.server_url(document, operation),
         "request_schema": _name(schemas, schema),
@@ -89,10 +103,8 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pair
         queue_status_values=endpoints.named_enum(document, "QueueState"),
         status_values=endpoints.status_values(document, schemas, poll),
         sse_subscribe_endpoint=subscribe,
-        poll_endpoint=poll.path if poll else None,
+        **poll_fields(found_poll),
     )
-    if poll is not None and poll.method != "GET":
-        found["poll_method"] = poll.method
     found.update(_errors(operation, detail))
     if operation.raw.get("deprecated") is True:
         found["deprecated"] = True

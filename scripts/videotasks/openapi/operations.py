@@ -169,6 +169,11 @@ def _preference(media_type: str) -> int:
     return {"multipart/form-data": 2, "application/x-www-form-urlencoded": 3}.get(kind, 4)
 
 
+def is_parameter(segment: str) -> bool:
+    """Whether a segment of a path stands for a value: `{id}`, and as some documents write it `<id>` or `:id`."""
+    return segment[:1] in "{<:" and len(segment) > 1
+
+
 def iterate(document: Document) -> Iterator[Operation]:
     """All operations in the order of the document."""
     for path, item in document.paths():
