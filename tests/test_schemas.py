@@ -131,6 +131,8 @@ def test_the_commands_about_runs_that_exist(workspace: Path) -> None:
         "sandbox.py --log task-status/.artifacts/.sandbox/state.json --limit 2",
         "ensure_api_key.py --sandbox --verify",
         "ensure_api_key.py --all",
+        "list_models.py --search kling",
+        "list_models.py --model kling-ai/kling-v2.6",
         "ensure_api_key.py --provider creatok",
         'handle_runtime_error.py --status 402 --body \'{"message": "insufficient credits"}\'',
         "handle_runtime_error.py --status 200 --body '{}'",

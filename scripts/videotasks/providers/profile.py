@@ -71,6 +71,16 @@ class Model:
     makes: str = "video"
     page: str | None = None
 
+    def allowed(self, name: str) -> Any:
+        """{min, max, enum} for `duration`, a list for `ratio` and `resolution`; None where nothing is known."""
+        if name in self.limits:
+            return self.limits[name]
+        member = self.members.get((self.fields or {}).get(name, "")) or {}
+        if name != "duration":
+            return member.get("values")
+        pairs = (("min", "min"), ("max", "max"), ("enum", "values"))
+        return {key: member[knob] for key, knob in pairs if member.get(knob) is not None} or None
+
 
 @record(frozen=True)
 class Convention:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 _MEDIA = ("image", "video", "audio")
-_RANGE = (("min", "min"), ("max", "max"), ("enum", "values"))  # of a limit, of a member
 MAX_PARTS = 100  # a limit may come from a server: one of 1e-300 s must not make a list of 1e300 parts
 
 
@@ -62,20 +61,13 @@ def body_problems(profile: Profile, info: Model | None, specs: Mapping[str, Any]
 
 def limits_of(info: Model) -> dict[str, Any]:
     """The model's limits, those of its members included."""
-    made: dict[str, Any] = {}
-    for name in ("duration", "ratio", "resolution"):
-        member = info.members.get((info.fields or {}).get(name, "")) or {}
-        found: Any = member.get("values")
-        if name == "duration":
-            found = {key: member[knob] for key, knob in _RANGE if member.get(knob) is not None}
-        if found:
-            made[name] = found
+    made = {name: info.allowed(name) for name in ("duration", "ratio", "resolution")}
     for key, to in (info.fields or {}).items():
         member = info.members.get(to.replace("[+]", "")) or {}
         kind, _, role = key.partition(".")
         if kind in _MEDIA and role in ("", "reference") and "max_items" in member:
             made.setdefault(kind + "s", member["max_items"])
-    return {**made, **info.limits}
+    return {**{name: limit for name, limit in made.items() if limit}, **info.limits}
 
 
 def require_members(info: Model | None, body: Mapping[str, Any], *, strict: bool) -> tuple[str, ...]:

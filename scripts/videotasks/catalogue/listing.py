@@ -1,0 +1,122 @@
+"""Models as rows: what people compare before they choose one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from videotasks.catalogue import shipped
+
+if TYPE_CHECKING:
+    from videotasks.providers.profile import Model, Profile
+
+MEDIA_WORDS = (
+    ("image.first_frame", "first frame"),
+    ("image.last_frame", "last frame"),
+    ("image.reference", "reference images"),
+    ("image", "image"),
+    ("video", "video"),
+    ("video.reference", "reference videos"),
+    ("audio", "audio"),
+)
+
+
+def models_of(profile: Profile) -> Iterator[tuple[Profile, Model, str, str | None]]:
+    """Every known model of a provider, in each of its kinds, with its source and that source's date."""
+    seen: set[tuple[str, str]] = set()
+    catalogue = shipped.catalogue_of(profile)
+    for model in catalogue.models if catalogue else ():
+        seen.add((profile.kind, model.id))
+        yield profile, model, catalogue.generated_from if catalogue else "", catalogue.date if catalogue else None
+    for kind in profile.kinds:
+        local = profile.for_kind(kind)
+        for model in local.models:
+            if (kind, model.id) not in seen and (profile.kind, model.id) not in seen:
+                seen.add((kind, model.id))
+                yield local, model, f"profile {profile.name}", None
+
+
+def row(profile: Profile, model: Model, source: str, date: str | None) -> dict[str, Any]:
+    """One model in a line."""
+    made: dict[str, Any] = {
+        "id": model.id,
+        "provider": profile.name,
+        "kind": profile.kind if len(profile.kinds) > 1 else None,
+        "makes": model.makes if model.makes != "video" else None,
+        "takes": takes(profile, model),
+        "sound": sound(model),
+        "seconds": lengths(model),
+        "ratios": words(model.allowed("ratio")),
+        "resolutions": words(model.allowed("resolution")),
+        "source": source,
+        "date": date,
+        "inferred_from": model.inferred_from,
+        "note": model.note,
+    }
+    return {name: value for name, value in made.items() if value is not None and value != []}
+
+
+def takes(profile: Profile, model: Model) -> list[str]:
+    """`text`, `first frame` ...: what a video can be made from."""
+    if model.fields is not None:
+        found = ["text"] if "prompt" in model.fields else []
+        return found + [word for key, word in MEDIA_WORDS if key in model.fields]
+    found = ["text"] if "prompt" in profile.inputs else []
+    roles = (profile.inputs.get("image") or {}).get("roles") or {}
+    keys = {f"image.{role}" for role in roles} | {kind for kind in ("video", "audio") if profile.inputs.get(kind)}
+    if not roles and profile.inputs.get("image"):
+        keys.add("image")
+    return found + [word for key, word in MEDIA_WORDS if key in keys]
+
+
+def sound(model: Model) -> str | None:
+    """Whether it makes sound, by its own switch: on or off unless told otherwise."""
+    for name in ("generate_audio", "enable_audio", "audio"):
+        member = model.members.get(name)
+        if member is not None and member.get("type") == "boolean":
+            default = member.get("default")
+            return f"--set {name}=..." + ("" if default is None else f" ({'on' if default else 'off'} by default)")
+    return None
+
+
+def lengths(model: Model) -> str | None:
+    limit = model.allowed("duration")
+    if isinstance(limit, Mapping):
+        if limit.get("enum"):
+            return ", ".join(f"{one:g}" if isinstance(one, (int, float)) else str(one) for one in limit["enum"])
+        if limit.get("max") is not None:
+            return f"{limit.get('min', 1):g} to {limit['max']:g}"
+    to = (model.fields or {}).get("duration")
+    default = model.members.get(to or "", {}).get("default")
+    return f"{default} by default" if default is not None else None
+
+
+def words(values: Any) -> list[str]:
+    return [str(one) for one in values] if isinstance(values, (list, tuple)) else []
+
+
+def matches(profile: Profile, model: Model, wanted: str) -> bool:
+    """Whether every word stands in the model's id, note or provider, whatever the case and the separators."""
+    text = " ".join([model.id, model.note or "", profile.name, profile.title, *model.match]).casefold()
+    plain = "".join(ch for ch in text if ch.isalnum())
+    return all(
+        word in text or "".join(ch for ch in word if ch.isalnum()) in plain for word in wanted.casefold().split()
+    )
+
+
+def described(profile: Profile, model: Model, source: str, date: str | None) -> dict[str, Any]:
+    """One model with every member of its body, and what each common option becomes."""
+    fields = model.fields
+    options = {
+        "--" + key.replace(".", " ", 1) + ("=..." if "." in key else ""): to.replace("[+]", "")
+        for key, to in (fields or {}).items()
+    }
+    return {
+        **row(profile, model, source, date),
+        "page": model.page,
+        "options": options,
+        "members": {name: dict(one) for name, one in model.members.items()},
+        "limits": dict(model.limits),
+        "variants": dict(model.variants) if model.variants else None,
+        "partial": model.partial or None,
+    }

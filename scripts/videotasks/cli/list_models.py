@@ -1,0 +1,108 @@
+"""The list_models command: search, list, and show one with every member of its body."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from videotasks.catalogue import listing
+from videotasks.core.errors import ExitCode, TaskError, configuration_error
+from videotasks.output.reporter import Reporter
+from videotasks.providers import credentials
+from videotasks.providers.load_profile import load_profile, shipped_names
+from videotasks.providers.profile import Profile, find_model
+
+
+def list_models(args: argparse.Namespace) -> int:
+    """Run the command; prints one line. Raises TaskError for a provider or a model that is not known."""
+    reporter = Reporter(verbose=args.verbose, text=args.text)
+    search = os.environ.get("VIDEO_TASKS_PROVIDERS")
+    names = [args.provider] if args.provider else shipped_names()
+    profiles = [load_profile(name, search=search) for name in names]
+    if args.model:
+        return _show(reporter, profiles, args.model)
+    found: list[tuple[Profile, Any, str, str | None]] = []
+    for profile in profiles:
+        found += [
+            one
+            for one in listing.models_of(profile)
+            if (args.makes == "all" or one[1].makes == args.makes)
+            and (not args.search or listing.matches(one[0], one[1], args.search))
+        ]
+    rows = [{**listing.row(*one), "key": _has_key(one[0])} for one in found]
+    shown = rows if args.verbose else rows[: args.limit]
+    if reporter.shows_tables:
+        for entry in shown:
+            reporter.row(_line(entry))
+    any_model = [profile.name for profile in profiles if _takes_any(profile)]
+    note = (
+        f"{len(rows) - len(shown)} more: --search WORDS, --provider NAME or --limit N" if len(rows) > len(shown) else ""
+    )
+    return reporter.final(
+        "models",
+        ExitCode.OK,
+        models=shown,
+        total=len(rows),
+        any_model=any_model,
+        **({"message": note} if note else {}),
+    )
+
+
+def _show(reporter: Reporter, profiles: list[Profile], wanted: str) -> int:
+    everything = [one for profile in profiles for one in listing.models_of(profile)]
+    for exact in (True, False):
+        for local, model, source, date in everything:
+            if model.id == wanted if exact else find_model((model,), wanted):
+                described = {**listing.described(local, model, source, date), "key": _has_key(local)}
+                if reporter.shows_tables:
+                    reporter.row(_line(described))
+                    for name, member in described["members"].items():
+                        reporter.row(f"  {name:24} {_member(member)}")
+                return reporter.final("models", ExitCode.OK, models=[described], total=1)
+    raise _unknown(profiles, wanted)
+
+
+def _unknown(profiles: list[Profile], wanted: str) -> TaskError:
+    import difflib
+
+    ids = [model.id for profile in profiles for _, model, _, _ in listing.models_of(profile)]
+    near = difflib.get_close_matches(wanted, ids, n=3, cutoff=0.4) or [one for one in ids if wanted in one][:3]
+    where = profiles[0].name if len(profiles) == 1 else "any provider"
+    return configuration_error(
+        f"{wanted!r} is not among the documented models of {where}",
+        expected=("such as " + ", ".join(near)) if near else "list_models.py --search WORD",
+        hint="an undocumented model can still be used: its names then go by convention, --openapi or --set",
+    )
+
+
+def _takes_any(profile: Profile) -> bool:
+    """Whether the provider has a catalogue of its own that does not ship with the skill."""
+    return not profile.models and not any(True for _ in listing.models_of(profile))
+
+
+def _has_key(profile: Profile) -> bool:
+    try:
+        return credentials.find_key(profile) is not None
+    except TaskError:
+        return False
+
+
+def _line(entry: dict[str, Any]) -> str:
+    key = "key" if entry["key"] else "   "
+    lengths = f"{entry['seconds']} s" if "seconds" in entry else ""
+    sizes = " ".join(entry.get("resolutions", ()))
+    return f"{key} {entry['provider']:16} {entry['id']:36} {lengths:14} {sizes:22} {', '.join(entry['takes'])}".rstrip()
+
+
+def _member(member: dict[str, Any]) -> str:
+    words = [str(member.get("type", ""))]
+    if member.get("values"):
+        words.append(", ".join(map(str, member["values"])))
+    if member.get("min") is not None or member.get("max") is not None:
+        words.append(f"{member.get('min', '')} to {member.get('max', '')}")
+    if member.get("default") is not None:
+        words.append(f"default {member['default']}")
+    if member.get("required"):
+        words.append("required")
+    return "  ".join(word for word in [*words, member.get("note") or ""] if word)

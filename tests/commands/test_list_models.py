@@ -1,0 +1,66 @@
+"""list_models: what people compare before they choose, over all providers, without a request."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support.commands import SCRIPTS, call, environment
+
+
+def test_a_search_goes_over_all_providers() -> None:
+    done = call("list_models.py", "--search", "kling")
+    rows = done.final["models"]
+    assert done.exit_code == 0 and {row["provider"] for row in rows} >= {"skills-video", "octopusx"}
+    (row,) = [row for row in rows if row["id"] == "kling-ai/v3/video"]
+    assert row["seconds"] == "3 to 15" and "first frame" in row["takes"] and row["key"] is False
+    assert row["date"] and row["source"].startswith("https://") and "generate_audio" in row["sound"]
+    assert "fal" in done.final["any_model"]
+
+
+@pytest.mark.parametrize("words", ["kling 2.6", "KLING-V2.6", "kling motion"])
+def test_words_are_found_however_they_are_spelled(words: str) -> None:
+    assert call("list_models.py", "--search", words).final["total"] >= 1
+
+
+def test_one_model_comes_with_every_member() -> None:
+    (model,) = call("list_models.py", "--model", "kling-ai/kling-v2.6").final["models"]
+    assert model["options"]["--image first_frame=..."] == "image_url"
+    assert model["members"]["aspect_ratio"]["values"] == ["9:16", "16:9", "1:1"]
+    assert len(model["members"]) == 12
+    (exact,) = call("list_models.py", "--provider", "ark", "--model", "doubao-seedance-1-5-pro-251215").final["models"]
+    assert exact["provider"] == "ark" and exact["seconds"]
+
+
+def test_a_model_that_nobody_documents_names_its_neighbours() -> None:
+    done = call("list_models.py", "--model", "kling-2.6")
+    assert done.exit_code == 1 and "kling-ai/kling-v2.6" in done.error["expected"]
+    assert call("list_models.py", "--provider", "nobody").exit_code == 1
+
+
+def test_the_key_is_told_and_not_shown() -> None:
+    done = call("list_models.py", "--provider", "skills-video", env={"SKILLS_VIDEO_API_KEY": "sk-CANARY-7f3a"})
+    assert all(row["key"] for row in done.final["models"]) and "CANARY" not in done.stdout + done.stderr
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    done = call("list_models.py", "--makes", "all")
+    assert len(done.final["models"]) == 15 < done.final["total"] and "more" in done.final["message"]
+    assert len(done.stdout) < 8000
+
+
+def test_people_get_a_table() -> None:
+    command = [sys.executable, str(SCRIPTS / "list_models.py"), "--search", "kling-v2.6", "--text"]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment(), timeout=60)
+    assert done.returncode == 0
+    assert "kling-ai/kling-v2.6" in done.stdout and "first frame" in done.stdout and "{" not in done.stdout
+
+
+def test_it_is_quick() -> None:
+    call("list_models.py")  # fills the cache of profiles
+    begun = time.perf_counter()
+    call("list_models.py", "--search", "seedance")
+    assert time.perf_counter() - begun < 2.0, "0.2 s on an idle machine"
