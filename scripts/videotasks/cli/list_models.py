@@ -36,17 +36,10 @@ def list_models(args: argparse.Namespace) -> int:
         for entry in shown:
             reporter.row(_line(entry))
     any_model = [profile.name for profile in profiles if _takes_any(profile)]
-    note = (
-        f"{len(rows) - len(shown)} more: --search WORDS, --provider NAME or --limit N" if len(rows) > len(shown) else ""
-    )
-    return reporter.final(
-        "models",
-        ExitCode.OK,
-        models=shown,
-        total=len(rows),
-        any_model=any_model,
-        **({"message": note} if note else {}),
-    )
+    fields: dict[str, Any] = {"models": shown, "total": len(rows), "any_model": any_model}
+    if len(rows) > len(shown):
+        fields["message"] = f"{len(rows) - len(shown)} more: --search WORDS, --provider NAME or --limit N"
+    return reporter.final("models", ExitCode.OK, **fields)
 
 
 def _show(reporter: Reporter, profiles: list[Profile], wanted: str) -> int:
