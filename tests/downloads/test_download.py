@@ -181,3 +181,45 @@ def test_other_refusals_are_not_repeated(server: FileServer, fetch: Any, status:
     failed = failure(fetch)
     assert (failed.kind, failed.http_status, failed.resumable) == ("http", status, False)
     assert server.connections == 1
+
+
+# -- other containers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        bytes.fromhex("1a45dfa39f4286810142f7810142f2810442f381084282847765626d4287810442858102"),
+        b"RIFF\xff\xff\x00\x00AVI LIST",
+        b"FLV\x01\x05\x00\x00\x00\x09\x00\x00\x00\x00" + bytes(60),
+    ],
+)
+def test_a_header_with_the_right_length_is_no_video(server: FileServer, folder: Path, fetch: Any, data: bytes) -> None:
+    server.serve(answer("200 OK", data))
+    assert failure(fetch).kind in ("truncated", "not_media")
+    assert names(folder) <= {"video.part"}
+
+
+GIF_HEAD = b"GIF89a\x02\x00\x02\x00\x00\x00\x00"
+GIF_FRAME = b"!\xf9\x04\x00\x0a\x00\x00\x00,\x00\x00\x00\x00\x02\x00\x02\x00\x00\x02\x03\x44\x34\x05\x00"
+
+
+def test_an_animation_is_a_video_under_its_true_ending(server: FileServer, folder: Path, fetch: Any) -> None:
+    server.serve(answer("200 OK", GIF_HEAD + 3 * GIF_FRAME + b";"))
+    done = fetch()
+    assert done.path == folder / "video.gif" and done.mime == "image/gif"
+    assert (done.width, done.height, done.duration_s) == (2, 2, 0.3)
+
+
+def test_a_still_picture_is_no_video(server: FileServer, folder: Path, fetch: Any) -> None:
+    server.serve(answer("200 OK", GIF_HEAD + GIF_FRAME + b";"))
+    assert failure(fetch).kind == "not_media"
+    server.serve(answer("200 OK", png()))
+    assert failure(fetch).kind == "not_media"
+
+
+def test_a_kind_that_no_check_knows_is_told_as_unchecked(server: FileServer, fetch: Any) -> None:
+    server.serve(answer("200 OK", b"OggS\0" + bytes(23) + b"\x80theora" + bytes(100)))
+    assert fetch().unchecked
+    server.serve(answer("200 OK", VIDEO))
+    assert not fetch().unchecked

@@ -6,6 +6,7 @@ import errno
 import gzip
 import hashlib
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -273,3 +274,43 @@ def test_a_cut_chunk_is_not_the_end(server: FileServer, fetch: Any) -> None:
     cut = raw(head("200 OK", "Transfer-Encoding: chunked", 'ETag: "v1"') + b"%x\r\n" % len(VIDEO) + VIDEO[:7000])
     server.serve(cut, stored(VIDEO))
     assert fetch().path.read_bytes() == VIDEO
+
+
+# -- the hash of the beginning ---------------------------------------------------------------------------------------
+
+
+def test_nothing_goes_on_from_bytes_that_something_changed(server: FileServer, folder: Path, fetch: Any) -> None:
+    server.serve(stored(VIDEO, cut=9000), stored(VIDEO))
+    failure(fetch, limits=GIVE_UP)
+    part = folder / "video.part"
+    damaged = bytearray(part.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    part.write_bytes(damaged)
+    assert fetch().path.read_bytes() == VIDEO
+    assert server.header(1, "range") is None
+
+
+def test_a_killed_download_goes_on_from_what_its_last_note_vouches_for(folder: Path) -> None:
+    part = PartFile(folder, "video", "https://x.example/v.mp4")
+    part.restart(Facts('"v1"', None, 9_000_000))
+    for _ in range(5):
+        part.append(bytes(300_000))
+    # Killed here: nothing was closed, and the bytes after the last note are nobody's word.
+    again = PartFile(folder, "video", "https://x.example/v.mp4")
+    assert 1_000_000 <= again.size <= 1_500_000
+    assert again.size == (folder / "video.part").stat().st_size
+    assert again.sha256 == hashlib.sha256(bytes(again.size)).hexdigest()
+    (folder / "video.part.json").write_bytes(b"\0" * 1024)  # a note that was torn
+    assert PartFile(folder, "video", "https://x.example/v.mp4").size == 0
+
+
+def test_a_part_longer_or_shorter_than_its_note_is_not_trusted_beyond_it(folder: Path) -> None:
+    part = PartFile(folder, "video", "https://x.example/v.mp4")
+    part.restart(Facts('"v1"', None, 9_000))
+    part.append(VIDEO[:4000])
+    part.keep()
+    with open(folder / "video.part", "ab") as file:
+        file.write(b"more")
+    assert PartFile(folder, "video", "https://x.example/v.mp4").size == 4000
+    os.truncate(folder / "video.part", 3000)
+    assert PartFile(folder, "video", "https://x.example/v.mp4").size == 0

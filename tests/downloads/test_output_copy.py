@@ -120,8 +120,20 @@ def test_a_disk_without_hard_links_will_do(source: Path, place: Path, monkeypatc
     monkeypatch.setattr(os, "link", refuse)
     made = copy_output(source, str(place / "out.mp4"), force=False)
     assert made.read_bytes() == source.read_bytes()
+    made.write_bytes(b"mine")
     refusal(copy_output, source, str(made), force=False)
     assert os.listdir(place) == ["out.mp4"]
+
+
+def test_the_copy_of_an_earlier_call_is_found_again(source: Path, place: Path) -> None:
+    made = copy_output(source, str(place / "out.mp4"), force=False)
+    before = os.stat(made)
+    assert copy_output(source, str(made), force=False) == made
+    assert copy_output(source, f"{place}/", force=False) == place / "video.mp4"
+    assert copy_output(source, f"{place}/", force=False) == place / "video.mp4"
+    assert os.stat(made).st_mtime_ns == before.st_mtime_ns
+    made.write_bytes(made.read_bytes()[:-1] + b"?")
+    refusal(copy_output, source, str(made), force=False)
 
 
 def test_a_failed_copy_leaves_nothing_and_the_old_file(

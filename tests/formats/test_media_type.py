@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from videotasks.formats.media_type import sniff
 from videotasks.formats.mp4 import Mp4Info, check_mp4
-from videotasks.formats.mp4_boxes import MediaError
+from videotasks.formats.structure import MediaError
 
 # -- MP4s by hand ------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,10 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @dataclass(frozen=True)
 class Fetched:
-    """A finished file. `kind` is video, image or audio by content; `duration_s`, `width`, `height` only for MP4."""
+    """A finished file. `kind` is video, image or audio by content; seconds and pixels where its container tells them.
+
+    `unchecked`: whether it is whole was not looked into, since no check knows its container.
+    """
 
     path: Path
     kind: str
@@ -31,6 +34,7 @@ class Fetched:
     duration_s: float | None = None
     width: int | None = None
     height: int | None = None
+    unchecked: bool = False
 
 
 def download(
@@ -97,6 +101,7 @@ def download(
         duration_s=checked.duration_s,
         width=checked.width,
         height=checked.height,
+        unchecked=checked.unchecked,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import stat
 from pathlib import Path
 
 from videotasks.core.durable_files import disk_error, replace, sync_dir
@@ -46,12 +47,13 @@ def output_path(target: str, name: str, *, force: bool) -> Path:
 def copy_output(source: Path, target: str, *, force: bool) -> Path:
     """Copy `source` to `target` (see `output_path`) and return the copy's absolute path.
 
-    The copy has the permissions of any new file of the user's, unlike the private original. Raises TaskError: what
-    stands in the way (exit 1); a failed copy leaves nothing behind.
+    The copy has the permissions of any new file of the user's, unlike the private original. A file of the same bytes
+    that stands there is the copy of an earlier call. Raises TaskError: what stands in the way (exit 1); a failed copy
+    leaves nothing behind.
     """
     place = Path(target).expanduser() if target.startswith("~") else Path(target)
     place = place / source.name if place.is_dir() else place
-    if place.exists() and os.path.samefile(place, source):
+    if place.exists() and (os.path.samefile(place, source) or same_bytes(place, source)):
         return place.absolute()
     place = output_path(target, source.name, force=force)
     temporary = place.with_name(f".tmp-{secrets.token_hex(8)}")
@@ -77,6 +79,22 @@ def copy_output(source: Path, target: str, *, force: bool) -> Path:
             pass
     sync_dir(place.parent)
     return place.absolute()
+
+
+def same_bytes(one: Path, other: Path) -> bool:
+    """Whether two plain files hold the same."""
+    try:
+        first, second = os.stat(one), os.stat(other)
+        plain = stat.S_ISREG(first.st_mode) and stat.S_ISREG(second.st_mode)
+        if not plain or first.st_size != second.st_size:
+            return False
+        with open(one, "rb") as left, open(other, "rb") as right:
+            while block := left.read(1 << 20):
+                if block != right.read(len(block)):
+                    return False
+        return True
+    except OSError:
+        return False
 
 
 def _publish_new(temporary: Path, place: Path) -> None:

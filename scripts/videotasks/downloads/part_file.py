@@ -1,7 +1,8 @@
 """The unfinished file of a download: `<stem>.part` and its sidecar `<stem>.part.json`, hashed while written.
 
-The sidecar says what the bytes are a part of, so that a later process can go on where this one was killed. It is
-removed before the first byte of another object is written, so the two never describe different files.
+The sidecar says what the bytes are a part of, and the hash of their beginning, so that a later process can go on where
+this one was killed, and does not go on from bytes that something else changed. It is removed before the first byte of
+another object is written, so the two never describe different files.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from videotasks.downloads.response_headers import Facts, http_date, strong_etag
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _BLOCK = 1 << 20
+_NOTE_EVERY = 1 << 20  # bytes between two notes of the hash: what a kill may cost
+_SIDECAR_BYTES = 1024  # a note replaces the one before it in place, which a full disk allows, too
 
 
 class PartFile:
@@ -41,6 +44,7 @@ class PartFile:
         self.complete = False  # every byte is here, as far as the server told
         self.size = 0
         self._sha256 = hashlib.sha256()
+        self._noted = 0
         self._handle: int | None = None
         self._resume()
 
@@ -59,11 +63,16 @@ class PartFile:
             http_date(known.get("last_modified")),
             length if isinstance(length, int) and not isinstance(length, bool) and length > 0 else None,
         )
-        while block := os.read(self._handle, _BLOCK):
+        noted = known.get("size")
+        vouched = noted if isinstance(noted, int) and not isinstance(noted, bool) and noted > 0 else 0
+        while self.size < vouched and (block := os.read(self._handle, min(_BLOCK, vouched - self.size))):
             self._sha256.update(block)
             self.size += len(block)
-        if self.facts.length is not None and self.size > self.facts.length:
+        beyond = self.facts.length is not None and self.size > self.facts.length
+        if beyond or self.size != vouched or self._sha256.hexdigest() != known.get("sha256"):
             self.reset()
+        os.ftruncate(self._handle, self.size)  # what came after the last note is nobody's word
+        self._noted = self.size
         # The same link, and as many bytes as it announced: only the rename was missing. A fresh link is asked again.
         self.complete = self.size > 0 and self.size == self.facts.length and known.get("url") == self._url
 
@@ -81,6 +90,7 @@ class PartFile:
         os.ftruncate(self._open_handle, 0)
         os.lseek(self._open_handle, 0, os.SEEK_SET)
         self.facts, self.size, self.complete, self._sha256 = Facts(), 0, False, hashlib.sha256()
+        self._noted = 0
 
     def restart(self, facts: Facts) -> None:
         """Empty, and about to hold the object that `facts` describe."""
@@ -89,8 +99,20 @@ class PartFile:
 
     def describe(self, facts: Facts) -> None:
         self.facts = facts
-        record = {"link": self._link, "url": self._url, **asdict(facts)}
-        write_atomic(self._sidecar, json.dumps(record).encode("ascii"))
+        write_atomic(self._sidecar, self._record())
+
+    def _record(self) -> bytes:
+        record = {"link": self._link, "url": self._url, **asdict(self.facts), "size": self.size, "sha256": self.sha256}
+        return json.dumps(record).encode("ascii").ljust(_SIDECAR_BYTES)
+
+    def _note(self) -> None:
+        """The hash of what is there, for whoever goes on from it. A note that is torn by a kill fits nothing."""
+        handle = _open_own(self._sidecar)
+        if handle is not None:
+            with open(handle, "r+b") as sidecar:
+                sidecar.write(self._record())
+                sidecar.truncate()
+            self._noted = self.size
 
     def learn_length(self, length: int) -> None:
         """The length of the whole, where the first answer did not tell it."""
@@ -105,6 +127,8 @@ class PartFile:
             self._sha256.update(view[:written])
             self.size += written
             view = view[written:]
+        if self.size >= self._noted + _NOTE_EVERY:
+            self._note()
 
     def head(self, size: int) -> bytes:
         """The first bytes; the place for writing stays at the end."""
@@ -127,6 +151,7 @@ class PartFile:
 
     def sync(self) -> None:
         os.fsync(self._open_handle)
+        self._note()
 
     def promote(self, name: str, *, pause: Callable[[float], object] = time.sleep) -> Path:
         """The file under its final name, on disk. A link that stands there is replaced, what it points to is not."""
@@ -144,6 +169,7 @@ class PartFile:
             return
         try:
             os.fsync(self._handle)
+            self._note()
         except OSError:
             pass
         self._close()

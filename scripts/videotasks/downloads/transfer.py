@@ -24,9 +24,9 @@ from videotasks.downloads.response_headers import (
     looks_like,
     retry_after_s,
 )
+from videotasks.formats.media_check import check_animation, check_media
 from videotasks.formats.media_type import MediaType, sniff
-from videotasks.formats.mp4 import check_mp4
-from videotasks.formats.mp4_boxes import MediaError
+from videotasks.formats.structure import MediaError
 from videotasks.network.client import OpenAnswer
 from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight
@@ -41,7 +41,6 @@ TLS_TRIES = 2  # a certificate that is wrong now is still wrong in eight seconds
 _EXPIRED = frozenset({400, 401, 403, 404, 410})
 _EXPIRED_FOR_KEY = frozenset({403, 404, 410})
 _TRY_AGAIN = frozenset({202, 408, 425, 429})
-_WITH_BOXES = frozenset({"video/mp4", "video/quicktime", "video/3gpp"})
 _KIND_OF_EXPECT = {"video": "video", "audio": "audio", "image": "image", "last_frame": "image", "thumbnail": "image"}
 
 
@@ -58,12 +57,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Checked:
-    """The finished bytes: their type, and for MP4 what the boxes tell."""
+    """The finished bytes: their type, and what their structure tells; `unchecked` where no check knows the kind."""
 
     type: MediaType
     duration_s: float | None = None
     width: int | None = None
     height: int | None = None
+    unchecked: bool = False
 
 
 @dataclass
@@ -257,7 +257,7 @@ class Transfer:
         wanted = _KIND_OF_EXPECT.get(self.expect)
         if media is None:
             raise self._not_media(looks_like(head), self._excerpt(stream, head))
-        if wanted is not None and media.kind != wanted:
+        if wanted is not None and media.kind != wanted and not (wanted == "video" and media.may_move):
             raise self._not_media(media.mime, None)
         return head
 
@@ -337,14 +337,17 @@ class Transfer:
             part.discard()
             raise self._not_media("data of no known type", None)
         checked, kind, problem = Checked(media), "truncated", "" if whole else "the server did not mark its end"
-        if media.mime in _WITH_BOXES:
-            try:
-                info = check_mp4(part.path, part.facts.length)
-                checked = Checked(media, info.duration_s, info.width, info.height)
-                problem = problem if not info.end_certain else ""
-            except MediaError as error:
-                kind = "truncated" if error.kind in ("truncated", "broken") else "not_media"
-                problem = one_line(str(error), EXCERPT_CHARS)
+        try:
+            moving = self.expect == "video" and media.may_move
+            found = None if moving else check_media(part.path, media, part.facts.length)
+            found = check_animation(part.path, media) if moving else found
+            checked = Checked(media, unchecked=found is None)
+            if found is not None:
+                checked = Checked(media, found.duration_s, found.width, found.height)
+                problem = problem if not found.end_certain else ""
+        except MediaError as error:
+            kind = "truncated" if error.kind in ("truncated", "broken") else "not_media"
+            problem = one_line(str(error), EXCERPT_CHARS)
         if not problem:
             return checked
         if not whole:

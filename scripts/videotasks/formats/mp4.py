@@ -13,7 +13,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from videotasks.formats.mp4_boxes import Box, Boxes, MediaError, numbers, uint
+from videotasks.formats.mp4_boxes import Box, Boxes, numbers, uint
+from videotasks.formats.structure import MediaError
 
 MEHD_TOLERANCE_S = 0.25  # muxers round, and audio is padded to whole frames
 

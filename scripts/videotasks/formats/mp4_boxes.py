@@ -10,17 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from videotasks.formats.structure import MediaError
+
 MAX_BOXES = 1_000_000  # 40 minutes at one fragment a frame; a file of 8-byte boxes must still end
 MAX_TABLE_BYTES = 16 * 1024 * 1024  # four million samples: 19 hours at 60 a second
 MAX_INDEX_BYTES = 256 * 1024 * 1024
-
-
-class MediaError(Exception):
-    """The file is not a whole video. `kind` says how: truncated, not_mp4, broken or no_video."""
-
-    def __init__(self, reason: str, kind: str = "broken") -> None:
-        super().__init__(reason)
-        self.kind = kind
 
 
 @dataclass(frozen=True)
