@@ -20,7 +20,7 @@ from videotasks.lifecycle.resume import go_on_with_run, wait_and_finish
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.watched import Watched
 from videotasks.providers.provider import TaskRef
-from videotasks.request.build import CommonInputs, build_request, chosen_model
+from videotasks.request.build import CommonInputs, build_request, chosen_model, in_kind
 from videotasks.runs.store import Run, require_run_id
 
 
@@ -33,7 +33,7 @@ def create_and_wait(args: argparse.Namespace) -> int:
         from videotasks.downloads.output_copy import output_path
 
         output_path(args.output, "video.mp4", force=args.force)  # where it cannot go is told before anything is paid
-    profile = chosen_profile(args)
+    profile = in_kind(chosen_profile(args), given)
     endpoint, field_names = args.sse_endpoint, None
     known = known_model(profile, chosen_model(profile, given, endpoint=endpoint, sandbox=args.sandbox))
     if args.openapi:

@@ -134,20 +134,23 @@ def _verify(args: argparse.Namespace, profile: Profile, fields: dict[str, Any]) 
     with open_session(args, profile=profile) as session:
         reporter, provider = session.ctx.reporter, session.provider
         local = session.profile
-        path, query = None, None
+        path, query, how = None, None, {}
         if local.credits is not None:
             path = local.credits.path
         elif local.capabilities is not None:
             path = local.capabilities.path
         elif local.list is not None:
             path, query = local.list.path, local.list.query
+            how = {"method": local.list.method, "body": local.list.body}
         fields.pop("ok")
         if path is None:
             fields["message"] += "; this provider has no free call to verify it with"
             return reporter.final("api_key", ExitCode.OK, verified=None, **fields)
         client = provider.client()
         try:
-            body = session.ctx.mailbox.call(lambda: provider.get_json(path, client=client, query=query), timeout=40.0)
+            body = session.ctx.mailbox.call(
+                lambda: provider.get_json(path, client=client, query=query, **how), timeout=40.0
+            )
         except Interrupted as stop:
             from videotasks.lifecycle.final_line import report_interrupted
 

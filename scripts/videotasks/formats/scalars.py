@@ -59,12 +59,15 @@ def amount(value: Any) -> float | None:
     return number(value)
 
 
-def time(value: Any) -> float | None:
-    """Epoch seconds from seconds, milliseconds (number or text) or ISO 8601; None for 0, null and nonsense."""
+def time(value: Any, zone: str = "") -> float | None:
+    """Epoch seconds from seconds, milliseconds (number or text) or ISO 8601; None for 0, null and nonsense.
+
+    `zone` (+08:00) is that of an ISO time without one.
+    """
     if isinstance(value, str):
         text = value.strip()
         if not _NUMBER.match(text) and not re.match(r"[0-9]{10,16}\Z", text):
-            return _iso(text)
+            return _iso(text, zone)
         value = float(text.rstrip("% "))
     found = number(value)
     if found is None:
@@ -75,7 +78,7 @@ def time(value: Any) -> float | None:
     return None
 
 
-def _iso(text: str) -> float | None:
+def _iso(text: str, zone: str) -> float | None:
     from datetime import datetime, timezone
 
     # Python 3.10 knows neither "Z" nor fractions of other than 3 or 6 digits.
@@ -83,14 +86,17 @@ def _iso(text: str) -> float | None:
     text = re.sub(r"\.([0-9]+)", lambda m: "." + m[1][:6].ljust(6, "0"), text)
     try:
         when = datetime.fromisoformat(text)
-        seconds = (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
+        if when.tzinfo is None:
+            when = datetime.fromisoformat(when.isoformat() + zone) if zone else when.replace(tzinfo=timezone.utc)
+        seconds = when.timestamp()
         return seconds if _EARLIEST <= seconds < _LATEST else None
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def first_time(candidates: Iterable[str], body: object) -> float | None:
-    return next((found for path in candidates if (found := time(jmespath_eval.evaluate(path, body))) is not None), None)
+def first_time(candidates: Iterable[str], body: object, zone: str = "") -> float | None:
+    found = (time(jmespath_eval.evaluate(path, body), zone) for path in candidates)
+    return next((one for one in found if one is not None), None)
 
 
 def http_url(value: Any) -> str | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
-from videotasks.core.task import Status
+from videotasks.core.task import Snapshot, Status
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.session import Session
 from videotasks.network.client import Answer
 from videotasks.network.errors import NoAnswer
 from videotasks.providers import classify_error, normalize
-from videotasks.providers.provider import TaskRef, no_answer_error, refusal
+from videotasks.providers.provider import Look, TaskRef, no_answer_error, refusal
 from videotasks.runs.store import Run
 
 
@@ -52,6 +53,8 @@ def cancel(session: Session, run: Run) -> int:
     refused = _refusal_of(session, answer)
     with suppress(TaskError):  # the cancel was answered; what has become of the task is asked once more by `next`
         look = check_status.ask(session, TaskRef(ref.task_id, run.state().follow))
+        if refused is None and _gone(look):
+            look = replace(look, snapshot=Snapshot(Status.CANCELLED, task_id=ref.task_id))
         if look.snapshot is not None:
             check_status.take_in(session, run, look)
     state = run.state()
@@ -74,6 +77,16 @@ def cancel(session: Session, run: Run) -> int:
     if state.outcome is not None:
         final_line.mark_reported(ctx, run, state.outcome, code)
     return code
+
+
+def _gone(look: Look) -> bool:
+    """Many APIs cancel by removing the task: after an accepted cancel, "no such task" is how they say so."""
+    return (
+        look.snapshot is None
+        and look.final_refusal
+        and look.error is not None
+        and (look.error.category is Category.NOT_FOUND)
+    )
 
 
 def _refusal_of(session: Session, answer: Answer) -> TaskError | None:

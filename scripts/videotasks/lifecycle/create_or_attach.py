@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
 from videotasks.core import redaction
 from videotasks.core.errors import Category, TaskError, category_message, configuration_error
@@ -294,17 +295,24 @@ def _known_uploads(plan: Plan) -> dict[str, str]:
 
 
 def _create_request(plan: Plan, uploads: Mapping[str, str]) -> CreateRequest:
-    draft = plan.draft
+    draft, profile = plan.draft, plan.session.profile
+    fresh = str(uuid4())
+    known = {"path": draft.path.partition("?")[0], **({"model": draft.model} if draft.model else {})}
+    headers = {name: value.replace("{uuid}", fresh) for name, value in profile.fresh_headers.items()}
+    if profile.idempotency is not None and profile.idempotency.header:
+        headers[profile.idempotency.header] = fresh
+    if headers or draft.has_fresh:
+        known["uuid"] = fresh
 
     def body_of() -> Mapping[str, Any]:
         if draft.encoding != "multipart":
-            return {"json_body": materialise(draft, uploads)}
+            return {"json_body": materialise(draft, uploads, fresh)}
         parts: list[tuple[str, tuple[str | None, Any] | tuple[str | None, Any, str]]] = []
-        for part in form_parts(draft, uploads):
+        for part in form_parts(draft, uploads, fresh):
             if part.file is not None:
                 parts.append((part.field, (part.file.name, part.file.read(), part.file.mime)))
             else:
                 parts.append((part.field, (None, part.text or "")))
         return {"files": parts}
 
-    return CreateRequest(draft.method, draft.path, draft.stream_path, body_of)
+    return CreateRequest(draft.method, draft.path, draft.stream_path, body_of, headers, known)

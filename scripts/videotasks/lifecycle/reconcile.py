@@ -96,7 +96,7 @@ def candidates(session: Session, run: Run, state: RunState) -> list[dict[str, An
     model = run.request.get("model")
     found = []
     for item in items:
-        created = scalars.first_time((spec.created_at,), item)
+        created = scalars.first_time((spec.created_at,), item, session.profile.times.zone)
         if created is None or not (sent + skew - BEFORE_S <= created <= sent + skew + AFTER_S):
             continue
         told = jmespath_eval.first_string((spec.model,), item)
@@ -118,7 +118,11 @@ def listed(session: Session, limit: int = 200) -> tuple[list[Any], float | None]
             expected="--list without --remote, for the runs of this workspace",
         )
     answer = session.ask(
-        lambda client: session.provider.get_answer(spec.path, client=client, query=spec.query), 40.0, what="list"
+        lambda client: session.provider.get_answer(
+            spec.path, client=client, query=spec.query, method=spec.method, body=spec.body
+        ),
+        40.0,
+        what="list",
     )
     items = jmespath_eval.values(spec.items, answer.json())
     return list(items)[:limit], server_date(answer.headers.get("date"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from videotasks.core import durable_files
@@ -16,7 +16,7 @@ from videotasks.core.errors import (
     category_message,
     configuration_error,
 )
-from videotasks.core.task import Snapshot
+from videotasks.core.task import Snapshot, Status
 from videotasks.core.workers import Interrupted
 from videotasks.formats.sse import SseEvent, SseLimitError, SseParser, is_event_stream
 from videotasks.lifecycle import create_answer
@@ -28,19 +28,25 @@ from videotasks.network.client import Answer
 from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight, WriteAheadFailed
 from videotasks.providers import normalize
-from videotasks.providers.provider import Provider, no_answer_error
+from videotasks.providers.provider import Provider, TaskRef, no_answer_error
 from videotasks.runs.claims import ClaimLost
 from videotasks.runs.store import Run
 
 
 @dataclass(frozen=True)
 class CreateRequest:
-    """What is sent. `body_of` builds the keyword arguments of the request (json_body, or data and files)."""
+    """What is sent. `body_of` builds the keyword arguments of the request (json_body, or data and files).
+
+    `known` is kept with the run before the first byte: what later addresses may name (model, path), and the `uuid`
+    that this request alone has, the same however often it is sent.
+    """
 
     method: str
     path: str
     stream_path: str | None
     body_of: Callable[[], Mapping[str, Any]]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,16 +70,33 @@ def submit(
     attempt, raises ClaimLost when they are somebody else's by now.
     """
     stream_path = request.stream_path
-    unsent = resends = attempt = 0
+    unsent = resends = attempt = repeats = 0
+    began = ctx.monotonic()
+    doubt: CreateAnswer | None = None
     end = None if ctx.limits.wait_s is None else ctx.monotonic() + ctx.limits.wait_s
     while True:
         attempt += 1
-        exchange = _Exchange(ctx, run, provider, request, stream_path, attempt, still_ours)
+        exchange = _Exchange(ctx, run, provider, request, stream_path, attempt, still_ours, in_doubt=doubt is not None)
         found = exchange.run()
         if found.decision is Decision.ACCEPTED:
             return _accepted(ctx, run, provider, found, exchange)
         exchange.close()
         stopped = exchange.interrupted
+        if found.decision is Decision.UNKNOWN or doubt is not None:
+            doubt = doubt or found  # from now on only a task id ends the doubt: a refused repeat proves nothing
+            repeats += 1
+            if stopped is not None or not _repeatable(provider, request, repeats, ctx.monotonic() - began):
+                raise _unknown(ctx, run, doubt, stopped)
+            looked_up = _look_up(ctx, provider, request)
+            if looked_up is not None:
+                exchange.ended = True  # whatever stream it had is closed
+                return _accepted(ctx, run, provider, looked_up, exchange)
+            if provider.profile.idempotency and provider.profile.idempotency.on_reuse == "lookup":
+                raise _unknown(ctx, run, doubt, stopped)
+            ctx.record(run, "repeat", http_status=found.http_status, reason=found.reason)  # the run stays in doubt
+            ctx.reporter.event("warning", message="the answer was lost; this API answers a repeat with the same task")
+            ctx.mailbox.sleep(ctx.limits.unsent_pause_s * 2**repeats)
+            continue
         if stream_path is not None and found.http_status in STREAM_REFUSED and found.decision is Decision.REFUSED:
             # Nothing was created there; the same request goes to the plain endpoint.
             report_refused_stream(ctx, found)
@@ -84,8 +107,6 @@ def submit(
             continue
         if found.decision is Decision.REFUSED:
             raise _refused(ctx, run, found)
-        if found.decision is Decision.UNKNOWN:
-            raise _unknown(ctx, run, found, stopped)
         if found.decision is Decision.RESEND:
             assert found.error is not None
             ctx.record(run, "resend", http_status=found.http_status, error=api_error_fields(found.error))
@@ -110,6 +131,38 @@ def submit(
         ctx.mailbox.sleep(pause)
 
 
+MAX_REPEATS = 3
+
+
+def _repeatable(provider: Provider, request: CreateRequest, repeats: int, elapsed_s: float) -> bool:
+    """Whether the profile declares that this very request may follow a lost answer, or that its value can be asked for.
+
+    The value must stand in the request: --payload may have put another one in its place.
+    """
+    spec = provider.profile.idempotency
+    if spec is None or spec.on_reuse not in ("replay", "lookup") or "uuid" not in request.known:
+        return False
+    return repeats <= MAX_REPEATS and (spec.ttl_s is None or elapsed_s < spec.ttl_s)
+
+
+def _look_up(ctx: Context, provider: Provider, request: CreateRequest) -> CreateAnswer | None:
+    """The task of a lost answer, where the value that we made is its id; None when the API does not show it."""
+    spec = provider.profile.idempotency
+    if spec is None or spec.on_reuse != "lookup":
+        return None
+    task_id, client = request.known["uuid"], provider.client()
+    try:
+        for pauses in (2, 6, 12):
+            ctx.mailbox.sleep(ctx.limits.unsent_pause_s * pauses)
+            with suppress(NoAnswer):
+                seen = provider.look(TaskRef(task_id, request.known), client=client).snapshot
+                if seen is not None and seen.status is not Status.UNKNOWN:
+                    return CreateAnswer(Decision.ACCEPTED, task_id=task_id, snapshot=seen, follow=seen.follow)
+    finally:
+        client.close()
+    return None
+
+
 class _Exchange:
     """One attempt: a worker thread sends and reads, this thread judges what comes."""
 
@@ -122,13 +175,14 @@ class _Exchange:
         stream_path: str | None,
         attempt: int,
         still_ours: Callable[[], None],
+        in_doubt: bool = False,
     ) -> None:
         self.ctx, self.run_, self.provider, self.request = ctx, run, provider, request
         self.stream_path = stream_path
         self.token = object()
         self.client = provider.client()
         self.flight = Flight(self._write_ahead)
-        self.attempt = attempt
+        self.attempt, self.in_doubt = attempt, in_doubt
         self.still_ours = still_ours
         self.interrupted: int | None = None
         self.silence: NoAnswer | None = None
@@ -143,6 +197,7 @@ class _Exchange:
             attempt=self.attempt,
             via="stream" if self.stream_path else "plain",
             path=self.stream_path or self.request.path,
+            follow=dict(self.request.known) or None,
         )
 
     def close(self) -> None:
@@ -183,7 +238,8 @@ class _Exchange:
                 )
             if isinstance(value, WriteAheadFailed):
                 with suppress(OSError):  # whether or not the disk kept the line before it
-                    self.run_.record("not_sent", self.ctx.clock(), reason="the journal could not be written")
+                    if not self.in_doubt:
+                        self.run_.record("not_sent", self.ctx.clock(), reason="the journal could not be written")
                 raise durable_files.disk_error(value.error, "the journal could not be written, so nothing was sent")
             if isinstance(value, TaskError):
                 raise value
@@ -230,7 +286,8 @@ class _Exchange:
     def _work(self) -> Any:
         """In the worker thread: send, then post what comes. Returns an Answer, or None at a stream's end."""
         url = self.provider.url(self.stream_path or self.request.path)
-        headers = {"Accept": "text/event-stream, application/json"} if self.stream_path else None
+        accept = {"Accept": "text/event-stream, application/json"} if self.stream_path else {}
+        headers = {**accept, **self.request.headers}
         limits = self.ctx.limits
         timeout = limits.stream_silence_s if self.stream_path else limits.create_answer_s
         arguments = self.request.body_of()
@@ -260,7 +317,7 @@ class _Exchange:
 
 def _accepted(ctx: Context, run: Run, provider: Provider, found: CreateAnswer, exchange: _Exchange) -> Submitted:
     assert found.task_id is not None
-    follow = origins.own_paths(provider.profile.base_url, found.follow or {})
+    follow = {**exchange.request.known, **origins.own_paths(provider.profile.base_url, found.follow or {})}
     kept = ctx.record(
         run,
         "submitted",

@@ -48,6 +48,7 @@ class Answer:
 class Client:
     """Requests to one place, one at a time, with at most one header that carries a secret.
 
+    `headers` may be a callable, for a value that is new in each request.
     `authorise` returns the secret headers for an API origin; it is None for result links, which never see a key.
     `guard` judges the connected peer `(address, host)` before a byte is sent and raises `Blocked`.
     """
@@ -56,11 +57,11 @@ class Client:
         self,
         *,
         authorise: Callable[[], Mapping[str, str]] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
         guard: Callable[[str, str], None] | None = None,
     ) -> None:
         self._authorise = authorise
-        self._headers = {"User-Agent": USER_AGENT, **(headers or {})}
+        self._headers = headers if callable(headers) else (lambda: headers or {})
         self._guard = guard
         self._session: requests.Session | None = None
         self.flight = Flight()
@@ -112,7 +113,7 @@ class Client:
         flight = flight or Flight()
         self.flight = flight
         session = self._open_session()
-        all_headers = {**self._headers, **(headers or {})}
+        all_headers = {"User-Agent": USER_AGENT, **self._headers(), **(headers or {})}
         payload = data
         if json_body is not None:
             # Sent as UTF-8, as a person would type it; lone surrogates stay escapes, for they have no UTF-8.

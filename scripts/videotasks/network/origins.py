@@ -115,7 +115,7 @@ def followed_url(base_url: str, current_url: str, location: str) -> str | None:
 
 
 def own_paths(base_url: str, urls: Mapping[str, str]) -> dict[str, str]:
-    """URLs that an API gave for a task, as paths on its own origin; those of other origins are left out.
+    """What an API gave for a task: its URLs as paths on its own origin, plain values as they are, other URLs left out.
 
     That is how they are kept: a run folder names no origin, and the sandbox has another port each time.
     """
@@ -127,6 +127,6 @@ def own_paths(base_url: str, urls: Mapping[str, str]) -> dict[str, str]:
             continue
         if same_origin(base_url, url):
             kept[name] = urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        elif not parts.scheme and not parts.netloc:
+        elif not parts.netloc and parts.scheme not in ("http", "https"):
             kept[name] = url
     return kept

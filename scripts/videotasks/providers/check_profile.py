@@ -76,7 +76,8 @@ def problems_of(document: Mapping[str, Any]) -> Iterator[Problem]:
     kinds = plain.get("kinds")
     for name, kind in (kinds if isinstance(kinds, Mapping) else {}).items():
         known = {(place, said) for place, said in found}
-        merged = merge(plain, kind) if isinstance(kind, Mapping) else plain
+        changes = {k: v for k, v in kind.items() if k != "when"} if isinstance(kind, Mapping) else {}
+        merged = merge(plain, changes)
         for place, said in _problems_of_kind(merged):
             if (place, said) not in known:
                 found.append((("kinds", name, *place), said))
@@ -124,9 +125,8 @@ def _validator(document: Mapping[str, Any]) -> Any:
 
 def _kept(document: Mapping[str, Any]) -> list[str]:
     """Names of what is kept with a task from its answers."""
-    create = document.get("create")
-    follow = create.get("follow") if isinstance(create, Mapping) else None
-    return [str(name) for name in follow] if isinstance(follow, Mapping) else []
+    parts = [_at(document, ("create", name)) for name in ("follow", "keep")]
+    return [str(name) for part in parts if isinstance(part, Mapping) for name in part]
 
 
 def _values(document: Mapping[str, Any]) -> list[str]:
@@ -232,7 +232,7 @@ def _nearest(word: object, known: Iterable[str]) -> str:
 
 
 def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
-    follow = _kept(document)
+    follow = list(_at(document, ("create", "follow")) or {})
     places: list[tuple[str, ...]] = [("status",), ("result", "fetch"), ("cancel",)]
     for place in places:
         part = _at(document, place)
@@ -244,8 +244,13 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
     status = document["status"]
     if not status.get("path") and not status.get("url_from"):
         yield ("status",), "'path' is missing (the address of one task, with {task_id})"
-    elif status.get("path") and not any("{" in text for text in _texts([status["path"], status.get("query")])):
-        yield ("status", "path"), "it names no task: put {task_id} into the path or the query"
+    elif status.get("path") and not any(
+        "{" in text for text in _texts([status["path"], status.get("query"), status.get("body")])
+    ):
+        yield ("status", "path"), "it names no task: put {task_id} into the path, the query or the body"
+    if status.get("body") is not None and status.get("method") != "POST":
+        yield ("status", "body"), "a look by GET sends no body: say method: POST"
+    yield from _of_basis(document)
     poll = document.get("poll") or {}
     floor, ceiling = poll.get("floor_s", 2.0), poll.get("ceiling_s", 10.0)
     if floor > ceiling:
@@ -266,6 +271,24 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
                 yield where, said
 
 
+_VALUES = "for the API's words of a plain input there is `values: {720p: 720P}`"
+
+
+def _of_basis(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """A guess never decides about money."""
+    basis: Mapping[str, Any] = document.get("basis") or {}
+    guesses = {name for name, told in basis.items() if told["is"] == "guess"}
+    if document.get("idempotency") and guesses & {"idempotency", "all"} - (
+        {"all"} if "idempotency" in basis else set()
+    ):
+        yield ("idempotency",), "it rests on a guess (basis), and a guess never lets a create be sent again"
+    if document["create"].get("resend_on") and guesses & {"create", "create.resend_on"}:
+        yield ("create", "resend_on"), "it rests on a guess (basis), and a guess never lets a create be sent again"
+    spec = document.get("idempotency") or {}
+    if spec and bool(spec.get("header")) == bool(spec.get("body")):
+        yield ("idempotency",), "say where the value goes: `header` or `body`, one of them"
+
+
 def _of_inputs(inputs: Mapping[str, Any], where: Place) -> Iterator[Problem]:
     shared = {spec["combine"] for spec in inputs.values() if isinstance(spec, Mapping) and spec.get("combine")}
     for name, spec in inputs.items():
@@ -273,9 +296,14 @@ def _of_inputs(inputs: Mapping[str, Any], where: Place) -> Iterator[Problem]:
             continue
         if spec.get("combine") and not isinstance(inputs.get(spec["combine"]), Mapping):
             yield (*where, name, "combine"), f"there is no input {spec['combine']!r} to share a field with"
-        if spec.get("table") and name not in shared:
-            said = "no input shares this field by `combine`, so that the table would be ignored"
-            yield (*where, name, "table"), said
+        for knob in ("table", "format", "default_resolution"):
+            if spec.get(knob) and name not in shared:
+                said = f"no input shares this field by `combine`, so that it would be ignored; {_VALUES}"
+                yield (*where, name, knob), said
+        if isinstance(spec.get("to"), Mapping) and name not in shared:
+            yield (*where, name, "to"), "a size in two members is for inputs that share it by `combine`"
+        if spec.get("values") and name in ("image", "video", "audio"):
+            yield (*where, name, "values"), "a file or a link has no word to be put in its place"
         roles = list(spec.get("roles") or {})
         for knob in ("default_role", "one_without_role"):
             if spec.get(knob) and spec[knob] not in roles:

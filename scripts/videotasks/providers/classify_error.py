@@ -99,7 +99,7 @@ def api_error(
     messages, codes = error_texts(profile, body)
     empty = body in (None, {}, [], "") and not text.strip()
     shaped = empty or bool(messages or codes)
-    category = category_of(profile, codes, messages, http_status)
+    category = category_of(profile, codes, messages, http_status, operation)
     message = "; ".join(messages) or _fallback_message(body, text) or _nothing_said(http_status, operation)
     return ApiError(
         category=category,
@@ -132,17 +132,26 @@ def error_texts(profile: Profile, body: object, *, in_task: bool = False) -> tup
     return list(dict.fromkeys(messages)), codes
 
 
-def category_of(profile: Profile, codes: list[str], messages: list[str], http_status: int) -> Category:
-    """Codes first, then phrases, then the HTTP status."""
+def category_of(
+    profile: Profile, codes: list[str], messages: list[str], http_status: int, operation: str = ""
+) -> Category:
+    """Codes first, then phrases, then the HTTP status; of each, what the profile says of this operation first."""
+    own: Mapping[str, Any] = profile.error.on.get(operation) or {}
     for code in codes:
-        category = _category_of_code(profile, code)
-        if category not in (None, Category.UNKNOWN):  # `unknown` in a profile: this code says nothing, look on
-            return category
+        for categories in (own.get("categories") or {}, profile.error.categories):
+            category = _category_of_code(categories, code)
+            if category not in (None, Category.UNKNOWN):  # `unknown` in a profile: this code says nothing, look on
+                return category
     if http_status < 500:
+        for phrases in (own.get("phrases") or {}, profile.error.phrases):
+            for part, named in phrases.items():
+                if any(part.casefold() in message.casefold() for message in messages):
+                    return Category(named)
         for category, phrase in _PHRASES:
             if any(phrase.search(message) for message in messages):
                 return category
-    if named := profile.error.http.get(http_status):
+    own_http = {str(status): named for status, named in (own.get("http") or {}).items()}
+    if named := own_http.get(str(http_status)) or profile.error.http.get(http_status):
         return Category(named)
     if http_status in _HTTP:
         return _HTTP[http_status]
@@ -151,12 +160,11 @@ def category_of(profile: Profile, codes: list[str], messages: list[str], http_st
 
 def task_category(profile: Profile, codes: list[str], messages: list[str]) -> Category:
     """Why a task failed, from its own body. Inner trouble of the provider (overload, its keys) is generation_failed."""
-    category = category_of(profile, codes, messages, 0)
+    category = category_of(profile, codes, messages, 0, "task")
     return category if category in _TELLING_IN_TASK else Category.GENERATION_FAILED
 
 
-def _category_of_code(profile: Profile, code: str) -> Category | None:
-    categories = profile.error.categories
+def _category_of_code(categories: Mapping[str, str], code: str) -> Category | None:
     if code in categories:
         return Category(categories[code])
     folded = code.casefold()

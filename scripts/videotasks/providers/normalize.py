@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from videotasks.core.errors import ApiError, Category
 from videotasks.core.json_values import parse_json
@@ -36,7 +36,9 @@ _DEFINITE = frozenset(
     }
 )
 _OF_THE_REQUEST = frozenset({200, 400, 422, 451})
+_NO_SUCH_TASK = "not_found"  # the one word of a status map that is no status of a task
 MAX_WORD = 200  # characters of a provider's status word
+MAX_KEPT = 2000  # characters of a value that is kept for an address
 MAX_USAGE = 4_000  # characters of JSON; a usage record has a few numbers
 _ENDS = {
     Category.MODERATION: Status.FAILED,
@@ -68,8 +70,11 @@ def created(profile: Profile, body: object, http_status: int = 200) -> Created:
     task_id = _first_id(profile.create.id, body)
     follow, warnings = _follow(profile, body)
     seen = snapshot(profile, body, task_id=task_id)
-    refusal = in_band_error(profile, body, http_status, explicit=True)
-    if refusal is None and seen.provider_status is None and seen.error and seen.error.category in _DEFINITE:
+    refusal = None
+    if not profile.guessed("error.in_band"):
+        refusal = in_band_error(profile, body, http_status, explicit=True, operation="create")
+    sure = not profile.guessed("error.categories")
+    if refusal is None and sure and seen.provider_status is None and seen.error and seen.error.category in _DEFINITE:
         refusal = seen.error
     says_status = seen.provider_status is not None
     return Created(
@@ -81,8 +86,18 @@ def created(profile: Profile, body: object, http_status: int = 200) -> Created:
     )
 
 
-def snapshot(profile: Profile, body: object, *, task_id: str | None = None, http_status: int = 200) -> Snapshot:
-    """One status answer in our terms. A body of a wrong shape is `unknown` with a warning."""
+def snapshot(
+    profile: Profile,
+    body: object,
+    *,
+    task_id: str | None = None,
+    http_status: int = 200,
+    known: Mapping[str, str] | None = None,
+) -> Snapshot:
+    """One status answer in our terms. A body of a wrong shape is `unknown` with a warning.
+
+    `known` is what the run keeps for addresses: the model, the create's path, values of earlier answers.
+    """
     if not isinstance(body, Mapping):
         return Snapshot(Status.UNKNOWN, task_id=task_id, raw=body, warnings=("the answer is not a JSON object",))
     found_id = _first_id(profile.status.id or profile.create.id, body)
@@ -92,20 +107,23 @@ def snapshot(profile: Profile, body: object, *, task_id: str | None = None, http
     word, status, odd = _status(profile, body)
     if refusal is not None and (status is Status.SUCCEEDED or not status.terminal):
         return Snapshot(Status.UNKNOWN, task_id=own_id, error=refusal, raw=outputs.kept(body), warnings=warnings)
+    if word is not None and profile.status.words.get(word.strip().casefold()) == _NO_SUCH_TASK:
+        gone = ApiError(Category.NOT_FOUND, "", code=word, http_status=http_status)
+        return Snapshot(Status.UNKNOWN, provider_status=word, task_id=own_id, error=gone, raw=outputs.kept(body))
     warnings += odd
     made = Snapshot(
         status=status,
         provider_status=word,
         task_id=own_id,
         progress=scalars.progress(jmespath_eval.first_value(profile.progress.path, body), profile.progress.scale),
-        created_at=scalars.first_time(profile.status.created_at, body),
+        created_at=scalars.first_time(profile.status.created_at, body, profile.times.zone),
         follow=follow,
         warnings=warnings,
         raw=outputs.kept(body),
         **_accounts(profile, body),
     )
     if status is Status.SUCCEEDED:
-        return _with_outputs(profile, made, body)
+        return _with_outputs(profile, made, body, known or {})
     if status.terminal:
         return replace(made, error=_task_error(profile, body, status, refusal))
     if word is None and http_status != 202 and (error := _said_error(profile, body, http_status)):
@@ -135,7 +153,7 @@ def with_result(profile: Profile, snap: Snapshot, result_body: object, http_stat
     if not isinstance(result_body, Mapping):
         return replace(snap, warnings=(*snap.warnings, "the result is not a JSON object"))
     accounts = {key: value for key, value in _accounts(profile, result_body).items() if value is not None}
-    read = _with_outputs(profile, replace(snap, error=None, **accounts), result_body)
+    read = _with_outputs(profile, replace(snap, error=None, **accounts), result_body, {})
     return replace(read, needs_result_fetch=False, raw={"status": snap.raw, "result": outputs.kept(result_body)})
 
 
@@ -166,7 +184,9 @@ def stream_event(profile: Profile, data: str) -> tuple[str | None, Snapshot | No
     return task_id, seen if seen.provider_status is not None or seen.error is not None else None
 
 
-def in_band_error(profile: Profile, body: object, http_status: int = 200, *, explicit: bool = False) -> ApiError | None:
+def in_band_error(
+    profile: Profile, body: object, http_status: int = 200, *, explicit: bool = False, operation: str = "poll"
+) -> ApiError | None:
     """The refusal inside a 200, by the profile's `error.in_band`, compared type-strictly: 0 is not false.
 
     `explicit`: only a value that is there and says no; a `required` one that is missing proves nothing about a create.
@@ -183,7 +203,7 @@ def in_band_error(profile: Profile, body: object, http_status: int = 200, *, exp
             break
     else:
         return None
-    error = classify_error.api_error(profile, operation="poll", http_status=http_status, body=body)
+    error = classify_error.api_error(profile, operation=operation, http_status=http_status, body=body)
     return replace(error, shaped=True)
 
 
@@ -200,13 +220,6 @@ def about_another_task(profile: Profile, body: object, task_id: str) -> bool:
     return not (one == other or one.endswith("/" + other) or other.endswith("/" + one))
 
 
-def fill(template: str, **members: str) -> str:
-    """A path of the profile with its members percent-encoded ({task_id} as one segment)."""
-    for name, value in members.items():
-        template = template.replace("{" + name + "}", quote(value, safe=""))
-    return template
-
-
 def _first_id(candidates: tuple[str, ...], body: object) -> str | None:
     for path in candidates:
         found = valid_task_id(jmespath_eval.evaluate(path, body))
@@ -217,7 +230,7 @@ def _first_id(candidates: tuple[str, ...], body: object) -> str | None:
 
 def _status(profile: Profile, body: object) -> tuple[str | None, Status, tuple[str, ...]]:
     spec = profile.status
-    word = jmespath_eval.first_string(spec.value, body)
+    word = _first_word(spec.value, body)
     word = word[:MAX_WORD] if word is not None else None
     for rule in spec.rules:
         if jmespath_eval.evaluate(rule["when"], body) not in (None, False, "", [], {}):  # JMESPath's own truth
@@ -225,6 +238,8 @@ def _status(profile: Profile, body: object) -> tuple[str | None, Status, tuple[s
     if word is None:
         return None, Status.UNKNOWN, ()
     canonical = spec.words.get(word.strip().casefold())
+    if canonical == _NO_SUCH_TASK:
+        return word, Status.UNKNOWN, ()
     if canonical is None:
         return word, Status.UNKNOWN, (f"unknown status {word[:60]!r}: neither success nor failure",)
     status = Status(canonical)
@@ -236,13 +251,27 @@ def _status(profile: Profile, body: object) -> tuple[str | None, Status, tuple[s
     return word, status, ()
 
 
+def _first_word(candidates: tuple[str, ...], body: object) -> str | None:
+    """The first status word: a text, or a whole number as text, for some APIs count their states."""
+    for path in candidates:
+        for found in jmespath_eval.values(path, body):
+            if isinstance(found, str) and found.strip():
+                return found
+            if isinstance(found, int) and not isinstance(found, bool):
+                return str(found)
+    return None
+
+
 def _accounts(profile: Profile, body: object) -> dict[str, Any]:
     usage = jmespath_eval.first_value(profile.result.usage, body)
     accounts: dict[str, Any] = {"usage": _small(usage) if isinstance(usage, Mapping) else None}
     if profile.result.cost:
-        cost = scalars.number(jmespath_eval.first_value(profile.result.cost["path"], body))
+        paths = profile.result.cost["path"]
+        found = jmespath_eval.first_value([paths] if isinstance(paths, str) else paths, body)
+        cost = scalars.amount(found)
         if cost is not None:
-            accounts.update(cost=cost, cost_unit=profile.result.cost["unit"])
+            scale = float(profile.result.cost.get("scale", 1))
+            accounts.update(cost=cost * scale if scale != 1 else cost, cost_unit=profile.result.cost["unit"])
     return accounts
 
 
@@ -254,8 +283,8 @@ def _small(usage: Mapping[str, Any]) -> dict[str, Any]:
     return dict(list(numbers.items())[:40])
 
 
-def _with_outputs(profile: Profile, made: Snapshot, body: object) -> Snapshot:
-    found = outputs.outputs_of(profile, body, made.task_id)
+def _with_outputs(profile: Profile, made: Snapshot, body: object, known: Mapping[str, str]) -> Snapshot:
+    found = outputs.outputs_of(profile, body, made.task_id, {**known, **made.follow})
     generated = any(output.kind in outputs.MADE for output in found)
     fetched = profile.result.fetch is not None
     return replace(
@@ -270,11 +299,11 @@ def _with_outputs(profile: Profile, made: Snapshot, body: object) -> Snapshot:
 def _expires(profile: Profile, *bodies: object) -> float | None:
     result = profile.result
     for body in bodies:
-        if (told := scalars.first_time(result.expires_at, body)) is not None:
+        if (told := scalars.first_time(result.expires_at, body, profile.times.zone)) is not None:
             return told
     if result.ttl_s:
         for body in bodies:
-            if (finished := scalars.first_time(result.finished_at, body)) is not None:
+            if (finished := scalars.first_time(result.finished_at, body, profile.times.zone)) is not None:
                 return finished + result.ttl_s
     return None
 
@@ -313,10 +342,15 @@ def _says_fine(profile: Profile, body: object) -> bool:
 
 
 def _follow(profile: Profile, body: object) -> tuple[dict[str, str], tuple[str, ...]]:
-    """URLs that the API gave for this task. Only of its own origin: the key goes with a request to them."""
+    """Values and URLs that the API gave for this task. URLs only of its own origin: the key goes to them."""
     kept: dict[str, str] = {}
     warnings: list[str] = []
     base = urlsplit(profile.base_url)
+    for name, path in profile.create.keep.items():
+        value = jmespath_eval.evaluate(path, body)
+        text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+        if 0 < len(text) <= MAX_KEPT and text.isprintable():
+            kept[name] = text
     for name, path in profile.create.follow.items():
         given = jmespath_eval.evaluate(path, body)
         if not isinstance(given, str) or not given:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from videotasks.core.json_values import parse_json
 from videotasks.core.task import Output
 from videotasks.formats import jmespath_eval, result_value
 from videotasks.formats.media_type import sniff
+from videotasks.providers import address
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Profile
@@ -35,8 +36,11 @@ _NO_RESULT = re.compile(
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
-def outputs_of(profile: Profile, body: object, task_id: str | None) -> tuple[Output, ...]:
+def outputs_of(
+    profile: Profile, body: object, task_id: str | None, known: Mapping[str, str] | None = None
+) -> tuple[Output, ...]:
     """Every result at the profile's paths, each once; the content endpoint where no link is told."""
+    known = {**(known or {}), **({"task_id": task_id} if task_id else {})}
     body = unpacked(profile, body)
     outputs: list[Output] = []
     for kind in KINDS:
@@ -44,7 +48,7 @@ def outputs_of(profile: Profile, body: object, task_id: str | None) -> tuple[Out
             same = (o for o in outputs if o.url == output.url and o.data == output.data)
             if next(same, None) is None and len(outputs) < MAX_OUTPUTS:
                 outputs.append(output)
-    content = content_path(profile, body, task_id)
+    content = content_path(profile, body, known)
     if content is None:
         return tuple(outputs)
     first = next((n for n, output in enumerate(outputs) if output.kind in MADE), None)
@@ -55,23 +59,27 @@ def outputs_of(profile: Profile, body: object, task_id: str | None) -> tuple[Out
     return tuple(outputs)
 
 
-def content_path(profile: Profile, body: object, task_id: str | None) -> str | None:
-    """The content endpoint of this task; None where the API has none, or the answer lacks a value of its path."""
+def content_path(profile: Profile, body: object, known: Mapping[str, str]) -> str | None:
+    """The content endpoint of this task; None where the API has none, or a value of its path is not known."""
     content = profile.result.content
-    if content is None or task_id is None:
+    if content is None or "task_id" not in known:
         return None
-    return filled(content, body, task_id)
+    return filled(content, body, known)
 
 
-def filled(address: Mapping[str, Any], body: object, task_id: str) -> str | None:
-    """`path` of a content or fetch entry with {task_id} and its `values` of the answer; None when one is missing."""
-    path = str(address["path"]).replace("{task_id}", quote(task_id, safe=""))
-    for name, where in (address.get("values") or {}).items():
+def filled(spec: Mapping[str, Any], body: object, known: Mapping[str, str]) -> str | None:
+    """`path` of a content or fetch entry with what is known of the task, and its `values` of this very answer.
+
+    None when one is missing.
+    """
+    values = dict(known)
+    for name, where in (spec.get("values") or {}).items():
         value = jmespath_eval.evaluate(str(where), body)
         if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
             return None
-        path = path.replace("{" + name + "}", quote(str(value), safe=""))
-    return path
+        values[name] = str(value)
+    path = str(spec["path"])
+    return address.fill_path(path, values) if address.names_in(path) <= values.keys() else None
 
 
 def guesses_of(body: object) -> tuple[Output, ...]:

@@ -8,7 +8,7 @@ shared/schemas/provider-profile.schema.json.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, cast
 
@@ -103,8 +103,10 @@ class Create:
     encoding: str = "json"  # json | multipart | multipart_if_files
     id: Paths = ("id",)
     follow: Mapping[str, str] = field(default_factory=dict)  # name -> path of a same-origin URL kept with the task
+    keep: Mapping[str, str] = field(default_factory=dict)  # name -> path of a value kept with the task, for addresses
     resend_on: tuple[int, ...] = (429,)
-    body: Table = field(default_factory=dict)  # fixed members of every request
+    body: Table = field(default_factory=dict)  # fixed members of every request; a value {uuid} is new for each run
+    wrap: Any = None  # the whole body as a template with {body}: ["{body}"] for an API that takes a list
 
 
 @record(frozen=True)
@@ -112,11 +114,12 @@ class StatusSpec:
     path: str | None = None
     method: str = "GET"
     query: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None  # of a look by POST, with {task_id} and what is kept
     url_from: str | None = None  # name in create.follow
     id: Paths = ()  # the task's own id in a status body (default: create.id)
     value: Paths = ("status",)
     rules: tuple[Mapping[str, str], ...] = ()  # ordered {when: JMESPath, is: status}; the first true one wins
-    map: Table = field(default_factory=dict)  # canonical -> words, matched case-insensitively
+    map: Table = field(default_factory=dict)  # canonical (or not_found) -> words, matched case-insensitively
     upstream: Table | None = None  # {path: [..], only: [failed, ..]}: a dead task inside a live gateway task
     created_at: Paths = ()
     raw_id: bool = False  # the id holds slashes that belong to the path
@@ -131,12 +134,12 @@ class Result:
     last_frame: Paths = ()
     thumbnail: Paths = ()
     usage: Paths = ()
-    cost: Table | None = None  # {path: [..], unit: credits}
+    cost: Table | None = None  # {path: [..], unit: credits, scale: 1}
     expires_at: Paths = ()
     finished_at: Paths = ()  # with ttl_s: when the links die
     ttl_s: float | None = None
     unpack: Paths = ()  # members (a.b.c) that hold JSON as text: read as if it stood there
-    fetch: Table | None = None  # {url_from | path, values}: second request after success
+    fetch: Table | None = None  # {url_from | path, values, method, body}: second request after success
     content: Table | None = None  # {path, values}: the file itself, with the key, where no link is told or one is dead
 
 
@@ -148,7 +151,9 @@ class ErrorSpec:
     task_code: Paths = ()
     in_band: tuple[Table, ...] = ()  # {path, ok: [..], type: string|..., required}: compared type-strictly
     categories: Mapping[str, str] = field(default_factory=dict)  # code or glob -> category; exact first, then in order
+    phrases: Mapping[str, str] = field(default_factory=dict)  # part of a message (case does not matter) -> category
     http: Mapping[int, str] = field(default_factory=dict)
+    on: Mapping[str, Table] = field(default_factory=dict)  # operation -> {categories, phrases, http} that come first
     body_retry_after: Paths = ()
 
 
@@ -169,6 +174,7 @@ class Poll:
 class Cancel:
     path: str | None = None
     method: str = "POST"
+    body: Any = None
     url_from: str | None = None
     only_when: Paths = ()  # canonical statuses; anything else must not be sent (DELETE may destroy a record)
     refund_note: str | None = None
@@ -177,6 +183,8 @@ class Cancel:
 @record(frozen=True)
 class ListSpec:
     path: str = ""
+    method: str = "GET"
+    body: Any = None
     query: Mapping[str, Any] = field(default_factory=dict)
     items: str = "items"
     id: str = "id"
@@ -199,6 +207,7 @@ class Upload:
 class Credits:
     path: str
     balance: Paths = ()
+    minus: Paths = ()  # what is used up already, where the API tells only what was bought
     unit: str | None = None
     unlimited: Paths = ()
     scale: float = 1.0
@@ -214,6 +223,23 @@ class Capabilities:
     limits: Mapping[str, str] = field(default_factory=dict)  # common input -> path inside a model
     defaults: Mapping[str, str] = field(default_factory=dict)
     pricing: Table | None = None  # {unit, estimates, match: {key in an estimate: common input}, amount} or {by, times}
+
+
+@record(frozen=True)
+class Times:
+    zone: str = ""  # such as +08:00, of times without one; UTC unless said
+
+
+@record(frozen=True)
+class Idempotency:
+    """What the API does with a second create of the same value: `replay` answers with the first task, `reject` refuses,
+    `lookup` means that the value is an id to ask for. Only `replay` allows a repeat after an answer that was lost.
+    """
+
+    on_reuse: str
+    header: str | None = None
+    body: str | None = None  # dotted path in the body
+    ttl_s: float | None = None
 
 
 @record(frozen=True)
@@ -263,6 +289,10 @@ class Profile:
     credits: Credits | None = None
     capabilities: Capabilities | None = None
     convention: Convention | None = None
+    times: Times = Times()
+    idempotency: Idempotency | None = None
+    tried: bool = True  # false: written from documents, and nobody has paid for a task through it
+    basis: Mapping[str, Table] = field(default_factory=dict)  # block or block.member -> {is, date, source}
     foreign: bool = False
     document: Mapping[str, Any] = field(default_factory=dict)
 
@@ -286,6 +316,22 @@ class Profile:
     def shipped_base_url(self) -> str:
         """The origin and path that the profile's own file names."""
         return str(self.document.get("base_url") or "").rstrip("/")
+
+    def guessed(self, member: str) -> bool:
+        """Whether `block.member` rests on a guess: such a thing decides nothing about money."""
+        block = member.partition(".")[0]
+        told = self.basis.get(member) or self.basis.get(block) or self.basis.get("all") or {}
+        return told.get("is") == "guess"
+
+    @property
+    def fresh_headers(self) -> dict[str, str]:
+        """Headers of which each request has a value of its own."""
+        return {name: value for name, value in self.headers.items() if "{uuid}" in value}
+
+    def kinds_when(self) -> Sequence[tuple[str, Paths]]:
+        """(kind, media that must be given) of the kinds that the inputs choose, in the file's order."""
+        kinds: Mapping[str, Any] = self.document.get("kinds") or {}
+        return [(name, tuple(kind["when"])) for name, kind in kinds.items() if kind and kind.get("when")]
 
     def model_info(self, model: str | None) -> Model | None:
         """The documented model with this id, else the first whose `match` glob fits, else None."""
@@ -347,8 +393,12 @@ _PARTS: Mapping[str, type] = {
     "capabilities": Capabilities,
     "constraints": Constraints,
     "convention": Convention,
+    "times": Times,
+    "idempotency": Idempotency,
 }
-_PLAIN = ("title", "default_model", "rehearsal_model", "headers", "inputs", "base_url_required")
+_PLAIN = (
+    "title", "default_model", "rehearsal_model", "headers", "inputs", "base_url_required", "tried", "basis",
+)  # fmt: skip
 _DOCUMENT_ONLY = {"name", "base_url", "base_url_env", "default_kind", "kinds", "models", "extends"}
 
 
@@ -360,7 +410,7 @@ def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | Non
     overrides = document.get("kinds") or {}
     kinds = (default_kind, *(k for k in overrides if k != default_kind))
     chosen = kind or default_kind
-    doc = merge(document, overrides.get(chosen) or {})
+    doc = merge(document, {k: v for k, v in (overrides.get(chosen) or {}).items() if k != "when"})
     unknown = set(doc) - set(_PARTS) - set(_PLAIN) - _DOCUMENT_ONLY
     if unknown:
         raise bad_knob(
@@ -420,7 +470,7 @@ def _part(name: str, key: str, cls: type, value: Any) -> Any:
 def _words(name: str, status: Mapping[str, Any]) -> dict[str, str]:
     words: dict[str, str] = {}
     for canonical, spellings in (status.get("map") or {}).items():
-        if canonical not in _STATUSES or not isinstance(spellings, (list, tuple)):
+        if canonical not in {*_STATUSES, "not_found"} or not isinstance(spellings, (list, tuple)):
             raise bad_knob(
                 name, f"status.map.{canonical}", "a list of words under one of: " + ", ".join(sorted(_STATUSES))
             )

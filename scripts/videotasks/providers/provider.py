@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
+from uuid import uuid4
 
 from videotasks.core.errors import ApiError, Category, TaskError, configuration_error
 from videotasks.core.task import Snapshot, Status
@@ -17,7 +18,7 @@ from videotasks.network import origins
 from videotasks.network.client import MAX_JSON_BYTES, Answer, Client
 from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight
-from videotasks.providers import classify_error, credentials, normalize, outputs
+from videotasks.providers import address, classify_error, credentials, normalize, outputs
 from videotasks.providers.profile import Profile
 
 
@@ -83,7 +84,10 @@ class Provider:
         key, profile = self._key, self.profile
         client = Client(
             authorise=(lambda: credentials.authorisation(profile, key)) if key is not None else None,
-            headers={"Accept": "application/json", **profile.headers},
+            headers=lambda: {
+                "Accept": "application/json",
+                **{name: value.replace("{uuid}", str(uuid4())) for name, value in profile.headers.items()},
+            },
         )
         client.require_libraries()
         return client
@@ -93,7 +97,8 @@ class Provider:
 
     # -- looking ----------------------------------------------------------------------------------------------
 
-    def status_url(self, ref: TaskRef) -> str:
+    def status_request(self, ref: TaskRef) -> tuple[str, str, Any]:
+        """(method, URL, body or None) of one look. Raises TaskError when a part of the address is not known."""
         spec = self.profile.status
         url = self._followed(spec.url_from, ref)
         if url is None:
@@ -103,14 +108,23 @@ class Provider:
                     expected="a run made by create_and_wait.py",
                     hint="look with --run-id",
                 )
-            url = self.url(fill(spec.path, ref.task_id, raw=spec.raw_id))
-        return _with_query(url, {k: str(v).replace("{task_id}", ref.task_id) for k, v in spec.query.items()})
+            url = self._address(spec.path, ref)
+        known = self._known(ref)
+        url = _with_query(url, address.fill_body(spec.query, known))
+        return spec.method, url, None if spec.body is None else address.fill_body(spec.body, known)
+
+    def _known(self, ref: TaskRef) -> dict[str, str]:
+        """What addresses and bodies may name. A create path without {model} is known without a run, too."""
+        default = {} if "{" in self.profile.create.path else {"path": self.profile.create.path}
+        return {**default, **ref.follow, "task_id": ref.task_id}
+
+    def _address(self, path: str, ref: TaskRef) -> str:
+        return self.url(address.fill_path(path, self._known(ref), raw_id=self.profile.status.raw_id))
 
     def look(self, ref: TaskRef, *, client: Client, flight: Flight | None = None, timeout: float = 20.0) -> Look:
         """Ask for a task's status (and, where the result is behind a second request, for that). Raises NoAnswer."""
-        answer = client.request(
-            self.profile.status.method, self.status_url(ref), flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES
-        )
+        method, url, body = self.status_request(ref)
+        answer = client.request(method, url, json_body=body, flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES)
         look = self.read_look(answer, ref)
         if look.misdirected:
             client.close()  # whatever else this connection still holds is not ours to read
@@ -131,7 +145,8 @@ class Provider:
             if normalize.about_another_task(profile, body, ref.task_id):
                 reason = "the answer is about another task"
                 return Look(reason=reason, http_status=answer.status, hint_s=hint, misdirected=True)
-            snap = normalize.snapshot(profile, body, task_id=ref.task_id, http_status=answer.status)
+            known = self._known(ref)
+            snap = normalize.snapshot(profile, body, task_id=ref.task_id, http_status=answer.status, known=known)
             if snap.error is not None and not snap.error.in_task:
                 if (ended := normalize.ended_by(profile, snap.error, body, ref.task_id)) is not None:
                     return Look(snapshot=ended, http_status=answer.status, body=body)
@@ -151,16 +166,24 @@ class Provider:
     def _with_result(self, look: Look, ref: TaskRef, *, client: Client, flight: Flight | None, timeout: float) -> Look:
         snap, spec = look.snapshot, self.profile.result.fetch
         assert snap is not None and spec is not None
-        url = self._followed(spec.get("url_from"), TaskRef(ref.task_id, {**ref.follow, **snap.follow}))
+        ref = TaskRef(ref.task_id, {**ref.follow, **snap.follow})
+        url = self._followed(spec.get("url_from"), ref)
         if url is None and spec.get("path"):
-            path = outputs.filled(spec, look.body, ref.task_id)
-            if path is not None:
-                url = self.url(fill(path, ref.task_id, follow={**ref.follow, **snap.follow}))
+            path = outputs.filled(spec, look.body, self._known(ref))
+            url = self.url(path) if path is not None else None
         if url is None:
             return look
+        sent = address.fill_body(spec["body"], self._known(ref)) if spec.get("body") is not None else None
         # The task is done, and stays that while only its result does not come through.
         try:
-            answer = client.request("GET", url, flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES)
+            answer = client.request(
+                str(spec.get("method", "GET")),
+                url,
+                json_body=sent,
+                flight=flight,
+                timeout=timeout,
+                max_bytes=MAX_TASK_BYTES,
+            )
         except NoAnswer as silence:
             if silence.kind == "aborted":
                 raise
@@ -193,30 +216,39 @@ class Provider:
         if url is None:
             if spec.path is None:
                 raise configuration_error(f"the cancel address of this {self.name} task is not known here")
-            url = self.url(fill(spec.path, ref.task_id, raw=self.profile.status.raw_id))
-        return client.request(spec.method, url, timeout=timeout)
+            url = self._address(spec.path, ref)
+        body = None if spec.body is None else address.fill_body(spec.body, self._known(ref))
+        return client.request(spec.method, url, json_body=body, timeout=timeout)
 
     def get_answer(
-        self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0
+        self,
+        path: str,
+        *,
+        client: Client,
+        query: Mapping[str, Any] | None = None,
+        method: str = "GET",
+        body: Any = None,
+        timeout: float = 20.0,
     ) -> Answer:
-        """A free GET of the API (credits, capabilities, list) that answered with JSON. Raises TaskError."""
+        """A free call of the API (credits, capabilities, list) that answered with JSON. Raises TaskError."""
+        url = _with_query(self.url(path), query or {})
         try:
-            answer = client.request("GET", _with_query(self.url(path), query or {}), timeout=timeout)
+            answer = client.request(method, url, json_body=body, timeout=timeout)
         except NoAnswer as error:
             raise no_answer_error(error) from None
-        body = answer.json()
-        if 200 <= answer.status < 300 and body is not None:
-            refused = normalize.in_band_error(self.profile, body)
+        told = answer.json()
+        if 200 <= answer.status < 300 and told is not None:
+            refused = normalize.in_band_error(self.profile, told)
             if refused is None:
                 return answer
             raise refusal(refused)
-        raise refusal(self._api_error("poll", answer, body))
+        raise refusal(self._api_error("poll", answer, told))
 
     def get_json(
-        self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0
+        self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0, **more: Any
     ) -> Any:
         """The body of `get_answer`."""
-        return self.get_answer(path, client=client, query=query, timeout=timeout).json()
+        return self.get_answer(path, client=client, query=query, timeout=timeout, **more).json()
 
     def _api_error(self, operation: str, answer: Answer, body: Any) -> ApiError:
         return classify_error.api_error(
@@ -248,17 +280,6 @@ def _task_body(answer: Answer) -> Any:
     """The parsed body; None when it is no JSON, was cut, or is large by its members and not by a file in it."""
     large = len(answer.body) > MAX_JSON_BYTES and sum(map(answer.body.count, b",[{")) > MAX_TASK_MEMBERS
     return None if answer.truncated or large else answer.json()
-
-
-def fill(template: str, task_id: str, *, raw: bool = False, follow: Mapping[str, str] | None = None) -> str:
-    """A path with its placeholders filled: the id is one percent-encoded segment unless the profile says raw."""
-    safe = "/" if raw else ""
-    if raw and any(part in ("", ".", "..") for part in task_id.split("/")):
-        raise configuration_error("that is no task id", expected="path segments without . or ..")
-    text = template.replace("{task_id}", quote(task_id, safe=safe))
-    for name, value in (follow or {}).items():
-        text = text.replace("{" + name + "}", quote(str(value), safe=""))
-    return text
 
 
 def _with_query(url: str, query: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from videotasks.core.errors import TaskError, configuration_error
 from videotasks.providers.known_model import CATALOGUE, CONVENTION, NOTHING, SPECIFICATION, Known
 from videotasks.request import fields, limits, route
 from videotasks.request.body_path import set_path
-from videotasks.request.draft import RequestDraft
+from videotasks.request.draft import Fresh, RequestDraft, with_fresh
 from videotasks.request.local_files import FileRef
 
 if TYPE_CHECKING:
@@ -49,6 +49,17 @@ class CommonInputs:
         return {"image": self.images, "video": self.video, "audio": self.audio}[kind]
 
 
+def in_kind(profile: Profile, inputs: CommonInputs) -> Profile:
+    """The profile in the kind that these inputs choose: the first whose `when` they fill. --kind has the last word."""
+    if inputs.kind:
+        return profile
+    given = {name for kind in MEDIA for role, _ in inputs.media(kind) for name in (kind, f"{kind}.{role}")}
+    for kind, wanted in profile.kinds_when():
+        if set(wanted) <= given:
+            return profile.for_kind(kind)
+    return profile
+
+
 def build_request(
     profile: Profile,
     inputs: CommonInputs,
@@ -75,7 +86,9 @@ def build_request(
         known = Known(model=own, source=CATALOGUE) if own else Known()
     info = known.model
     specs = fields.specs(profile, info)
-    body: dict[str, Any] = copy.deepcopy(dict(profile.create.body))
+    body: dict[str, Any] = with_fresh(profile.create.body)
+    if profile.idempotency is not None and profile.idempotency.body:
+        set_path(body, profile.idempotency.body, Fresh(), flag="idempotency.body")
     if to_model and model:
         body[to_model] = model
     found = fields.Found(profile, model, info, specs, field_names, body)
@@ -111,6 +124,7 @@ def build_request(
         known=known,
         assumed=tuple(found.assumed),
         checked_against=_checked_against(known, found, field_names),
+        wrap=profile.create.wrap,
     )
 
 

@@ -43,6 +43,9 @@ def balance(profile: Profile, body: object) -> Balance:
     if spec is None:
         return Balance(None, None, False, body)
     found = next((a for p in spec.balance if (a := scalars.amount(jmespath_eval.evaluate(p, body))) is not None), None)
+    if found is not None:
+        used = [a for p in spec.minus if (a := scalars.amount(jmespath_eval.evaluate(p, body))) is not None]
+        found -= sum(used)
     unlimited = any(jmespath_eval.evaluate(path, body) is True for path in spec.unlimited)
     return Balance(None if found is None else found * spec.scale, spec.unit, unlimited, body, spec.note)
 

@@ -29,6 +29,31 @@ class RequestDraft:
     known: Known = field(default_factory=Known)  # who says which members the model has
     assumed: tuple[Mapping[str, str], ...] = ()  # names that nobody documents for this model: {input, member, because}
     checked_against: str = NOTHING  # specification | catalogue | convention | nothing
+    wrap: Any = None  # the whole body as a template with {body}
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether a value of the body is new for each run."""
+        return _has_fresh(self.body)
+
+
+class Fresh:
+    """Stands in a body where a value goes that is made for each run, and that no identity counts."""
+
+
+def with_fresh(value: Any) -> Any:
+    """A profile's fixed members, with `{uuid}` marked; what a user writes is never looked at."""
+    if isinstance(value, Mapping):
+        return {key: with_fresh(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [with_fresh(member) for member in value]
+    return Fresh() if value == "{uuid}" else value
+
+
+def _has_fresh(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_fresh(member) for member in value.values())
+    return any(_has_fresh(member) for member in value) if isinstance(value, list) else isinstance(value, Fresh)
 
 
 def canonical_body(draft: RequestDraft) -> bytes:
@@ -42,11 +67,18 @@ def canonical_body(draft: RequestDraft) -> bytes:
     return text.encode("ascii")
 
 
-def materialise(draft: RequestDraft, uploads: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The body as sent: data URIs and upload keys (by the file's sha256) filled in, form files left out."""
-    filled = _filled(draft.body, uploads or {})
-    assert isinstance(filled, dict)
-    return filled
+def materialise(draft: RequestDraft, uploads: Mapping[str, str] | None = None, fresh: str = "") -> Any:
+    """The body as sent: data URIs, upload keys (by the file's sha256) and the `fresh` value in, form files out."""
+    filled = _filled(draft.body, uploads or {}, fresh)
+    return _wrapped(draft.wrap, filled)
+
+
+def _wrapped(template: Any, body: Any) -> Any:
+    if isinstance(template, dict):
+        return {key: _wrapped(value, body) for key, value in template.items()}
+    if isinstance(template, list):
+        return [_wrapped(value, body) for value in template]
+    return body if template in (None, "{body}") else template
 
 
 @dataclass(frozen=True)
@@ -58,20 +90,20 @@ class FormPart:
     file: FileRef | None = None
 
 
-def form_parts(draft: RequestDraft, uploads: Mapping[str, str] | None = None) -> list[FormPart]:
+def form_parts(draft: RequestDraft, uploads: Mapping[str, str] | None = None, fresh: str = "") -> list[FormPart]:
     """The parts of a multipart body: lists repeat their field, objects are JSON texts (contracts B.2, C.2)."""
     parts: list[FormPart] = []
     for name, value in draft.body.items():
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, FileRef) and item.how == "multipart":
                 parts.append(FormPart(name, file=item))
-            elif (filled := _filled(item, uploads or {})) is not None:
+            elif (filled := _filled(item, uploads or {}, fresh)) is not None:
                 text = filled if isinstance(filled, str) else json.dumps(filled, ensure_ascii=False)
                 parts.append(FormPart(name, text=text))
     return parts
 
 
-def summary(draft: RequestDraft) -> dict[str, Any]:
+def summary(draft: RequestDraft) -> Any:
     """The body for people and dry runs: a local file by name, type, size and hash instead of its content."""
 
     def shown(value: Any) -> Any:
@@ -85,21 +117,25 @@ def summary(draft: RequestDraft) -> dict[str, Any]:
             }
         if isinstance(value, dict):
             return {k: shown(v) for k, v in value.items()}
+        if isinstance(value, Fresh):
+            return "{uuid}"
         return [shown(v) for v in value] if isinstance(value, list) else value
 
-    made = shown(draft.body)
-    assert isinstance(made, dict)
-    return made
+    return _wrapped(draft.wrap, shown(draft.body))
 
 
-def _identity(value: Any) -> dict[str, str]:
+def _identity(value: Any) -> Any:
     if isinstance(value, FileRef):
         return value.identity()
+    if isinstance(value, Fresh):
+        return "{uuid}"
     raise configuration_error(f"the payload holds a value that JSON has not: {type(value).__name__}")
 
 
-def _filled(value: Any, uploads: Mapping[str, str]) -> Any:
+def _filled(value: Any, uploads: Mapping[str, str], fresh: str) -> Any:
     """`value` with files in place; None where a form file stood."""
+    if isinstance(value, Fresh):
+        return fresh
     if isinstance(value, FileRef):
         if value.how == "multipart":
             return None
@@ -110,9 +146,9 @@ def _filled(value: Any, uploads: Mapping[str, str]) -> Any:
             return key
         return value.data_uri() if value.how == "data_uri" else value.base64()
     if isinstance(value, dict):
-        return {k: _filled(v, uploads) for k, v in value.items() if not _is_form_file(v)}
+        return {k: _filled(v, uploads, fresh) for k, v in value.items() if not _is_form_file(v)}
     if isinstance(value, list):
-        return [_filled(v, uploads) for v in value if not _is_form_file(v)]
+        return [_filled(v, uploads, fresh) for v in value if not _is_form_file(v)]
     return value
 
 

@@ -1,8 +1,8 @@
 """Where each common input goes in a request body, by the profile's `inputs`. No name is ever guessed.
 
 An entry of `inputs` says: `to` (a dotted path; `content[+]` appends) or `candidates` (which name it is depends on the
-model), `type`, `as` (a template with {value} and {role}), and for media `roles`, `default_role`, `many`, `url`,
-`schemes` and `file`.
+model), `type`, `values` (the API's words), `as` (a template with {value}, {role} and {mime}), and for media `roles`,
+`default_role`, `many`, `url`, `schemes` and `file`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from videotasks.core.errors import TaskError, configuration_error
 from videotasks.formats import scalars
 from videotasks.providers.profile import merge
 from videotasks.request.body_path import get_path, set_path
-from videotasks.request.local_files import load_file
+from videotasks.request.local_files import FileRef, load_file
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Model, Profile
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 ROLES = ("first_frame", "last_frame", "reference")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")
-_SIZE = re.compile(r"([1-9][0-9]{1,4})[xX*×]([1-9][0-9]{1,4})\Z")
+_SIZE = re.compile(r"([1-9][0-9]{1,4})\s?[xX*×:]\s?([1-9][0-9]{2,4})\Z")  # of a ratio the second part is shorter
+_ORDER = {role: place for place, role in enumerate(ROLES)}
 
 
 @dataclass
@@ -58,7 +59,9 @@ def place_scalar(found: Found, name: str, given: Any) -> None:
         found.combined.setdefault(str(spec["combine"]), {})[name] = str(value)
         return
     target = _target(found, name, None, spec)
-    set_path(found.body, target, _templated(spec.get("as"), value, None), flag=f"--{name}")
+    words: Mapping[str, Any] = spec.get("values") or {}
+    value = {str(word).casefold(): own for word, own in words.items()}.get(str(value).casefold(), value)
+    set_path(found.body, target, _templated(spec.get("as"), value, {}), flag=f"--{name}")
 
 
 def place_combined(found: Found) -> None:
@@ -66,28 +69,56 @@ def place_combined(found: Found) -> None:
     for name, given in found.combined.items():
         spec = found.specs[name]
         ratio, resolution = given.get("ratio"), given.get("resolution")
-        literal = _SIZE.match(resolution or "") or _SIZE.match(ratio or "")
         table: Mapping[str, str] = spec.get("table") or {}
-        if literal and _fits(literal, ratio):
-            size = f"{literal[1]}x{literal[2]}"
-        else:
-            size = table.get(f"{ratio} {resolution or spec.get('default_resolution')}", "")
+        size = _in_table(table, ratio, resolution, spec.get("default_resolution"))
+        literal = _SIZE.match(size or resolution or "") or (_SIZE.match(ratio or "") if not size else None)
+        if not size and literal and _fits(literal, ratio):
+            size = _size_text(spec, table, literal)
         if not size:
             wanted = " ".join(f"--{key} {value}" for key, value in given.items())
-            known = ", ".join("--ratio {} --resolution {}".format(*key.split()) for key in table)
+            known = ", ".join(f"--ratio {key.replace(' ', ' --resolution ')}" for key in table)
             raise configuration_error(
-                f"{found.profile.name} takes one {spec['to']} in pixels, and {wanted} does not say which",
-                expected=f"{known}, or --resolution WIDTHxHEIGHT",
+                f"{found.profile.name} takes one size in pixels, and {wanted} does not say which",
+                expected=(f"{known}, or " if known else "") + "--resolution WIDTHxHEIGHT",
             )
-        set_path(found.body, str(spec["to"]), size, flag="--resolution")
+        if isinstance(spec["to"], Mapping):
+            if literal is None:
+                raise configuration_error(f"{size!r} is no size in pixels", expected="WIDTHxHEIGHT")
+            for part, number in (("width", literal[1]), ("height", literal[2])):
+                set_path(found.body, str(spec["to"][part]), int(number), flag="--resolution")
+        else:
+            set_path(found.body, str(spec["to"]), size, flag="--resolution")
+
+
+def _in_table(table: Mapping[str, str], ratio: str | None, resolution: str | None, default: str | None) -> str | None:
+    """The API's word for a ratio and a resolution; a word of the table itself is taken as it is."""
+    for key in (
+        f"{ratio} {resolution or default}",
+        ratio if resolution is None else "",
+        resolution if not ratio else "",
+    ):
+        if key and key in table:
+            return table[key]
+    word = ratio if resolution is None else resolution if ratio is None else None
+    return word if word in table.values() else None
+
+
+def _size_text(spec: Mapping[str, Any], table: Mapping[str, str], size: re.Match[str]) -> str:
+    """A size with the API's own sign between width and height: by `format`, else as the table's words have it."""
+    written = next((_SIZE.match(word) for word in table.values() if _SIZE.match(word)), None)
+    sign = written[0][len(written[1]) : -len(written[2])] if written else "x"
+    form = str(spec.get("format") or "{width}" + sign + "{height}")
+    return form.replace("{width}", size[1]).replace("{height}", size[2])
 
 
 def place_media(found: Found, kind: str, given: list[tuple[str | None, str]]) -> None:
     if not given:
         return
     spec = _spec(found, kind)
-    for role, value in given:
-        chosen = role or _default_role(found, kind, spec, len(given))
+    roles = [role or _default_role(found, kind, spec, len(given)) for role, _ in given]
+    # By role, never by the command line: a first and a last frame that change places are a wrong video, paid for.
+    order = sorted(range(len(given)), key=lambda i: _ORDER.get(roles[i] or "", len(ROLES)))
+    for (role, value), chosen in ((given[i], roles[i]) for i in order):
         merged = merge(spec, _role_spec(found, kind, spec, chosen)) if chosen else dict(spec)
         found.roles.append(f"{kind}.{chosen}" if chosen else kind)
         target = _target(found, kind, chosen, merged)
@@ -97,8 +128,10 @@ def place_media(found: Found, kind: str, given: list[tuple[str | None, str]]) ->
         if role is None and chosen == spec.get("one_without_role"):
             word = None
         item = _media_value(found, kind, value, chosen, merged, target)
-        if not (hasattr(item, "how") and item.how == "multipart"):
-            item = _templated(merged.get("as"), item, word)
+        is_file = isinstance(item, FileRef)
+        template = (merged.get("file") or {}).get("as", merged.get("as")) if is_file else merged.get("as")
+        if not (is_file and item.how == "multipart"):
+            item = _templated(template, item, {"role": word, "mime": item.mime if is_file else None})
         if "[+]" not in target and get_path(found.body, target) is not None:
             raise configuration_error(
                 f"{found.profile.name} takes one {target} per request{_of(found)}; more than one --{kind} was given"
@@ -114,11 +147,18 @@ def _spec(found: Found, name: str) -> Mapping[str, Any]:
 
 
 def _lacks(found: Found, what: str) -> TaskError:
+    name, _, role = what.partition(" ")
+    having = [kind for kind in found.profile.kinds if kind != found.profile.kind and _has(found, kind, name, role)]
     return configuration_error(
-        f"{found.profile.name}{_of(found)} has no input {what!r}",
-        expected="it has: " + ", ".join(available(found.profile, found.info)),
+        f"{found.profile.name}{_of(found)} has no input {what!r}" + (f"; its kind {having[0]} has" if having else ""),
+        expected=f"--kind {having[0]}" if having else "it has: " + ", ".join(available(found.profile, found.info)),
         hint="anything else of its body: --set name=value or --payload",
     )
+
+
+def _has(found: Found, kind: str, name: str, role: str) -> bool:
+    spec = found.profile.for_kind(kind).inputs.get(name)
+    return isinstance(spec, Mapping) and (not role or role.rstrip("=") in (spec.get("roles") or {}))
 
 
 def available(profile: Profile, info: Model | None) -> list[str]:
@@ -304,12 +344,23 @@ def _media_value(found: Found, kind: str, value: str, role: str | None, spec: Ma
     return load_file(value, kind=kind, role=role or kind, field=target, spec=spec["file"], provider=found.profile.name)
 
 
-def _templated(template: Any, value: Any, role: str | None) -> Any:
-    """`template` with {value} and {role} in place; members whose {role} is unknown are left out."""
+def _templated(template: Any, value: Any, words: Mapping[str, str | None]) -> Any:
+    """`template` with {value} and `words` in place; members whose word is not known are left out.
+
+    A text that is {value} alone takes the value with its type; around others it is written out.
+    """
     if template is None or template == "{value}":
         return value
     if isinstance(template, dict):
-        return {k: _templated(v, value, role) for k, v in template.items() if not (v == "{role}" and role is None)}
+        unknown = {"{" + name + "}" for name, word in words.items() if word is None}
+        return {
+            k: _templated(v, value, words) for k, v in template.items() if not (isinstance(v, str) and v in unknown)
+        }
     if isinstance(template, list):
-        return [_templated(v, value, role) for v in template]
-    return role if template == "{role}" else template
+        return [_templated(v, value, words) for v in template]
+    if not isinstance(template, str):
+        return template
+    known = {name: word for name, word in words.items() if word is not None}
+    if isinstance(value, (str, int, float)):
+        known["value"] = str(value)
+    return re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], match[0]), template)

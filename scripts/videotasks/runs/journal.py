@@ -86,6 +86,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
         if event == "submitting":
             state.phase, state.submitting_at, state.error, state.reported = Phase.SUBMITTING, at, None, False
             state.posts += 1
+            _keep(state, entry)
             state.closed_by_user = False
         elif event in ("not_sent", "resend"):
             if state.phase is Phase.SUBMITTING:
@@ -128,9 +129,14 @@ def _submitted(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
     state.server_date = _number(entry.get("server_date")) or state.server_date
     if not state.ended and entry.get("status") is not None:
         _observed(state, {key: entry.get(key) for key in ("status", "provider_status")}, at)
+    _keep(state, entry)
+
+
+def _keep(state: RunState, entry: Mapping[str, Any]) -> None:
+    """What addresses of the task need: URLs and values that the API gave, and the request's own."""
     follow = entry.get("follow")
     if isinstance(follow, dict):
-        state.follow = {str(k): v for k, v in follow.items() if isinstance(v, str)}
+        state.follow.update({str(k): v for k, v in follow.items() if isinstance(v, str)})
 
 
 def _observed(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
@@ -156,8 +162,7 @@ def _observed(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
         state.outputs = [output for output in entry["outputs"] if _is_output(output)]
     if isinstance(entry.get("usage"), dict):
         state.usage = entry["usage"]
-    if isinstance(entry.get("follow"), dict):
-        state.follow.update({str(k): v for k, v in entry["follow"].items() if isinstance(v, str)})
+    _keep(state, entry)
     if outcome is not None:
         if outcome is not state.outcome:
             state.reported = False
