@@ -492,7 +492,7 @@ def test_create_bodies(name: str, body: Any, task_id: str | None, status: str | 
         " a",
         ".",
         "..",
-        "a" * 257,
+        "a" * 4097,
         [],
         ["a"],
         {"id": "a"},
