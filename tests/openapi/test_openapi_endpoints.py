@@ -70,6 +70,72 @@ def test_a_document_that_says_nothing_lists_what_creates_then_everything() -> No
     assert listed(spec({})) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "summary", "listed_as"),
+    [
+        ("/talks", "Create a talk", "text"),
+        ("/clips", "Create a clip", "text"),
+        ("/v2/videos/fromTemplate", "Create a video from a template", "text"),
+        ("/render", "Render an edit", "text"),
+        ("/make", "Generate something", "text"),  # its description says video
+        ("/api/prompt", "Submit a workflow for execution", "generic"),
+        ("/queue/{queue_id}/enqueue_batch", "Enqueue batch", "generic"),
+        ("/public/generations", "Generate asset", "generic"),
+        ("/videos/star", "Star videos in list", None),
+        ("/videos/board", "Add video to board", None),
+        ("/personalized_video/add_contact", "add_contact", None),
+        ("/clips/avatars", "Create a premium avatar", None),
+        ("/clips/streams", "Create a new stream", None),
+        ("/assets/from-hash", "Create asset reference from existing hash", None),
+        ("/api/queue", "Manage queue operations", None),
+        ("/talking_photo", "Upload a talking photo", None),
+        ("/video/face_detection", "Detect faces in a video", None),
+        ("/deployments", "Create a deployment", None),
+    ],
+)
+def test_what_makes_a_video_and_what_does_not(path: str, summary: str, listed_as: str | None) -> None:
+    described = "Makes a video of your text." if path == "/make" else ""
+    document = spec({path: {"post": operation(summary, description=described)}, "/neither/x": {"post": operation("Y")}})
+    found, how = endpoints.creating(document, "videos")
+    if listed_as is None:
+        assert how == "all"
+    else:
+        assert ([o.path for o in found], how) == ([path], listed_as)
+
+
+def test_deprecated_ones_come_last_and_the_plain_one_first() -> None:
+    document = spec(
+        {
+            "/animations": {"post": operation("Create an animation", deprecated=True)},
+            "/v1/avatar_videos": {"post": operation("Generate avatar video")},
+            "/v1/vendor/videos/image2video": {"post": operation("Create an image-to-video task")},
+            "/v1/videos": {"post": operation("Create a video")},
+        }
+    )
+    assert [listed(document)[0], listed(document)[-1]] == ["POST /v1/videos", "POST /animations"]
+
+
+def test_a_group_of_a_navigation_does_not_make_everything_in_it_a_video(tmp_path: Path) -> None:
+    names = ("image-to-video", "audio-to-text", "llm", "v1/generation/a/one", "videos/star")
+    document = spec({f"/{name}": {"post": operation()} for name in names})
+    path = tmp_path / "docs.json"
+    path.write_text(json.dumps({"navigation": [{"group": "AI Video", "pages": [f"POST /{name}" for name in names]}]}))
+    tree, origin = navigation.load(str(path))
+    found, _, _ = navigation.endpoints(tree, origin, document, "videos")
+    assert found == ["POST /image-to-video", "POST /v1/generation/a/one"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "streams"), [("text/event-stream", True), ("application/json", False), ("audio/mpeg", False), (None, True)]
+)
+def test_the_media_type_says_what_is_a_stream(kind: str | None, streams: bool) -> None:
+    answer = {"200": {"description": "ok", **({"content": {kind: {"schema": {}}}} if kind else {})}}
+    paths = {"/videos": {"post": operation()}, "/videos/stream": {"post": operation(responses=answer)}}
+    found = endpoints.Streams(spec(paths))
+    assert found.path_for("POST", "/videos") == ("/videos/stream" if streams else None)
+    assert found.path_for("POST", "/videos/stream") == ("/videos/stream" if streams else None)
+
+
 def test_search_finds_all_words_anywhere_and_titles_first() -> None:
     document = spec(
         {
@@ -379,7 +445,7 @@ def test_any_nesting(keys: tuple[str, ...], tmp_path: Path) -> None:
 def test_a_group_with_its_own_document_and_a_tab_of_that_name(tmp_path: Path) -> None:
     tree = {"navigation": {"tabs": [{"tab": "Video API", "groups": [{"group": "Make", "openapi": "openapi.json"}]}]}}
     names, _ = from_navigation(tree, tmp_path)
-    assert "POST /v1/generation/a/six" in names and len(names) == 7
+    assert "POST /v1/generation/a/six" in names and len(names) == 6  # the image endpoint makes no video
 
 
 def test_what_is_no_create_endpoint_is_left_out(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from videotasks.openapi import answers
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import Document
-from videotasks.openapi.operations import Operation, at, iterate, split_endpoint
+from videotasks.openapi.operations import Operation, at, is_parameter, iterate, split_endpoint
 from videotasks.openapi.shape import shape_of, variants
 
 CATEGORIES = ("videos", "images")
@@ -23,9 +24,14 @@ _MEDIUM = {
         "image", "photo", "picture", " t2i ", " i2i ", "imagen", "图片", "图像", "圖像", "画像", "이미지", "صور",
     ),
 }  # fmt: skip
+# What some APIs call the media that they make.
+_MADE = {
+    "videos": (" talk ", " talks ", " clip ", " clips ", " scene ", " scenes ", " render ", " renders ", " shorts "),
+    "images": (" portrait ", " portraits ", " headshot ", " headshots ", " sticker ", " stickers ", " logo "),
+}
 _CREATES = (
     "creat", "generat", "submit", "queue", "predict", " render", " run ", "text to", "image to", "2video", "2 video",
-    "imagine", "synthes", "生成", "创建", "生图", "作成",
+    "imagine", "synthes", "execut", "生成", "创建", "生图", "作成",
 )  # fmt: skip
 _CHANGES = (
     "edit", "extend", "extension", "remix", "modify", "reframe", "upscale", "effect", "animate", " job ", " jobs ",
@@ -36,83 +42,185 @@ _OTHER = (
     " cost", "upload", "transcri", "webhook", "callback", "embedding", "moderation", "translat", "chat", "complete ",
     "caption", "metadata", "download", " login", "account", "billing", "train", "fine tun", "finetun", " file ",
     " files ", "preview", "understanding", "analyse", "analyze", "取消", "删除", "查询", "获取", "上传", "未实现",
+    "detect", "recogni", "tracking", " manage", "update", " star ", "unstar", " starred", " board", " contact",
+    " like ", "favorite", "favourite", "bookmark", " rating", " share ", " sdp ", " ice ", "streaming", " interrupt",
+    "topup", "top up", " token ", " consent", "install", "search", "calculat", "question answer", "describe",
+)  # fmt: skip
+# What is kept beside the media: to create one of these makes no video.
+_THINGS = (
+    " asset ", " assets ", " avatar ", " avatars ", " voice ", " voices ", " stream ", " streams ", " model ",
+    " models ", " template ", " templates ", " dataset ", " datasets ", " deployment ", " deployments ", " deploy ",
+    " user ", " users ", " key ", " keys ", " project ", " projects ", " collection ", " collections ", " document ",
+    " documents ", " persona ", " personas ", " replica ", " replicas ", " agent ", " agents ", " folder ",
+    " folders ", " session ", " sessions ", " reference ", " character ", " characters ", " setting ", " settings ",
+    " secret ", " secrets ", " endpoint ", " endpoints ", " preset ", " presets ", " knowledge ", " team ", " teams ",
+    " prompts ", " batches ", " template set ", " template sets ", " custom ", " router ", " routers ", " workflow ",
+    " workflows ", " product ", " products ", " conversation ", " conversations ", " element ", " elements ",
+    " init image ",
 )  # fmt: skip
 _GENERIC = (
-    "predict", "generat", " task ", " tasks ", " job ", " jobs ", "render", "infer", " run ", "queue", "creat", "生成",
-    "任务",
+    "predict", "generat", " task ", " tasks ", " job ", " jobs ", "render", "infer", " run ", "queue", "creat",
+    "submit", "execut", "synthes", "生成", "任务",
+)  # fmt: skip
+# What of these runs something, rather than make an entry.
+_RUNS = (
+    "predict", "generat", " task ", " tasks ", " job ", " jobs ", "render", "infer", " run ", "queue", "submit",
+    "execut", "synthes", "生成", "任务",
+)  # fmt: skip
+# Words of a path whose operation makes something else than the category, unless the category's own are there, too.
+_ELSEWHERE = (
+    " to text ", "2text", " llm ", " llms ", "chat", " audio ", "speech", " tts ", " music ", "sound", " voice ",
+    "embedding", " text generation ", " 3d ", "translat", "completion", " responses ", " ocr ",
 )  # fmt: skip
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_SEPARATORS = str.maketrans(dict.fromkeys("-_/.,:;{}()[]|\"'", " "))
+_SEPARATORS = str.maketrans(dict.fromkeys("-_/.,:;{}()[]|\"'<>", " "))
 _SEGMENT_STREAM = ("sse", "stream")
-_STATUS_NAMES = ("status", "state", "task_status", "taskStatus", "job_status", "jobStatus", "phase")
+_STATUS_NAMES = answers.STATUS_NAMES
 _SUBSCRIBE = re.compile(r"/predictions/\{[^}]+\}/subscribe$")
+_BASE = re.compile(r"api|v\d+(?:[a-z]+\d*)?")
+LOOKED_INTO = 60  # operations whose bodies and answers are read to put them in order
 
 
 def creating(document: Document, category: str) -> tuple[list[Operation], str]:
     """Operations that make media of the category, best first, and how they were told.
 
     "text" when their own words say so; "generic" when the words only say that something is created (per-model
-    documents); "all" when nothing says anything and every operation with a body is listed.
+    documents); "all" when nothing says anything and every operation with a body is listed. Deprecated ones come last.
     """
-    medium = _MEDIUM[category]
     scored: list[tuple[int, int, Operation]] = []
     everything: list[Operation] = []
     for index, operation in enumerate(iterate(document)):
         if operation.method not in ("POST", "PUT") or not operation.has_body():
             continue
         everything.append(operation)
-        score = _score(operation, medium)
+        score = _score(operation, category)
         if score > 0:
-            scored.append((-score, index, operation))
-    if scored:
-        scored.sort(key=lambda entry: entry[:2])
-        return [operation for _, _, operation in scored], "text"
-    generic = []
-    for operation in everything:
-        text = _words(f"{operation.path} {operation.text('summary')} {operation.text('operationId')}")
-        if _holds(text, _GENERIC) and not _holds(text, _OTHER):
-            generic.append(operation)
-    return (generic, "generic") if generic else (everything, "all")
+            scored.append((score, index, operation))
+    how = "text"
+    if not scored:
+        how = "generic"
+        for index, operation in enumerate(everything):
+            score = _generic(operation)
+            if score > 0:
+                scored.append((score, index, operation))
+    if not scored:
+        return everything, "all"
+    scored.sort(key=lambda entry: (-entry[0], entry[1]))
+    head = [(score + _by_bodies(operation, how), index, operation) for score, index, operation in scored[:LOOKED_INTO]]
+    ordered = [(_deprecated(operation), -score, index, operation) for score, index, operation in head]
+    ordered += [
+        (_deprecated(operation), -score + 99, index, operation) for score, index, operation in scored[LOOKED_INTO:]
+    ]
+    ordered.sort(key=lambda entry: entry[:3])
+    return [operation for *_, operation in ordered], how
 
 
-def _score(operation: Operation, medium: tuple[str, ...]) -> int:
+def _deprecated(operation: Operation) -> bool:
+    return operation.raw.get("deprecated") is True
+
+
+def _score(operation: Operation, category: str) -> int:
     """Positive when the operation's own words say that it makes this medium."""
+    medium, made = _MEDIUM[category], _MADE[category]
     summary = _plain(operation.text("summary"))
     title = _words(operation.text("operationId")) + summary
-    score = 4 if _holds(_plain(operation.path), medium) else 0
+    path = _words(operation.path)
+    last = _words(_last(operation.path))
+    score = 4 if _holds(path, medium) else 0
     if _holds(title, medium) or _holds(_plain(" ".join(operation.tags)), medium):
         score += 2
-    if score == 0:
+    making = _holds(title + last, _CREATES)
+    if score == 0 and _holds(last, made):
+        score = 3 if making else 0
+    if score == 0 and making and not operation.path.endswith("}"):
+        described = _plain(operation.text("description")[:400])
+        score = 1 if _holds(described, medium) and not _holds(path + title, _ELSEWHERE) else 0
+    if score == 0 or _is_other(last) or _is_thing(operation.path, title):
         return 0
-    last = _words(_last(operation.path))
-    if _is_other(last):
+    if " add " in last or ("upload" in title and "generat" not in title):
         return 0
     if _holds(summary[:80], _OTHER):
         score -= 4
-    if _holds(title + last, _CREATES):
+    if making:
         score += 4
     elif _holds(title + last, _CHANGES):
         score += 1
-    if "{" in operation.path:
+    if " text to " in path or " text2" in path or " t2v " in path:
+        score += 2  # what most people come for
+    elif " image to " in path or " image2" in path:
+        score += 1
+    if "{" in operation.path or "<" in operation.path:
         score -= 1  # acts on something that exists
     if operation.method == "PUT":
         score -= 4
     return score
 
 
-def is_other(operation: Operation) -> bool:
-    """Whether the last word of the path says that the operation does something else than make media."""
-    return _is_other(_words(_last(operation.path)))
+def _generic(operation: Operation) -> int:
+    """Positive when the words say that something is made or run, whatever it is."""
+    title = _words(operation.text("operationId")) + _plain(operation.text("summary"))
+    last = _words(_last(operation.path))
+    text = _words(operation.path) + title
+    if not _holds(text, _GENERIC) or _is_other(last) or _holds(_plain(operation.text("summary"))[:80], _OTHER):
+        return 0
+    if _holds(text, _OTHER) and not _holds(title + last, _RUNS):
+        return 0
+    if _is_thing(operation.path, title):
+        return 0
+    return (4 if _holds(title + last, _RUNS) else 1) - operation.path.count("{")
+
+
+def _by_bodies(operation: Operation, how: str) -> int:
+    """What the body (a prompt) and the answer (a task) add; a path of few words is the plain case."""
+    score = 0
+    found = answers.fields(operation)
+    if answers.task_ids(found):
+        score += 1 + bool(answers.status_fields(found))
+    elif found and how == "text":
+        score -= 2
+    for media in operation.request_media()[:1]:
+        names = {field.name.lower() for field in answers.walk(operation.document, media.schema) if len(field.path) < 3}
+        score += any("prompt" in name for name in names)
+    parts = [part for part in operation.path.split("/") if part and not is_parameter(part)]
+    parts = [part for part in parts if not _BASE.fullmatch(part.lower())]
+    score -= max(0, len(_plain(_CAMEL.sub(" ", "/".join(parts[-2:]))).split()) - 1)
+    return score - 2 * max(0, len(parts) - 2)
+
+
+def is_other(operation: Operation, category: str) -> bool:
+    """Whether the words of the operation say that it does something else than make media of the category."""
+    title = _words(operation.text("operationId")) + _plain(operation.text("summary"))
+    path = _words(operation.path)
+    if _is_other(_words(_last(operation.path))):
+        return True
+    if _holds(path + title, _MEDIUM[category]) or _holds(path, _MADE[category]):
+        return False
+    others = [word for name, words in _MEDIUM.items() if name != category for word in words]
+    return _holds(path, _ELSEWHERE) or _holds(path, tuple(others))
 
 
 def _is_other(last: str) -> bool:
     return _holds(last, _OTHER) and not _holds(last, ("generat", "creat"))
 
 
+def _is_thing(path: str, title: str) -> bool:
+    """Whether what is created is an entry beside the media: `POST /clips/avatars`, "Create asset reference"."""
+    parts = [part for part in path.split("/") if part and not is_parameter(part)]
+    last = _words(parts[-1]) if parts else ""
+    if " from " in last or " with " in last:  # /videos/fromTemplate makes a video, /assets/from-hash an asset
+        last = f" {re.split(' (?:from|with) ', last)[0].strip()} "
+        last = last if last.strip() else _words(parts[-2] if len(parts) > 1 else "")
+    if _holds(last, _RUNS) or _holds(last, ("video", "image", "animat")):
+        return False
+    if _holds(" " + " ".join(last.split()[-1:]) + " ", _THINGS):
+        return not _holds(title, ("generat", "render"))
+    return _holds(title, (" asset ", " reference "))
+
+
 def _last(path: str) -> str:
     """The last segment of the path that is no parameter."""
     for part in reversed(path.split("/")):
-        if part and "{" not in part:
+        if part and not is_parameter(part):
             return part
     return ""
 
@@ -169,8 +277,13 @@ class Streams:
     def path_for(self, method: str, path: str) -> str | None:
         """The path of the stream sibling; `path` itself when it is one or documents `text/event-stream`; or None."""
         if ("/sse" in path or "/stream" in path) and any(part in _SEGMENT_STREAM for part in path.split("/")):
-            return path if at(self.document, method, path) else None
-        siblings = [found for found in self._siblings.get(path, ()) if at(self.document, method, found)]
+            own = at(self.document, method, path)
+            return path if own is not None and _may_stream(own) else None
+        siblings = [
+            found
+            for found in self._siblings.get(path, ())
+            if (sibling := at(self.document, method, found)) is not None and _may_stream(sibling)
+        ]
         if siblings:
             return min(siblings, key=lambda found: "/generation/sse/" not in found)
         operation = at(self.document, method, path)
@@ -188,16 +301,27 @@ def polling_path(document: Document, method: str, path: str) -> str | None:
     return path if at(document, method, path) else None
 
 
-def _streams(operation: Operation) -> bool:
+def _answer_types(operation: Operation) -> list[str]:
+    """The media types that a success is documented with; none when the document does not say."""
+    found: list[str] = []
     responses = operation.raw.get("responses")
     for code, written in responses.items() if isinstance(responses, dict) else ():
         if str(code)[:1] in ("2", "d"):  # 200, 2XX, default; listing asks this of every operation
             response = operation.document.deref(written)
             content = response.get("content") if isinstance(response, dict) else None
-            if isinstance(content, dict) and any(str(kind).lower().startswith("text/event-stream") for kind in content):
-                return True
+            found += [str(kind).lower() for kind in content] if isinstance(content, dict) else []
     produces = operation.raw.get("produces")
-    return isinstance(produces, list) and "text/event-stream" in produces
+    return found + ([str(kind).lower() for kind in produces] if isinstance(produces, list) else [])
+
+
+def _streams(operation: Operation) -> bool:
+    return any(kind.startswith("text/event-stream") for kind in _answer_types(operation))
+
+
+def _may_stream(operation: Operation) -> bool:
+    """For a path that is named for a stream: one that documents JSON or audio is none, whatever it is called."""
+    types = _answer_types(operation)
+    return not types or any(kind.startswith("text/event-stream") for kind in types)
 
 
 def subscribe_path(document: Document) -> str | None:
@@ -205,7 +329,7 @@ def subscribe_path(document: Document) -> str | None:
     fallback = None
     for operation in iterate(document):
         if operation.method == "GET":
-            if _SUBSCRIBE.search(operation.path):
+            if _SUBSCRIBE.search(operation.path) and _may_stream(operation):
                 return operation.path
             if fallback is None and "{" in operation.path and _streams(operation):
                 fallback = operation.path

@@ -52,7 +52,7 @@ def endpoints(
             if method != "POST":
                 continue
             operation = resolved(document, f"{method} {path}")
-            if operation is not None and is_other(operation):
+            if operation is not None and is_other(operation, category):
                 continue
             text = operation.endpoint if operation else f"{method} {path}"
             if text not in texts:
