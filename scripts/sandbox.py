@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # /// script
 # requires-python = ">=3.10"
-# dependencies = []
+# dependencies = ["pyyaml>=6.0.1", "jmespath>=1.0.1"]
 # ///
 """Serve the local stand-in for the video APIs in the foreground, for any client: no key, no cost.
 
@@ -32,7 +32,8 @@ from typing import Any, NoReturn
 if sys.flags.isolated or getattr(sys.flags, "safe_path", False):
     sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
-from videotasks_sandbox.scenarios import PROVIDERS, SCENARIOS, SandboxError, plays
+from videotasks_sandbox.dialect import shipped
+from videotasks_sandbox.scenarios import SCENARIOS, SandboxError
 
 EXIT_CONFIGURATION, EXIT_USAGE = 1, 2
 
@@ -63,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"scenarios:\n{listing}\n\nexit codes: 0 stopped or printed, 1 configuration, 2 usage",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--provider", default="skills-video", choices=PROVIDERS, help="whose base_url is printed first")
+    parser.add_argument("--provider", default="skills-video", choices=shipped(), help="whose base_url is printed first")
     parser.add_argument("--scenario", default="ok", help="trouble to rehearse (default: ok); slow:SECONDS is possible")
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: any free one)")
@@ -107,6 +108,12 @@ def main() -> None:
     if options.log is not None:
         print_log(options.log, options.limit)
         return
+    try:
+        import jmespath  # noqa: F401  the dialects need both at the first request
+        import yaml  # noqa: F401
+    except ImportError as missing:
+        needed = "run the script with `uv run`, or once: python3 -m pip install pyyaml jmespath"
+        fail(EXIT_CONFIGURATION, "missing_library", f"the Python package {missing.name} is missing; {needed}")
     from videotasks_sandbox.server import start_sandbox  # not for --help
 
     stop = threading.Event()
@@ -127,7 +134,6 @@ def main() -> None:
     except (OSError, OverflowError) as problem:
         fail(EXIT_CONFIGURATION, "cannot_listen", f"cannot listen on {options.host} port {options.port}: {problem}")
     with sandbox:
-        name = sandbox.scenario.name
         ready = {
             "provider": options.provider,
             "base_url": sandbox.base_url,
@@ -135,7 +141,7 @@ def main() -> None:
             "api_key": sandbox.api_key,
             "scenario": options.scenario,
             # These providers are served as in the scenario ok.
-            "scenario_not_for": [each for each in PROVIDERS if not plays(name, each)],
+            "scenario_not_for": sandbox.silent_about(),
             "state": str(options.state.resolve()),
         }
         say("ready", **ready)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from videotasks_sandbox.dialects.base import Wire
+from videotasks_sandbox.engine import Answer, Call
 from videotasks_sandbox.httpd import Reply
 
 _GATEWAY_PAGE = (
@@ -26,14 +26,14 @@ def lost(scenario: str) -> Reply:
     return Reply(fault="silent")
 
 
-def flaky(wire: Wire, task: dict[str, Any] | None, good: Reply) -> Reply:
+def flaky(call: Call, task: dict[str, Any] | None, good: Reply) -> Answer:
     """`good`, or the next fault of a task in the scenario flaky-poll."""
     if task is None or task["scenario"] != "flaky-poll" or task["polls"] >= len(FLAKY_SEQUENCE):
         return good
     fault = FLAKY_SEQUENCE[task["polls"]]
     task["polls"] += 1
     if fault == "500":
-        return wire.broken()
+        return call.refusal("broken")
     if fault == "html":
         return Reply(body=_INTERSTITIAL, content_type="text/html; charset=utf-8")
     if fault == "empty":
@@ -41,10 +41,8 @@ def flaky(wire: Wire, task: dict[str, Any] | None, good: Reply) -> Reply:
     if fault == "reset":
         return Reply(fault="reset")
     if fault == "429":
-        limited = wire.rate_limited()
-        limited.headers["Retry-After"] = "1"
-        return limited
+        return call.refusal("rate_limited")
     if fault == "404":
-        return wire.unknown_task(str(task["id"]))
+        return call.refusal("unknown_task", id=task["id"])
     good.fault = "half"
     return good

@@ -203,17 +203,18 @@ def serve(request: Request, data: bytes, name: str, modified: float, *, cut: boo
 
 
 def receive(request: Request, state: State, now: float) -> Reply:
-    """A PUT to an upload link (contracts A.6 step 2): the signed content type, a length, and no Authorization."""
+    """A PUT or a form POST to an upload link (contracts A.6): its own type, a length, and no Authorization."""
     key = unquote("/".join(request.path.split("/")[4:]))
     upload = state["uploads"].get(key)
-    if upload is None:
+    if upload is None or upload["by"] != request.method:
         return xml_error(403, "AccessDenied", "Access Denied")
     refusal = _check_signature(request, upload["type"], now)
     if refusal is not None:
         return refusal
     if "content-length" not in request.headers:
         return xml_error(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
-    if request.header("content-type") != upload["type"]:
+    kind = request.header("content-type")
+    if not (kind.startswith("multipart/form-data") if request.method == "POST" else kind == upload["type"]):
         return xml_error(403, "SignatureDoesNotMatch", "The request signature we calculated does not match")
     upload.update(received=True, bytes=len(request.body), sha256=hashlib.sha256(request.body).hexdigest())
     etag = hashlib.md5(request.body, usedforsecurity=False).hexdigest()

@@ -29,32 +29,6 @@ SCENARIOS: dict[str, str] = {
     "json-instead-of-stream": "the streaming endpoint answers with plain JSON",
 }
 
-PROVIDERS = (
-    "skills-video",
-    "creatok",
-    "octopusx",
-    "ark",
-    "modelark",
-    "openai-compatible",
-    "fal",
-    "replicate",
-)
-
-# Only these have a stream to spoil (contracts B.5, F.1).
-_STREAMS = ("skills-video", "fal")
-_ONLY = {
-    # "expired" is a status of these two alone (contracts D.3).
-    "expired": ("ark", "modelark"),
-    # contracts A.4 and F.1 know no cancelled task.
-    "cancelled": ("skills-video", "octopusx", "ark", "modelark", "openai-compatible", "replicate"),
-    # contracts E: the result is an authenticated endpoint, so there is no link to expire.
-    "expired-link": ("skills-video", "creatok", "octopusx", "ark", "modelark", "fal", "replicate"),
-    "stream-drop": _STREAMS,
-    "stream-refused": _STREAMS,
-    "stream-mute": _STREAMS,
-    "json-instead-of-stream": _STREAMS,
-}
-
 # What a task comes to in the end; scenarios that are not here end well.
 _OUTCOMES = {
     "failed": "failed",
@@ -102,21 +76,6 @@ def parse(text: str) -> Scenario:
     if name != "slow" or not 0 < value < 1e7:
         raise SandboxError(f"{text!r}: only slow takes a number, of seconds and above 0, as in slow:90")
     return Scenario(name, value)
-
-
-def plays(name: str, provider: str) -> bool:
-    """Whether a scenario makes sense for a provider."""
-    return provider in _ONLY.get(name, PROVIDERS)
-
-
-def check(scenario: Scenario, provider: str) -> None:
-    """Raises SandboxError when the provider's API has no way to get into this trouble."""
-    if not plays(scenario.name, provider):
-        others = ", ".join(_ONLY[scenario.name])
-        raise SandboxError(
-            f"the sandbox scenario {scenario.name!r} does not exist on {provider} (its API has no such case); "
-            f"it can be rehearsed with: {others}"
-        )
 
 
 # A status word that no contract names.

@@ -19,7 +19,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-VERSION = 1
+VERSION = 2
 # The file is rewritten for each request: these caps keep it under about a megabyte.
 MAX_TASKS = 1000
 MAX_UPLOADS = 500

@@ -16,26 +16,6 @@ Task = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a create asked for, read by its wire: `outputs` videos of `duration` seconds, `width` x `height` pixels.
-
-    `request` is the body as the log shows it, with files and inline data summarised; `echo` is what status bodies
-    repeat; `extra` is the wire's own.
-    """
-
-    model: str
-    prompt: str
-    duration: float
-    width: int
-    height: int
-    kind: str = ""
-    outputs: int = 1
-    request: Any = None
-    echo: Any = None
-    extra: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
 class Look:
     """A task at one moment. `phase`: queued running succeeded failed cancelled expired; `odd`: show an unknown word.
 
@@ -53,18 +33,10 @@ class Look:
         return self.phase not in ("queued", "running")
 
 
-def new_task(task_id: str, provider: str, order: Order, scenario: Scenario, now: float, speed: float) -> Task:
+def lifetime(scenario: Scenario, now: float, speed: float) -> Task:
+    """What a new task needs of time: the members that `look` reads, and the counters of its troubles."""
     total = (scenario.seconds if scenario.seconds is not None else TOTAL_S) / speed
     return {
-        "id": task_id,
-        "provider": provider,
-        "kind": order.kind,
-        "model": order.model,
-        "prompt": order.prompt,
-        "duration": order.duration,
-        "width": order.width,
-        "height": order.height,
-        "outputs": order.outputs,
         "scenario": scenario.name,
         "outcome": scenario.outcome,
         "created": now,
@@ -74,9 +46,6 @@ def new_task(task_id: str, provider: str, order: Order, scenario: Scenario, now:
         "polls": 0,
         "fetches": {},
         "link_epoch": 0,
-        "request": order.request,
-        "echo": order.echo,
-        "extra": order.extra or {},
     }
 
 
@@ -114,7 +83,3 @@ def _odd_span(task: Task) -> tuple[float, float]:
         return task["starts"], task["starts"]
     length = task["ends"] - task["starts"]
     return task["starts"] + ODD_FROM * length, task["starts"] + ODD_TO * length
-
-
-def cancel(task: Task, now: float) -> None:
-    task["cancelled"] = now

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.sandbox_http import Caller, Start, fake_renderer, sandboxes
+from support.sandbox_http import Caller, Start
 from videotasks_sandbox.imagesize import image_size
 
 TASKS = "/contents/generations/tasks"
 MODEL = "doubao-seedance-1-5-pro-251215"
 TEXT = {"type": "text", "text": "a boat"}
-
-
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    fake_renderer(monkeypatch)
-    with sandboxes(tmp_path) as starter:
-        yield starter
 
 
 @pytest.fixture

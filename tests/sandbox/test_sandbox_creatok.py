@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.sandbox_http import Answer, Caller, Start, fake_renderer, sandboxes
+from support.sandbox_http import Answer, Caller, Start
 
 CREATE = "/api/open/skills/tasks"
 STATUS = "/api/open/skills/tasks/status"
@@ -22,17 +20,8 @@ IMAGE = {
 
 
 @pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
-    fake_renderer(monkeypatch)
-    with sandboxes(tmp_path) as start:
-        yield start("creatok")
-
-
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    fake_renderer(monkeypatch)
-    with sandboxes(tmp_path) as starter:
-        yield starter
+def call(start: Start) -> Caller:
+    return start("creatok")
 
 
 def presign(call: Caller) -> tuple[str, str]:

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.sandbox_http import Caller, Start, fake_renderer, sandboxes
+from support.sandbox_http import Caller, Start
 
 APP = "/fal-ai/veo3/fast/image-to-video"
-
-
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    fake_renderer(monkeypatch)
-    with sandboxes(tmp_path) as starter:
-        yield starter
 
 
 def submit(call: Caller, body: Any = None) -> dict[str, str]:

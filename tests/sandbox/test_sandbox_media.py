@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,21 +11,8 @@ from support.sandbox_http import (
     Caller,
     Start,
     create,
-    fake_renderer,
     finished_link,
-    sandboxes,
 )
-
-
-@pytest.fixture
-def renders(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    return fake_renderer(monkeypatch)
-
-
-@pytest.fixture
-def start(tmp_path: Path, renders: list[dict[str, Any]]) -> Iterator[Start]:
-    with sandboxes(tmp_path) as starter:
-        yield starter
 
 
 class TestLinks:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.sandbox_http import Caller, Start, fake_renderer, multipart_body, sandboxes
+from support.sandbox_http import Caller, Start, multipart_body
 
 UNIFIED = "/v1/video/generations"
 OPENAI = "/v1/videos"
-
-
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    fake_renderer(monkeypatch)
-    with sandboxes(tmp_path) as starter:
-        yield starter
 
 
 @pytest.fixture

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.sandbox_http import Caller, Start, fake_renderer, sandboxes
+from support.sandbox_http import Caller, Start
+from videotasks_sandbox.dialect import load_dialect
 
 BY_MODEL = "/models/kwaivgi/kling-v2/predictions"
 INPUT = {"input": {"prompt": "a boat", "duration": 6, "aspect_ratio": "1:1"}}
-
-
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    fake_renderer(monkeypatch)
-    with sandboxes(tmp_path) as starter:
-        yield starter
 
 
 def done(call: Caller, path: str, body: Any) -> Any:
@@ -94,7 +86,8 @@ def test_cancel_and_list(start: Start) -> None:
 
 
 def test_list_goes_on_by_cursor(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videotasks_sandbox.dialects.replicate._PAGE", 1)
+    (listing,) = (each["list"] for each in load_dialect("replicate").calls if "list" in each)
+    monkeypatch.setitem(listing, "size", 1)
     call = start("replicate")
     for _ in range(2):
         call.post(BY_MODEL, INPUT)

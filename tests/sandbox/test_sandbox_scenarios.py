@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,21 @@ from support.sandbox_http import (
     CREATES,
     Start,
     create,
-    fake_renderer,
     sandboxes,
     status,
 )
 from videotasks_sandbox import scenarios
-from videotasks_sandbox.scenarios import PROVIDERS, SCENARIOS, SandboxError
+from videotasks_sandbox.dialect import load_dialect
+from videotasks_sandbox.scenarios import SCENARIOS, SandboxError
 
-
-@pytest.fixture
-def renders(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    return fake_renderer(monkeypatch)
-
-
-@pytest.fixture
-def start(tmp_path: Path, renders: list[dict[str, Any]]) -> Iterator[Start]:
-    with sandboxes(tmp_path) as starter:
-        yield starter
+PROVIDERS = tuple(CREATES)
 
 
 class TestScenarios:
     @pytest.mark.parametrize("name", sorted(SCENARIOS))
     @pytest.mark.parametrize("provider", PROVIDERS)
     def test_every_scenario_plays_or_says_that_it_cannot(self, start: Start, name: str, provider: str) -> None:
-        if not scenarios.plays(name, provider):
+        if not load_dialect(provider).plays(name):
             with pytest.raises(SandboxError, match=f"does not exist on {provider}.*can be rehearsed with: "):
                 start(provider, name)
             return

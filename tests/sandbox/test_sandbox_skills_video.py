@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.sandbox_http import Answer, Start, fake_renderer, multipart_body, sandboxes
+from support.sandbox_http import Answer, Start, multipart_body
 
 SORA = "/generation/openai/sora-2"
 STREAM = "/generation/sse/openai/sora-2"
-
-
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    fake_renderer(monkeypatch)
-    with sandboxes(tmp_path) as starter:
-        yield starter
 
 
 def events(answer: Answer) -> list[dict[str, Any]]:

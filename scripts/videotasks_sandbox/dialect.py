@@ -1,0 +1,114 @@
+"""A dialect: the file that says what one provider's API takes, answers and refuses (format: references/sandbox.md).
+
+Shipped ones are `shared/dialects/NAME.yaml`, written from the vendors' contracts and not from the profiles of the
+client: the two check each other.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parents[2] / "shared" / "dialects"
+
+# Scenarios that not every API can get into: what its dialect must have for it.
+_STREAMS = ("stream-drop", "stream-refused", "stream-mute", "json-instead-of-stream")
+
+
+class DialectError(ValueError):
+    """A dialect document that the engine cannot play; the text says where and why."""
+
+
+class Dialect:
+    """One dialect, ready to be played."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self.name = str(document["name"])
+        self.prefix = str(document.get("prefix", ""))
+        self.links: dict[str, Any] = document.get("links") or {}
+        self.link_ttl_s = float(self.links.get("ttl_s", 86400))
+        self.expires_s = float(document.get("expires_s", self.link_ttl_s))
+        self.auth = {"header": "Authorization", "prefix": "Bearer ", **(document.get("auth") or {})}
+        self.shapes: dict[str, Any] = document.get("shapes") or {}
+        self.refusals: dict[str, Any] = document["refusals"]
+        self.calls: list[dict[str, Any]] = document["calls"]
+        self._routes = [(*_route(call["on"]), call) for call in self.calls]
+
+    def find(self, method: str, path: str) -> list[tuple[dict[str, Any], dict[str, str]]]:
+        """The calls that a path behind the prefix may mean, each with the values of its path."""
+        found = []
+        for wanted, pattern, call in self._routes:
+            match = pattern.fullmatch(path) if wanted == method else None
+            if match:
+                found.append((call, match.groupdict()))
+        return found
+
+    def plays(self, scenario: str) -> bool:
+        """Whether its API can get into this trouble."""
+        words = self.document.get("words") or {}
+        if scenario in ("expired", "cancelled"):
+            return scenario in words
+        if scenario == "expired-link":
+            return self.document.get("links") is not None
+        return scenario not in _STREAMS or any(call.get("stream") for call in self.calls)
+
+
+def _route(on: str) -> tuple[str, re.Pattern[str]]:
+    """`GET /videos/{id}`: {id} is one segment of the path, {model**} one or more."""
+    method, _, path = on.partition(" ")
+    pattern = re.sub(
+        r"\\\{(\w+)(\\\*\\\*)?\\\}", lambda m: f"(?P<{m[1]}>{'.+' if m[2] else '[^/]+?'})", re.escape(path)
+    )
+    return method, re.compile(pattern)
+
+
+def shipped() -> tuple[str, ...]:
+    """The providers that have a dialect file. Reads no file: --help asks for this."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
+@cache
+def load_dialect(name: str) -> Dialect:
+    """A shipped dialect. Raises DialectError for a name without one."""
+    return Dialect(_document(name))
+
+
+def _document(name: str) -> dict[str, Any]:
+    if name not in shipped():
+        raise DialectError(f"the sandbox does not speak {name!r}; it speaks: {', '.join(shipped())}")
+    document = read_yaml((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    base = document.pop("extends", None)
+    return _merged(_document(base), document) if base else document
+
+
+def _merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in more.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def read_yaml(text: str) -> Any:
+    """YAML with the scalars of YAML 1.2: PyYAML's own reading turns 16:9 into 969 and `on` into true."""
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    tag = "tag:yaml.org,2002:"
+    replaced = {tag + kind for kind in ("bool", "int", "float", "timestamp")}
+    resolvers = {
+        first: [pair for pair in pairs if pair[0] not in replaced]
+        for first, pairs in base.yaml_implicit_resolvers.items()
+    }
+    loader: Any = type("Loader", (base,), {"yaml_implicit_resolvers": resolvers})
+    loader.add_implicit_resolver(tag + "bool", re.compile(r"(?:true|false)\Z"), list("tf"))
+    loader.add_implicit_resolver(tag + "int", re.compile(r"-?(?:0|[1-9][0-9]*)\Z"), list("-0123456789"))
+    loader.add_implicit_resolver(tag + "float", re.compile(r"-?[0-9]+\.[0-9]+\Z"), list("-0123456789"))
+    made = loader(text)
+    try:
+        return made.get_single_data()
+    finally:
+        made.dispose()
