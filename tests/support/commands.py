@@ -99,10 +99,18 @@ def call(
     unbounded: bool = False,
 ) -> Done:
     """The same in this process: no interpreter is started, and what a test has patched stays patched."""
+    return checked(*call_unchecked(script, *arguments, env=env, stdin=stdin), unbounded=unbounded)
+
+
+def call_unchecked(
+    script: str, *arguments: str, env: Mapping[str, str] | None = None, stdin: str | bytes = b""
+) -> tuple[int, bytes, bytes]:
+    """Exit code, stdout and stderr of `call`; for what prints no lines, such as an inspection's document."""
     from videotasks.cli.bootstrap import run
-    from videotasks.core import redaction
+    from videotasks.core import invocation, redaction
 
     redaction._known.clear()
+    invocation.called_as.clear()
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
     given = io.TextIOWrapper(io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin), "utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -115,7 +123,7 @@ def call(
         patch.setattr(sys, "dont_write_bytecode", True)
         code = run(_main(script), list(arguments))
     out.flush()
-    return checked(code, out.buffer.getvalue(), err.getvalue().encode(), unbounded=unbounded)  # type: ignore[attr-defined]
+    return code, out.buffer.getvalue(), err.getvalue().encode()  # type: ignore[attr-defined]
 
 
 def checked(code: int, stdout: bytes, stderr: bytes, *, unbounded: bool = False) -> Done:

@@ -7,6 +7,8 @@ import math
 import os
 import re
 
+from videotasks.core.invocation import program
+
 TYPE_CHECKING = False  # typing's own costs 4 ms of every start
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +37,11 @@ def usage_error(message: str, *, expected: str, hint: str) -> TaskError:
 class Parser(argparse.ArgumentParser):
     """argparse whose errors are one JSON line, and which never repeats a value (it may be a key)."""
 
-    def __init__(self, *, description: str, examples: str, exit_codes: str = EXIT_CODES) -> None:
+    def __init__(
+        self, *, description: str, examples: str, exit_codes: str = EXIT_CODES, prog: str | None = None
+    ) -> None:
         super().__init__(
+            prog=prog or program(),
             description=description,
             epilog=f"examples:\n{examples}\n{exit_codes}",
             formatter_class=argparse.RawDescriptionHelpFormatter,

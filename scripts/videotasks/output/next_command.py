@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from videotasks.core.invocation import called_as, subcommand_of
 from videotasks.core.skill_folder import scripts_folder
 
 
@@ -30,6 +31,11 @@ def script_path(script: str) -> str:
 
 
 def command(script: str, *arguments: str) -> list[str]:
+    """`script` with `arguments`, called the way this program was called: by its path, or as a subcommand."""
+    if called_as:
+        words = [word for word in arguments if word != "--text"]  # which that command adds by itself
+        by_path = called_as[0].endswith(".py")
+        return [*(runner() if by_path else ()), *called_as, subcommand_of(script), *words]
     return [*runner(), script_path(script), *arguments]
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 from videotasks.core.errors import TaskError, error_fields
+from videotasks.core.invocation import in_words_of_the_caller
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import inert, json_inert, one_line
 from videotasks.output import account
@@ -122,7 +123,7 @@ class Reporter:
         else:
             self._write(line, text)
         for said in account.way_on(line):
-            self._plain(one_line(said, account.LONGEST))
+            self._plain(one_line(in_words_of_the_caller(said), account.LONGEST))
         return int(exit_code)
 
     def error(self, error: TaskError, *, next_argv: Sequence[str] | None = None, **fields: Any) -> int:
