@@ -45,12 +45,16 @@ EXAMPLES = """  ai-video-tasks create --sandbox --prompt "a paper boat in the ra
 """
 
 
-def main(argv: list[str]) -> int:
+TYPE_CHECKING = False  # typing's own costs 4 ms of every start
+if TYPE_CHECKING:
+    from videotasks.cli.options import Parser
+
+
+def build_parser() -> Parser:
     import argparse
 
     from videotasks.cli.options import Parser
 
-    invocation.called_as[:] = [os.path.abspath(sys.argv[0])]
     offered = [name for name in invocation.SUBCOMMANDS if os.path.exists(os.path.join(FOLDER, script_of(name)))]
     listing = "commands:\n" + "\n".join(f"  {name:10}{WHAT[name]}" for name in offered)
     parser = Parser(description=__doc__, examples=f"{EXAMPLES}\n{listing}\n", prog=invocation.COMMAND)
@@ -59,9 +63,14 @@ def main(argv: list[str]) -> int:
     shown.add_argument("--text", action="store_true", help="words for people (the default)")
     parser.add_argument("command", choices=offered, metavar="COMMAND", help=" | ".join(offered))
     parser.add_argument("options", nargs=argparse.REMAINDER, help="of that command: COMMAND --help")
-    args = parser.parse(argv)
+    return parser
 
+
+def main(argv: list[str]) -> int:
     import runpy
+
+    invocation.called_as[:] = [os.path.abspath(sys.argv[0])]
+    args = build_parser().parse(argv)
 
     if args.json:
         invocation.called_as.append("--json")
