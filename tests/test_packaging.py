@@ -72,7 +72,11 @@ PURE = {
     "lifecycle.poll_schedule", "network.origins", "network.ssrf_guard", "providers.classify_error",
     "providers.normalize", "providers.profile", "runs.identity",
 }  # fmt: skip
-READS_THE_DISK = {"request.local_files", "formats.mp4", "formats.mp4_boxes"}  # a file that the user or the caller names
+# A file that the user or the caller names.
+READS_THE_DISK = {
+    "request.local_files", "formats.flv", "formats.gif", "formats.matroska", "formats.media_check", "formats.mp4",
+    "formats.mp4_boxes", "formats.riff", "formats.transport_stream",
+}  # fmt: skip
 IMPURE_IMPORTS = {
     "asyncio", "fcntl", "glob", "http", "io", "msvcrt", "os", "pathlib", "requests", "rich", "select", "shutil",
     "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "urllib.request", "urllib3",
