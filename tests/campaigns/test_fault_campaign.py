@@ -30,7 +30,9 @@ def test_the_judge_sees_a_second_payment(tmp_path: Path, monkeypatch) -> None:  
     from videotasks.lifecycle import create_answer
 
     monkeypatch.setattr(
-        create_answer, "of_silence", lambda error: create_answer.Verdict(create_answer.Outcome.NOT_SENT, reason="?")
+        create_answer,
+        "of_silence",
+        lambda profile, error: create_answer.CreateAnswer(create_answer.Decision.NOT_SENT, reason="?"),
     )
     scenario = Script(0, "ark", False, [AMBIGUOUS[1]], next(iter(STREAMS)), [], [], "succeeded")
     report = play(scenario, tmp_path)

@@ -14,9 +14,10 @@ import pytest
 
 from support import faults, tls_faults
 from support.campaign import AMBIGUOUS, STREAMS, TOLD, UNREAD, UNSENT
+from support.faults import json_answer
 from support.faultserver import FaultServer, refused_port
 from support.lifecycle import SHORT, Client, key_found
-from support.taskserver import KEY, WIRES, CreateFault, TaskServer, event, taken, told
+from support.taskserver import KEY, WIRES, CreateFault, TaskServer, event, refused, taken, told
 from videotasks.core import durable_files
 from videotasks.core.errors import Category
 from videotasks.core.workers import Mailbox, Message
@@ -27,6 +28,7 @@ from videotasks.network.client import Answer
 from videotasks.network.client import Client as HttpClient
 from videotasks.network.errors import NoAnswer
 from videotasks.providers.load_profile import load_profile
+from videotasks.providers.record import changed
 
 ARK = load_profile("ark")
 SOON = replace(SHORT, create_answer_s=0.4, stream_silence_s=0.4)
@@ -48,13 +50,40 @@ def judged(status: int, body: Any = "", headers: dict[str, str] | None = None) -
     return create_answer.of_answer(ARK, Answer(status, headers or {}, data), now=0.0)
 
 
-@pytest.mark.parametrize("status", [408, 409, 425, *range(500, 512), 520, 524, 599])
+@pytest.mark.parametrize(
+    "status",
+    [
+        300,
+        302,
+        303,
+        304,
+        305,
+        306,
+        309,
+        407,
+        408,
+        409,
+        412,
+        425,
+        428,
+        444,
+        499,
+        *range(500, 512),
+        520,
+        524,
+        599,
+        600,
+        999,
+    ],
+)
 def test_statuses_that_leave_open_whether_a_task_was_made(status: int) -> None:
     assert judged(status).decision is Decision.UNKNOWN
     assert judged(status, {"error": {"code": "X", "message": "no"}}).decision is Decision.UNKNOWN
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 400, 401, 402, 403, 404, 405, 413, 415, 422, 451])
+@pytest.mark.parametrize(
+    "status", [301, 307, 308, 400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 414, 415, 422, 431, 451]
+)
 def test_other_refusals_are_refusals(status: int) -> None:
     assert judged(status, {"error": {"code": "X", "message": "no"}}).decision is Decision.REFUSED
 
@@ -82,8 +111,82 @@ def test_a_gateway_error_with_a_task_in_it_is_a_task() -> None:
 
 def test_silence_is_judged_by_the_flight_alone() -> None:
     for kind in ("tls", "refused", "dns", "timeout", "reset", "cut"):
-        assert create_answer.of_silence(NoAnswer(kind, "x", sent=True)).decision is Decision.UNKNOWN
-        assert create_answer.of_silence(NoAnswer(kind, "x", sent=False)).decision is Decision.NOT_SENT
+        assert create_answer.of_silence(ARK, NoAnswer(kind, "x", sent=True)).decision is Decision.UNKNOWN
+        assert create_answer.of_silence(ARK, NoAnswer(kind, "x", sent=False)).decision is Decision.NOT_SENT
+
+
+LIES = {
+    "UTF-16": json.dumps({"id": "t-1"}).encode("utf-16"),
+    "Latin-1": '{"id": "t-1", "note": "é"}'.encode("latin-1"),
+    "a byte order mark": b'\xef\xbb\xbf{"id": "t-1"}',
+    "an event stream": b'event: created\ndata: {"id": "t-1"}\n\n',
+    "a stream without its last blank line": b'data: {"id": "t-1"}',
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_an_id_is_read_whatever_the_answer_is_called(name: str) -> None:
+    found = create_answer.of_answer(ARK, Answer(200, {"content-type": "text/html"}, LIES[name]), now=0.0)
+    assert found.decision is Decision.ACCEPTED and found.task_id == "t-1"
+    cut = NoAnswer("cut", "x", sent=True, status=200, body=LIES[name])
+    assert create_answer.of_silence(ARK, cut).task_id == "t-1"
+
+
+@pytest.mark.parametrize("body", [b'{"id": "t-', b'data: {"id": "t-1", "sta', b'{"other": {"id": "t-1"}}', b"t-1"])
+def test_half_an_id_is_none(body: bytes) -> None:
+    found = create_answer.of_silence(ARK, NoAnswer("cut", "x", sent=True, status=200, body=body))
+    assert found.decision is Decision.UNKNOWN and found.task_id is None
+
+
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [
+        (b'{"id": "t-1", "status": "queu', ["t-1"]),
+        (b'<html>{"id":"t-1"} and {"id":"t-2"}</html>', ["t-1", "t-2"]),
+        (b'{"id": null, "id": true}', []),
+        (b'{"id": "a b"}', ["a"]),
+        (b"{" + b'"id": "x",' * 9, ["x"]),
+        (b"\x00\xff", []),
+    ],
+)
+def test_ids_in_an_answer_that_could_not_be_read_are_candidates(body: bytes, ids: list[str]) -> None:
+    assert create_answer.candidate_ids(ARK, body) == ids
+
+
+def test_a_profile_may_name_more_refusals() -> None:
+    profile = changed(ARK, create=changed(ARK.create, refused_on=(409,)))
+    answer = Answer(409, {}, b'{"error": {"code": "X", "message": "one at a time"}}')
+    assert create_answer.of_answer(profile, answer, now=0.0).decision is Decision.REFUSED
+
+
+# -- a refusal with an id in it: a free look decides ---------------------------------------------------------------
+
+LOOKED = {
+    "a task is there": (json_answer({"id": "t-9", "status": "running"}), 11, 1),
+    "none is there": (json_answer({"error": {"code": "ResourceNotFound", "message": "no task"}}, 404), 22, 2),
+    "nobody says": (faults.html(502), 3, 1),
+}
+
+
+@pytest.mark.parametrize("name", LOOKED)
+def test_a_refusal_with_an_id_is_looked_at(tmp_path: Path, name: str) -> None:
+    look, code, posts = LOOKED[name]
+    refusal = refused(json_answer({"id": "t-9", "error": {"code": "InvalidParameter", "message": "no"}}, 400))
+    with TaskServer(WIRES["ark"], creates=[refusal] * 2, polls=[look] * 20) as server:
+        client = Client(server, tmp_path)
+        assert client.create(wait_s=0.3).code == code
+        assert client.create(wait_s=0.3).code == code and len(server.posts) == posts
+
+
+def test_an_answer_without_an_id_is_kept_with_its_candidates(tmp_path: Path) -> None:
+    cut = taken(faults.raw(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"id": "t-1", "echo": "' + KEY.encode()))
+    with TaskServer(WIRES["ark"], creates=[cut]) as server:
+        client = Client(server, tmp_path)
+        outcome = client.create()
+        assert outcome.code == 3 and outcome.final["error"]["ids_in_answer"] == ["t-1"]
+        kept = (client.run.folder / outcome.final["error"]["answer_file"]).read_text()
+        assert kept.startswith('{"id": "t-1"') and not key_found(tmp_path, outcome.stdout)
+        assert client.run.state().ids_in_answer == ["t-1"]
 
 
 # -- on the wire ---------------------------------------------------------------------------------------------------

@@ -104,6 +104,12 @@ def test_a_claim_that_a_person_settled_stops_its_owner(claims: Claims) -> None:
         Held(claims, "another token", ["a-0.json"]).check()
 
 
+def test_a_process_that_goes_on_after_its_create_is_not_sending_any_more(claims: Claims) -> None:
+    with taken(claims, {"a": 0}):
+        assert claims.sender(only(claims)) is Sender.BUSY
+    assert claims.sender(only(claims)) is Sender.GONE
+
+
 def test_the_owner_is_busy_until_it_is_silent_for_a_minute(claims: Claims, clock: Clock) -> None:
     taken(claims, {"a": 0})
     assert claims.sender(only(claims)) is Sender.BUSY

@@ -7,6 +7,7 @@ gone, and returns what was wrong. Times are compressed (support.lifecycle.SHORT)
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import random
 import time
@@ -67,13 +68,13 @@ AMBIGUOUS: list[CreateFault] = [
     CreateFault("cut between chunks", lambda w, t: faults.cut_between_chunks(_whole(w, t), 8)),
     CreateFault("half a close-delimited body", lambda w, t: faults.cut_close_delimited(_whole(w, t), 8)),
     CreateFault("a length that is too short", lambda w, t: faults.lie_about_length(_whole(w, t), 8)),
-    CreateFault("a length that is too long", lambda w, t: faults.lie_about_length(_whole(w, t), 800)),
     CreateFault("bad chunk size", lambda w, t: faults.bad_chunk_size(_whole(w, t))),
     taken(html(200)),
     taken(faults.empty(200)),
     taken(json_answer({"ok": True})),
     taken(json_answer([1, 2, 3])),
     *(taken(html(status)) for status in (500, 502, 503, 504, 520)),
+    *(taken(faults.redirect("http://127.0.0.1:9/elsewhere", status)) for status in (302, 303)),
     taken(answer(408)),
     taken(answer(409)),
     taken(answer(425)),
@@ -86,6 +87,11 @@ TOLD: list[CreateFault] = [
     told("close-delimited", lambda w, t: answer(200, _whole(w, t), framing="close")),
     told("102 and 103 first", lambda w, t: faults.interim(json_answer(w.created(t)), 102, 103)),
     told("103, later the answer", lambda w, t: faults.interim(faults.late(0.1, json_answer(w.created(t))), 103)),
+    told("a length that is too long", lambda w, t: faults.lie_about_length(_whole(w, t), 800)),
+    told("a refusal that shows a task", lambda w, t: json_answer(w.task(t, "queued", None), 400)),
+    told("gzip that nobody named", lambda w, t: answer(200, gzip.compress(_whole(w, t)))),
+    told("gzip that is none", lambda w, t: answer(200, _whole(w, t), {"Content-Encoding": "gzip"})),
+    told("called a stream", lambda w, t: answer(200, _whole(w, t), {"Content-Type": "text/event-stream"})),
     told("201", lambda w, t: json_answer(w.created(t), 201)),
     told("byte order mark", lambda w, t: answer(200, b"\xef\xbb\xbf" + _whole(w, t))),
 ]
@@ -93,7 +99,7 @@ REFUSED: list[CreateFault] = [
     CreateFault("429 then", lambda w, t: retry_after("0.05", 429, w.refusal("slow down")), creates=False),
     CreateFault("422", lambda w, t: json_answer(w.refusal("the prompt is too long"), 422), creates=False),
     CreateFault("401 echo", lambda w, t: json_answer(w.refusal(f"no such key: Bearer {KEY}"), 401), creates=False),
-    CreateFault("302", lambda w, t: faults.redirect("http://127.0.0.1:9/elsewhere"), creates=False),
+    CreateFault("307", lambda w, t: faults.redirect("http://127.0.0.1:9/elsewhere", 307), creates=False),
 ]
 
 # -- faults of an event stream that tells the id, or does not ---------------------------------------------------------

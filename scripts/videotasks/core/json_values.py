@@ -17,11 +17,19 @@ def parse_json(data: bytes | str) -> Any:
     deeper than `MAX_DEPTH` become null one by one: the id of a paid task may stand beside them.
     """
     try:
-        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
+        text = _text(data) if isinstance(data, bytes) else data
         value = json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_bounded)
     except (ValueError, RecursionError):
         return None
     return _cut_below(value, MAX_DEPTH) if text.count("{") + text.count("[") > MAX_DEPTH else value
+
+
+def _text(data: bytes) -> str:
+    """What JSON is written in, whatever a header says: UTF-8, 16 or 32, with or without a mark; else Latin-1."""
+    try:
+        return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _finite(text: str) -> float | None:

@@ -61,6 +61,8 @@ def settle_unknown(session: Session, run: Run) -> int:
     if found is not None:
         error.details["candidates"] = found
         error.details["lookup"] = f"{len(found)} candidate(s) by model and time; none is adopted by itself"
+    if state.ids_in_answer:
+        error.details["ids_in_answer"] = [inert(value, 300) for value in state.ids_in_answer]
     base = ("--run-id", run.run_id, "--artifacts-dir", str(run.folder.parent), *ctx.next_options)
     error.details["to_adopt"] = next_command.quoted(next_command.command("task_status.py", "--task-id", "ID", *base))
     error.details["to_close"] = next_command.quoted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from videotasks.core import durable_files
@@ -16,21 +16,26 @@ from videotasks.core.errors import (
     category_message,
     configuration_error,
 )
+from videotasks.core.safe_text import inert
 from videotasks.core.task import Snapshot, Status
-from videotasks.core.workers import Interrupted
+from videotasks.core.workers import CallTimedOut, Interrupted
 from videotasks.formats.sse import SseEvent, SseLimitError, SseParser, is_event_stream
 from videotasks.lifecycle import create_answer
 from videotasks.lifecycle.create_answer import STREAM_REFUSED, CreateAnswer, Decision, of_answer
 from videotasks.lifecycle.session import Context
 from videotasks.lifecycle.stream import Stream, report_event, report_refused_stream, without_key
 from videotasks.network import origins
-from videotasks.network.client import Answer
+from videotasks.network.client import Answer, without_secrets
 from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight, WriteAheadFailed
 from videotasks.providers import normalize
-from videotasks.providers.provider import Provider, TaskRef, no_answer_error
+from videotasks.providers.provider import Look, Provider, TaskRef, no_answer_error
 from videotasks.runs.claims import ClaimLost
 from videotasks.runs.store import Run
+
+ANSWER_FILE = "create-answer.txt"  # an answer without an id that could be read, as it came
+MAX_KEPT = 100_000  # bytes of it
+SUSPENDED_S = 5.0  # a wait that overshoots its end by so much was a process that stood still
 
 
 @dataclass(frozen=True)
@@ -82,17 +87,21 @@ def submit(
             return _accepted(ctx, run, provider, found, exchange)
         exchange.close()
         stopped = exchange.interrupted
+        if found.decision is Decision.LOOK:
+            found = _looked_at(ctx, provider, found)
+            if found.decision is Decision.ACCEPTED:
+                return _accepted(ctx, run, provider, found, exchange)
         if found.decision is Decision.UNKNOWN or doubt is not None:
             doubt = doubt or found  # from now on only a task id ends the doubt: a refused repeat proves nothing
             repeats += 1
             if stopped is not None or not _repeatable(provider, request, repeats, ctx.monotonic() - began):
-                raise _unknown(ctx, run, doubt, stopped)
+                raise _unknown(ctx, run, provider, doubt, stopped)
             looked_up = _look_up(ctx, provider, request)
             if looked_up is not None:
                 exchange.ended = True  # whatever stream it had is closed
                 return _accepted(ctx, run, provider, looked_up, exchange)
             if provider.profile.idempotency and provider.profile.idempotency.on_reuse == "lookup":
-                raise _unknown(ctx, run, doubt, stopped)
+                raise _unknown(ctx, run, provider, doubt, stopped)
             ctx.record(run, "repeat", http_status=found.http_status, reason=found.reason)  # the run stays in doubt
             ctx.reporter.event("warning", message="the answer was lost; this API answers a repeat with the same task")
             ctx.mailbox.sleep(ctx.limits.unsent_pause_s * 2**repeats)
@@ -188,6 +197,7 @@ class _Exchange:
         self.silence: NoAnswer | None = None
         self.streaming = False
         self.ended = False
+        self.arrived = b""  # the beginning of a stream that has told no id yet
 
     def _write_ahead(self) -> None:
         self.still_ours()
@@ -208,9 +218,13 @@ class _Exchange:
         ctx, limits = self.ctx, self.ctx.limits
         ctx.mailbox.start(self.token, self._work)
         silence = limits.stream_silence_s if self.stream_path else limits.create_answer_s
-        deadline = ctx.monotonic() + max(silence, 0.001)
+        deadline, woken = ctx.monotonic() + max(silence, 0.001), False
         while True:
-            message = ctx.mailbox.get(deadline - ctx.monotonic()) if ctx.monotonic() < deadline else None
+            message = ctx.mailbox.get(max(deadline - ctx.monotonic(), 0.0))
+            if message is None and ctx.monotonic() - deadline > SUSPENDED_S and not woken:
+                # This process stood still: an answer that came meanwhile still lies in the socket.
+                woken, deadline = True, ctx.monotonic() + limits.abort_slack_s
+                continue
             if message is None:
                 return self._give_up("no answer in time")
             if message.kind == "interrupt":
@@ -229,7 +243,7 @@ class _Exchange:
         if kind == "error":
             if isinstance(value, NoAnswer):
                 self.silence = value
-                return create_answer.of_silence(value)
+                return create_answer.of_silence(self.provider.profile, value)
             if isinstance(value, WriteAheadFailed) and isinstance(value.error, ClaimLost):
                 raise configuration_error(
                     "this request was settled by somebody else while this process stood still, so nothing was sent",
@@ -255,7 +269,11 @@ class _Exchange:
                     return CreateAnswer(
                         Decision.UNKNOWN, reason="the answer could not be read", http_status=value.status
                     )
-            return CreateAnswer(Decision.UNKNOWN, reason="the event stream ended without a task id", http_status=200)
+            # Nothing but the end came as an event: what arrived may be no stream, or lack its last blank line.
+            return create_answer.of_silence(
+                self.provider.profile,
+                NoAnswer("cut", "the event stream ended without a task id", sent=True, status=200, body=self.arrived),
+            )
         if isinstance(value, int):
             self.streaming = True
             self.ctx.reporter.event("sse_open", http_status=value, url=self.provider.url(self.stream_path or ""))
@@ -297,7 +315,7 @@ class _Exchange:
             if not (200 <= opened.status < 300 and is_event_stream(opened.headers.get("content-type"))):
                 from videotasks.network.client import MAX_JSON_BYTES
 
-                body = opened.read(MAX_JSON_BYTES)
+                body = opened.read_as_sent(MAX_JSON_BYTES)
                 return Answer(opened.status, opened.headers, body, url, opened.truncated)
             from videotasks.core.workers import Message
 
@@ -306,6 +324,8 @@ class _Exchange:
             parser = SseParser()
             try:
                 for chunk in opened.chunks():
+                    if len(self.arrived) < MAX_KEPT:
+                        self.arrived += without_secrets(chunk[:MAX_KEPT])
                     for event in parser.feed(chunk):
                         post(Message("event", self.token, without_key(event)))
             except SseLimitError as error:
@@ -357,8 +377,36 @@ def _refused(ctx: Context, run: Run, found: CreateAnswer) -> TaskError:
     )
 
 
-def _unknown(ctx: Context, run: Run, found: CreateAnswer, interrupted: int | None) -> TaskError:
+def _looked_at(ctx: Context, provider: Provider, found: CreateAnswer) -> CreateAnswer:
+    """A refusal with an id in it: a task that the API shows was made, one that it does not know was not."""
+    assert found.task_id is not None
+    ref = TaskRef(found.task_id, found.follow or {})
+    client = provider.client()
+    timeout = ctx.limits.poll_request_s
+    try:
+        look: Look = ctx.mailbox.call(
+            lambda: provider.look(ref, client=client, timeout=timeout), timeout=timeout + ctx.limits.abort_slack_s
+        )
+    except (NoAnswer, TaskError, CallTimedOut, Interrupted):
+        look = Look()
+    finally:
+        client.close()
+    if look.snapshot is not None and look.snapshot.provider_status is not None:
+        return replace(found, decision=Decision.ACCEPTED, snapshot=look.snapshot)
+    unknown_there = {Category.NOT_FOUND, Category.VALIDATION}
+    if found.error is not None and found.error.category in (Category.AUTH, Category.PERMISSION):
+        unknown_there |= {Category.AUTH, Category.PERMISSION}  # a key that may not look may not create
+    if look.final_refusal and look.error is not None and look.error.category in unknown_there:
+        return replace(found, decision=Decision.REFUSED, task_id=None)
+    reason = "the API refused the request with an id in its answer, and did not say whether there is such a task"
+    return replace(found, decision=Decision.UNKNOWN, reason=reason)
+
+
+def _unknown(ctx: Context, run: Run, provider: Provider, found: CreateAnswer, interrupted: int | None) -> TaskError:
     error = submission_unknown(found.reason, found.error, found.http_status)
+    ids = create_answer.candidate_ids(provider.profile, found.body)
+    if found.task_id is not None:
+        ids = [found.task_id]
     ctx.record(
         run,
         "submission_unknown",
@@ -367,7 +415,15 @@ def _unknown(ctx: Context, run: Run, found: CreateAnswer, interrupted: int | Non
         server_date=found.server_date,
         interrupted=interrupted,
         error=api_error_fields(found.error),
+        ids_in_answer=ids or None,
     )
+    if found.body:
+        with suppress(OSError, TaskError):  # for whoever looks into it; what counts is in the journal
+            run.prepare()
+            durable_files.write_atomic(run.outputs / ANSWER_FILE, found.body[:MAX_KEPT])
+            error.details["answer_file"] = f"outputs/{ANSWER_FILE}"
+    if ids:
+        error.details["ids_in_answer"] = [inert(value, 300) for value in ids]
     return error
 
 

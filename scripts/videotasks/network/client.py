@@ -208,6 +208,31 @@ class OpenAnswer:
         except Exception as error:
             raise no_answer_of(error, self._flight, self.url, status=self.status) from None
 
+    def read_as_sent(self, max_bytes: int) -> bytes:
+        """The whole body, decoded by what it is and not by what its header says: a paid id must not be lost to a lie.
+
+        Raises NoAnswer whose `body` is what did arrive. Cut at `max_bytes` as in `read`.
+        """
+        from videotasks.formats.content_coding import decoded
+
+        raw: Any = self._response.raw
+        parts: list[bytes] = []
+        total = 0
+        try:
+            while total <= max_bytes and (chunk := raw.read1(65536, decode_content=False)):
+                parts.append(chunk)
+                total += len(chunk)
+            if self._flight.aborted:
+                raise AbortedBeforeSending
+        except Exception as error:
+            fault = no_answer_of(error, self._flight, self.url, status=self.status)
+            if isinstance(fault, NoAnswer):
+                fault.body = without_secrets(decoded(b"".join(parts), max_bytes))
+            raise fault from None
+        body = decoded(b"".join(parts), max_bytes + 1)
+        self.truncated = total > max_bytes or len(body) > max_bytes
+        return without_secrets(body[:max_bytes])
+
     def read(self, max_bytes: int) -> bytes:
         """The whole body, cut at `max_bytes` (then `truncated` is true and the connection is given up)."""
         parts: list[bytes] = []

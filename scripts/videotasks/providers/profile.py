@@ -105,6 +105,7 @@ class Create:
     follow: Mapping[str, str] = field(default_factory=dict)  # name -> path of a same-origin URL kept with the task
     keep: Mapping[str, str] = field(default_factory=dict)  # name -> path of a value kept with the task, for addresses
     resend_on: tuple[int, ...] = (429,)
+    refused_on: tuple[int, ...] = ()  # statuses beside the common ones that are documented to create nothing
     body: Table = field(default_factory=dict)  # fixed members of every request; a value {uuid} is new for each run
     wrap: Any = None  # the whole body as a template with {body}: ["{body}"] for an API that takes a list
 

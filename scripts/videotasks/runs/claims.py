@@ -25,6 +25,7 @@ from videotasks.core import durable_files
 TOUCH_S = 10.0  # how often an owner that is alive says so
 SILENT_S = 60.0  # an owner that did not for so long is suspended, unreachable or dead
 MAX_BYTES = 4096
+_sending: set[str] = set()  # tokens of this process's claims that are in use: a process may outlive many of its creates
 
 
 class ClaimLost(OSError):
@@ -220,6 +221,8 @@ class Claims:
             return Claim(name, "", "", None)
 
     def sender(self, claim: Claim) -> Sender:
+        if claim.owner == self.owner and claim.token not in _sending:
+            return Sender.GONE
         if claim.owner is not None and claim.owner.is_gone(self.owner):
             return Sender.GONE
         return Sender.SILENT if self.store.silent_s(claim.name) >= SILENT_S else Sender.BUSY
@@ -240,6 +243,7 @@ class Claims:
     def take(self, attempts: Mapping[str, int], run_id: str) -> Held | None:
         """Claim every key at its attempt, or none of them; None when somebody else was first. Raises OSError."""
         token = secrets.token_hex(16)
+        _sending.add(token)  # before anybody can see the claim
         record: dict[str, Any] = {"run_id": run_id, "token": token, "owner": asdict(self.owner)}
         data = json.dumps(record).encode("ascii")
         held = Held(self, token)
@@ -248,6 +252,7 @@ class Claims:
             name = _name(key, attempts[key])
             if not self.store.create(name, data):
                 held.withdraw()
+                _sending.discard(token)
                 return None
             held.names.append(name)
         return held
@@ -283,6 +288,7 @@ class Held:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        _sending.discard(self.token)
 
     def _keep_touching(self) -> None:
         while not self._stop.wait(TOUCH_S):

@@ -35,6 +35,7 @@ class RunState:
     status_at: str | None = None
     ended_at: str | None = None
     server_date: float | None = None
+    ids_in_answer: list[str] = field(default_factory=list)  # of one that could not be read: for a person to look at
     outcome: Outcome | None = None
     error: dict[str, Any] | None = None
     outputs: list[dict[str, Any]] = field(default_factory=list)
@@ -101,6 +102,8 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
         elif event == "submission_unknown":
             state.phase, state.error = Phase.SUBMISSION_UNKNOWN, _mapping(entry.get("error"))
             state.closed_by_user = False
+            ids = entry.get("ids_in_answer")
+            state.ids_in_answer = [value for value in ids if isinstance(value, str)] if isinstance(ids, list) else []
             state.server_date, state.answered_at = _number(entry.get("server_date")), at
         elif event == "resolved":
             if entry.get("how") == "not_created":
