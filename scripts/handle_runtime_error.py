@@ -27,6 +27,7 @@ from videotasks.cli.bootstrap import run  # noqa: E402
 
 EXAMPLES = """  handle_runtime_error.py --status 402 --body '{"message": "insufficient credits"}'
   handle_runtime_error.py --provider octopusx --status 403 --body-file answer.json --operation create
+  handle_runtime_error.py --provider ./mine.yaml --check-answer created.json --as create
 """
 EXIT_CODES = """exit codes: 0 no error  1 configuration  2 usage  10 the task itself failed
   20 insufficient_credits  21 auth  22 validation  23 not_found  24 transient, rate_limited
@@ -38,12 +39,19 @@ def main(argv: list[str]) -> int:
     from videotasks.cli.options import Parser, add_provider_options, add_run_options
 
     parser = Parser(description=__doc__, examples=EXAMPLES, exit_codes=EXIT_CODES)
-    parser.add_argument("--status", type=int, required=True, metavar="HTTP", help="the HTTP status")
+    parser.add_argument("--status", type=int, metavar="HTTP", help="the HTTP status")
     parser.add_argument("--body", help="the answer's body")
     parser.add_argument("--body-file", metavar="FILE", help="the body from a file, or - for standard input")
     parser.add_argument("--retry-after", metavar="VALUE", help="the Retry-After header, if there was one")
     parser.add_argument(
         "--operation", choices=["create", "poll", "download"], default="create", help="which call was answered (create)"
+    )
+    parser.add_argument("--check-answer", metavar="FILE", help="show what the profile reads out of a stored answer")
+    parser.add_argument(
+        "--as",
+        dest="as_kind",
+        choices=["create", "status", "list", "error"],
+        help="what was answered, for --check-answer",
     )
     parser.add_argument("--credits-endpoint", default="/credits", metavar="PATH", help="the balance's path (/credits)")
     add_provider_options(parser, default="skills-video")

@@ -324,3 +324,30 @@ error:
     assert category("create", "no such word allowed") == "moderation"
     assert category("create", "hm") == "validation"
     assert category("poll", "hm") == "not_found"
+
+
+READS = [
+    ("create", {"id": "t1", "status": "busy"}, 0, {"task_id": "t1", "status": "running"}, ""),
+    ("create", {"data": {"task_id": "t1"}}, 1, {"task_id": None}, "it may be: data.task_id"),
+    ("status", {"id": "t1", "status": "done", "url": "https://e.example/v.mp4"}, 0, {"status": "succeeded"}, ""),
+    ("status", {"id": "t1", "state": "done"}, 1, {"status": "unknown"}, "it may be: state"),
+    ("status", {"status": "done", "out": [{"u": "https://e.example/v"}]}, 1, {"status": "succeeded"}, "at: out[].u"),
+    ("status", {"id": "t1", "status": "strange"}, 1, {"status": "unknown"}, "unknown status"),
+    ("list", {"rows": [{"id": "t1", "status": "busy", "created_at": 1790000000}]}, 1, {"total": 0}, "list.items"),
+    ("list", {"items": [{"id": "t1", "status": "busy", "created_at": 1790000000}]}, 0, {"total": 1}, ""),
+    ("error", {"message": "no"}, 0, {"category": "validation"}, ""),
+    ("error", {"why": "no"}, 1, {"category": "validation"}, "error.message"),
+]
+
+
+@pytest.mark.parametrize(("kind", "body", "code", "reads", "words"), READS)
+def test_what_a_profile_reads_out_of_a_stored_answer(
+    mine: Any, kind: str, body: Any, code: int, reads: dict[str, Any], words: str
+) -> None:
+    one = mine(script({}), more="list: {path: /videos}\n")
+    stored = one.path.with_name("answer.json")
+    stored.write_text(json.dumps(body), encoding="utf-8")
+    said = run(one, "handle_runtime_error", "--check-answer", str(stored), "--as", kind)
+    assert said.code == code and not one.api.requests
+    assert {name: said.final["reads"][name] for name in reads} == reads
+    assert words in json.dumps(said.final["problems"])

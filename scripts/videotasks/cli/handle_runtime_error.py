@@ -31,6 +31,11 @@ def handle_runtime_error(args: argparse.Namespace) -> int:
     """Run the command; prints one JSON document. The exit code is the category's (20 to 27); 0 for a success."""
     if args.body is not None and args.body_file is not None:
         raise configuration_error("--body and --body-file are both given", expected="one of them")
+    if args.check_answer is not None:
+        return check_answer(args)
+    if args.status is None:
+        expected = "--status HTTP, or --check-answer FILE --as KIND"
+        raise TaskError(Category.USAGE, "--status is missing", expected=expected)
     if not 100 <= args.status <= 599:
         raise configuration_error("--status is no HTTP status", expected="100 to 599")
     profile = named_profile(args)  # nothing is sent, so no origin is needed
@@ -77,6 +82,46 @@ def handle_runtime_error(args: argparse.Namespace) -> int:
             "pricing_url": profile.links.pricing or profile.links.dashboard,
         },
     )
+
+
+def check_answer(args: argparse.Namespace) -> int:
+    """--check-answer: what the profile reads out of a stored answer. Exit 1 when a part of it is missing."""
+    from videotasks.providers.read_answer import read_answer
+
+    if args.as_kind is None:
+        raise configuration_error("--check-answer needs --as", expected="--as create | status | list | error")
+    profile = named_profile(args)
+    text = read_text_input(args.check_answer, flag="--check-answer", limit=10_000_000)
+    body = parse_json(text)
+    if body is None:
+        raise configuration_error(f"--check-answer: {args.check_answer} is no JSON", expected="one answer of the API")
+    status = args.status or (400 if args.as_kind == "error" else 200)
+    reads, problems = read_answer(profile, args.as_kind, body, status, operation=args.operation)
+    reporter = Reporter()
+    for problem in problems:
+        reporter.people(f"missing: {inert(problem, 500)}")
+    return reporter.final(
+        "answer",
+        ExitCode.CONFIGURATION if problems else ExitCode.OK,
+        provider=profile.name,
+        kind=profile.kind,
+        answer_of=args.as_kind,
+        status=status,
+        reads=inert_values(reads),
+        problems=[{"message": inert(problem, 500)} for problem in problems],
+        error={"category": "configuration", "message": f"{len(problems)} part(s) of the answer are not read"}
+        if problems
+        else None,
+    )
+
+
+def inert_values(value: Any) -> Any:
+    """Server text in every member made harmless and cut."""
+    if isinstance(value, dict):
+        return {inert(str(name), 100): inert_values(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [inert_values(member) for member in value[:20]]
+    return inert(value, 500) if isinstance(value, str) else value
 
 
 def _check_command(args: argparse.Namespace, profile: Profile) -> list[str]:

@@ -251,6 +251,14 @@ def _status(profile: Profile, body: object) -> tuple[str | None, Status, tuple[s
     return word, status, ()
 
 
+def canonical(profile: Profile, word: object) -> str | None:
+    """A status word of a list of tasks in our terms; None for no word."""
+    if isinstance(word, bool) or not isinstance(word, (str, int)):
+        return None
+    found = profile.status.words.get(str(word).strip().casefold())
+    return found if found and found != _NO_SUCH_TASK else Status.UNKNOWN.value
+
+
 def _first_word(candidates: tuple[str, ...], body: object) -> str | None:
     """The first status word: a text, or a whole number as text, for some APIs count their states."""
     for path in candidates:
