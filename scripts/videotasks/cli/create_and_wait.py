@@ -17,7 +17,7 @@ from videotasks.lifecycle.create_or_attach import CreatedRun, Plan, create_or_at
 from videotasks.lifecycle.final_line import report_created
 from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.resume import go_on_with_run, wait_and_finish
-from videotasks.lifecycle.session import Session
+from videotasks.lifecycle.verify_run import report_unverified
 from videotasks.lifecycle.watched import Watched
 from videotasks.providers.provider import TaskRef
 from videotasks.request.build import CommonInputs, build_request, chosen_model, in_kind
@@ -91,7 +91,7 @@ def carry_out(plan: Plan, *, wait_s: float, no_wait: bool = False) -> int:
         end.refused = lambda error: _report_refusal(plan, end.run, error)
         created = create_or_attach(plan)
         end.run = created.run
-        end.code = _go_on(plan.session, created, wait_s, no_wait)
+        end.code = _go_on(plan, created, wait_s, no_wait)
     return end.code
 
 
@@ -117,9 +117,12 @@ def _report_refusal(plan: Plan, run: Run | None, error: TaskError) -> int:
     return final_line.finish_error(ctx, run, error, next_argv=look_up if unknown else None)
 
 
-def _go_on(session: Session, created: CreatedRun, wait_s: float, no_wait: bool) -> int:
-    ctx, run, submitted = session.ctx, created.run, created.submitted
+def _go_on(plan: Plan, created: CreatedRun, wait_s: float, no_wait: bool) -> int:
+    session, run, submitted = plan.session, created.run, created.submitted
+    ctx = session.ctx
     deadline = ctx.monotonic() + wait_s
+    if created.unverified is not None and not created.unverified.waits:
+        return report_unverified(session, run, created.unverified, take=plan.take)
     if submitted is None:
         return go_on_with_run(session, run, deadline=deadline, attached=True, wait=not no_wait)
     write_results(ctx, run, submitted.snapshot)

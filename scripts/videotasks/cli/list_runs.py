@@ -234,8 +234,8 @@ def within(rows: list[dict[str, Any]], chars: int) -> list[dict[str, Any]]:
 def table(rows: list[dict[str, Any]]) -> list[str]:
     lines = [f"{'run id':34} {'provider':18} {'status':10} {'age':>8}  prompt"]
     for entry in rows:
-        age, prompt = entry.get("age", ""), entry.get("prompt", "")
-        lines.append(f"{entry['run_id']:34} {entry['provider']:18} {entry['status']:10} {age:>8}  {prompt}")
+        provider, age, prompt = (entry.get(name, "") for name in ("provider", "age", "prompt"))
+        lines.append(f"{entry['run_id']:34} {provider:18} {entry['status']:10} {age:>8}  {prompt}")
     return lines
 
 

@@ -1,6 +1,6 @@
-"""Where things that can be made again are kept: the user's cache folder, never the skill's own folder.
+"""Where this user's own things are kept: a cache of what can be made again, and a state of what cannot.
 
-The skill's folder is wiped by updates and often not writable, so nothing is ever stored there.
+Never the skill's own folder: it is wiped by updates and often not writable.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+
+TYPE_CHECKING = False  # typing's own costs 4 ms of every start
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 APPLICATION = "ai-video-tasks"
 
@@ -19,15 +23,39 @@ def cache_dir(sub: str) -> Path | None:
     `$XDG_CACHE_HOME` wins everywhere when it is an absolute path; then `%LOCALAPPDATA%` on Windows,
     `~/Library/Caches` on macOS and `~/.cache` elsewhere.
     """
+    return _made(_cache_root, sub)
+
+
+def state_dir() -> Path | None:
+    """The folder of what this user's machine remembers beyond a workspace, or None where nothing can be written.
+
+    `$XDG_STATE_HOME` wins everywhere when it is an absolute path; then `%LOCALAPPDATA%` on Windows,
+    `~/Library/Application Support` on macOS and `~/.local/state` elsewhere.
+    """
+    return _made(_state_root, "")
+
+
+def _made(root: Callable[[], Path], sub: str) -> Path | None:
     try:
-        folder = _root() / APPLICATION / sub
+        folder = root() / APPLICATION / sub
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder if os.access(folder, os.W_OK | os.X_OK) else None
     except (OSError, RuntimeError, ValueError):
         return None
 
 
-def _root() -> Path:
+def _state_root() -> Path:
+    named = os.environ.get("XDG_STATE_HOME", "")
+    if named and os.path.isabs(named):
+        return Path(named)
+    if os.name == "nt":
+        return _cache_root()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    return Path.home() / ".local" / "state"
+
+
+def _cache_root() -> Path:
     named = os.environ.get("XDG_CACHE_HOME", "")
     if named and os.path.isabs(named):
         return Path(named)

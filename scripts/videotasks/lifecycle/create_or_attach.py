@@ -14,6 +14,7 @@ from videotasks.core.task import Phase
 from videotasks.lifecycle import upload_inputs
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.submit import CreateRequest, Submitted, submission_unknown, submit
+from videotasks.lifecycle.verify_run import FROM_ELSEWHERE, Unverified, why_unverified
 from videotasks.request.draft import RequestDraft, canonical_body, form_parts, materialise, summary
 from videotasks.runs import results
 from videotasks.runs.claims import SILENT_S, Sender
@@ -83,6 +84,7 @@ class CreatedRun:
     run: Run
     state: RunState
     submitted: Submitted | None = None
+    unverified: Unverified | None = None  # a folder from elsewhere that the provider did not vouch for
 
     @property
     def attached(self) -> bool:
@@ -234,7 +236,11 @@ def _attach(plan: Plan, run: Run) -> CreatedRun:
         results.write(run, now=ctx.clock())
         error = submission_unknown("this very request was sent before and its answer was lost")
         error.details["run_id"] = run.run_id
+        if not run.made_here:
+            error.hint = f"{FROM_ELSEWHERE}; --take {plan.take + 1} makes another one, and pays for it"
         raise error
+    unverified = why_unverified(plan.session, run)
+    state = run.state()
     same = run.request.get("identity") == plan.identity.body
     differs = "" if same else " (today it would send another body: the run folder has what was sent)"
     ctx.reporter.event(
@@ -243,9 +249,11 @@ def _attach(plan: Plan, run: Run) -> CreatedRun:
         attached=True,
         task_id=state.task_id,
         created_at=run.request.get("created_at"),
+        unverified=True if unverified is not None else None,
+        reason=unverified.reason if unverified is not None else None,
         note=f"the same request was made before; --take {plan.take + 1} makes another" + differs,
     )
-    return CreatedRun(run, state)
+    return CreatedRun(run, state, unverified=unverified)
 
 
 def _refused_before(state: RunState) -> TaskError:
@@ -274,6 +282,8 @@ def _run_for(plan: Plan) -> tuple[Run, bool]:
     for run in store.by_identity(plan.identity):
         if run.request.get("identity") != plan.identity.body or plan.run_id not in (None, run.run_id):
             continue
+        if not run.made_here:
+            continue
         left = run.journal_file.exists() or ctx.clock() - run.created_at > SILENT_S or _was_claimed(plan, run)
         if left and run.state().phase is Phase.NEW:
             run.prepare()
@@ -290,7 +300,8 @@ def _known_uploads(plan: Plan) -> dict[str, str]:
     """Uploads that earlier tries of the same request have made: they are not made twice."""
     known: dict[str, str] = {}
     for run in reversed(plan.session.ctx.store.by_identity(plan.identity)):
-        known.update(run.state().uploads)
+        if run.made_here:  # else somebody else's picture would be sent in the place of the user's own
+            known.update(run.state().uploads)
     return known
 
 

@@ -2,7 +2,7 @@
 
 Lines are `{"at": ISO time, "event": name, ...}`. Events: submitting, not_sent, resend, submitted, adopted, refused,
 submission_unknown, resolved, uploaded, status, ended, downloaded, download_failed, reported, interrupted, timeout,
-cancel_requested, warning.
+cancel_requested, warning, taken_over.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ class RunState:
 
     def url_of(self, kind: str) -> str | None:
         return next((o["url"] for o in self.outputs if o.get("kind") == kind and isinstance(o.get("url"), str)), None)
+
+    def follow_of_the_id(self) -> dict[str, str]:
+        """The addresses that name the task itself; what asks for them keeps them at the provider's own origin."""
+        return {name: place for name, place in self.follow.items() if self.task_id and self.task_id in place}
 
     @property
     def ended(self) -> bool:
@@ -118,6 +122,10 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
             state.error = _mapping(entry.get("error"))
         elif event == "reported":
             state.reported = True
+        elif event == "taken_over" and state.task_id is not None:
+            # A folder from elsewhere whose task the provider knows: of what it told, only the id counts.
+            follow = state.follow_of_the_id()
+            state = RunState(Phase.SUBMITTED, state.task_id, kind=state.kind, follow=follow, submitted_at=at)
     return state
 
 

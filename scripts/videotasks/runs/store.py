@@ -17,7 +17,7 @@ from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import json_inert
 from videotasks.core.task import Phase
 from videotasks.core.times import epoch_of, iso
-from videotasks.runs import budgets
+from videotasks.runs import budgets, machine_mark
 from videotasks.runs.claims import Claims, FolderClaims
 from videotasks.runs.identity import Identity, new_run_id, valid_run_id
 from videotasks.runs.journal import RunState, fold
@@ -121,6 +121,23 @@ class Run:
         return str(self.request.get("origin"))
 
     @property
+    def made_here(self) -> bool:
+        """Whether this user's machine made the folder. One from elsewhere is no witness for a create."""
+        return machine_mark.is_ours(self.request)
+
+    def take_over(self, at: float) -> None:
+        """The provider knows the task of a folder from elsewhere: from now on it is ours, and only its id counts.
+
+        Raises OSError.
+        """
+        self.record("taken_over", at)
+        request = {key: value for key, value in self.request.items() if key != "mark"}
+        mark = machine_mark.mark_of(request)
+        if mark is not None:
+            self.request = {**request, "mark": mark}
+            write_json(self.folder / "inputs" / "request.json", self.request)
+
+    @property
     def of_version_1(self) -> bool:
         return self.request.get("schema_version") == 1
 
@@ -208,6 +225,7 @@ class RunStore:
         """Raises FileExistsError when the name was taken meanwhile, TaskError when the disk refuses."""
         folder = self.root / run_id
         record = {"schema_version": SCHEMA_VERSION, "run_id": run_id, "created_at": iso(now), **request}
+        record["mark"] = machine_mark.mark_of(record)
         draft: Path | None = None
         try:
             draft = Path(tempfile.mkdtemp(prefix=durable_files.TEMPORARY, dir=self.root))  # 0700

@@ -1,0 +1,103 @@
+"""A run folder that this user's machine did not make gets one look at the provider before it answers a create.
+
+Homes may be new every day, workspaces are shared, and a cloned repository may hold a folder with somebody else's video
+under the very command that its README gives. So a folder from elsewhere is never a payment and never a block: the
+provider's word replaces the folder's; where the provider has none, the command attaches, says so (`unverified`), prints
+no link of it, downloads nothing from it, and counts a file of it only when that is whole media.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
+from videotasks.lifecycle import check_status, final_line
+from videotasks.lifecycle.session import Session
+from videotasks.providers.provider import TaskRef
+from videotasks.runs import results
+from videotasks.runs.store import Run
+
+FROM_ELSEWHERE = "this run folder was not made by this user's machine"
+
+
+@dataclass(frozen=True)
+class Unverified:
+    """Why nothing vouches for a run folder. `waits`: it tells of no end, and to wait for its task is to ask."""
+
+    reason: str
+    waits: bool = False
+
+
+def why_unverified(session: Session, run: Run) -> Unverified | None:
+    """None when `run` may answer a create: made here, or the provider has just shown its task.
+
+    In the second case the journal is taken over: of what the folder told only the task id counts, and the look is
+    recorded, so go on with `run.state()` read afresh. Otherwise the caller says `unverified` and never pays; it ends
+    with `report_unverified` unless the task can be waited for. One free status request, bounded by the poll's time-out.
+    Raises Interrupted.
+    """
+    if run.made_here:
+        return None
+    state = run.state()
+    if state.task_id is None:
+        return Unverified(f"{FROM_ELSEWHERE}, and it holds no task id")
+    try:
+        # Of the addresses that the folder holds only those that name the task: the others may name another's.
+        look = check_status.ask(session, TaskRef(state.task_id, state.follow_of_the_id()))
+    except TaskError as error:
+        reason = f"{FROM_ELSEWHERE}, and the provider could not be asked: {error.message}"
+        return Unverified(reason, waits=not state.ended and session.ctx.record(run, "taken_over"))
+    if look.snapshot is None:
+        known = look.error is None or look.error.category is not Category.NOT_FOUND
+        told = "the provider's answer says nothing of its task" if known else "the provider does not know its task"
+        return Unverified(f"{FROM_ELSEWHERE}, and {told}")
+    try:
+        run.take_over(session.ctx.clock())
+    except OSError as error:
+        return Unverified(f"{FROM_ELSEWHERE}, and it cannot be written to: {error.strerror or error}")
+    check_status.take_in(session, run, look)
+    return None
+
+
+def report_unverified(session: Session, run: Run, unverified: Unverified, *, take: int) -> int:
+    """The final line of a create that attaches to a folder which nothing vouches for. Returns the exit code.
+
+    0 with the file when a whole one is there, else 13 with the way to make another (which pays).
+    """
+    ctx, state = session.ctx, run.state()
+    file = results.video_file(run, state)
+    whole = file is not None and _is_whole(file)
+    fields: dict[str, Any] = {
+        **final_line.task_fields(run, state),
+        "video_url": None,
+        "video_file": file if whole else None,
+        "attached": True,
+        "created_at": run.request.get("created_at"),
+        "unverified": True,
+        "reason": unverified.reason,
+    }
+    hint = f"--take {take + 1} makes another one, and pays for it"
+    ctx.reporter.people(f"{unverified.reason}; {hint}")
+    final_line.keep_unread_line(ctx, run)
+    if whole:
+        return ctx.reporter.final("terminal", ExitCode.OK, source="record", error=None, hint=hint, **fields)
+    category = Category.SUBMISSION_UNKNOWN if state.task_id is None else Category.NO_RESULT
+    expected = "a run that was made here, or a task that the provider knows"
+    failure = TaskError(category, unverified.reason, expected=expected, hint=hint)
+    next_argv = final_line.follow_up(ctx, run, "task_status.py")
+    return ctx.reporter.final(
+        "terminal", failure.exit_code, next_argv=next_argv, source="record", error=error_fields(failure), **fields
+    )
+
+
+def _is_whole(path: str) -> bool:
+    """Whether the file is whole as far as its structure tells; what no check knows does not count here."""
+    from videotasks.formats.mp4 import check_mp4
+    from videotasks.formats.mp4_boxes import MediaError
+
+    try:
+        check_mp4(path)
+    except (OSError, MediaError):
+        return False
+    return True
