@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -351,3 +352,79 @@ def test_what_a_profile_reads_out_of_a_stored_answer(
     assert said.code == code and not one.api.requests
     assert {name: said.final["reads"][name] for name in reads} == reads
     assert words in json.dumps(said.final["problems"])
+
+
+# -- uploads, tokens --------------------------------------------------------------------------------------------------
+
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x10\x00\x00\x00\x10\x08\x02\x00\x00\x00" + b"\x00" * 40
+AS_UPLOAD = ("    roles: {", "    file: {how: upload, type: integer}\n    roles: {")
+
+
+def _uploading(mine: Any, more: str, answers: dict[str, Any]) -> tuple[Any, Any, Request]:
+    """(the profile, the body of the create, the request that carried the file)"""
+
+    def play(request: Request) -> Any:
+        for target, told in answers.items():
+            if request.target.startswith(target):
+                return json_answer(told(request) if callable(told) else told)
+        return script({})(request)
+
+    one = mine(play, AS_UPLOAD, more=more)
+    one.path.with_name("a.png").write_bytes(PNG)
+    said = create(one, "--image", f"first_frame={one.path.with_name('a.png')}", "--allow-private-results")
+    assert said.code == 0, said.out
+    sent = next(r for r in one.api.requests if PNG in r.body)
+    return one, next(r for r in one.api.requests if r.target == "/videos").json(), sent
+
+
+def test_a_form_to_the_api_with_the_key(mine: Any) -> None:
+    more = "upload: {how: multipart, path: /images, part: image, key: [data.img_id]}\n"
+    _, body, sent = _uploading(mine, more, {"/images": {"data": {"img_id": 77}}})
+    assert body["frames"] == [{"at": "start", "url": 77}]
+    assert sent.header("authorization") and b'name="image"; filename="first_frame-' in sent.body
+
+
+def test_raw_bytes_in_two_steps_with_the_key(mine: Any) -> None:
+    more = 'upload: {init: {path: /assets, body: {n: "{name}"}}, how: raw, path: "/assets/{id}/file", key: [id]}\n'
+    _, body, sent = _uploading(mine, more, {"/assets/a1": {}, "/assets": {"id": "a1"}})
+    assert body["frames"][0]["url"] == "a1"
+    assert sent.target == "/assets/a1/file" and sent.body == PNG and sent.header("content-type") == "image/png"
+
+
+def test_a_presigned_form_without_the_key(mine: Any) -> None:
+    more = """upload:
+  init: {method: GET, path: /policy, query: {model: "{model}"}}
+  how: post
+  put_url: [url]
+  fields: {policy: p, key: "join('/', [dir, file.name])"}
+  key: ["join('', ['oss://', dir, '/', file.name])"]
+"""
+    policy = {"p": "POLICY", "dir": "up"}
+    told = {"/policy?model=acme%2Fm-1": lambda request: {**policy, "url": at_host(request, "/store")}, "/store": {}}
+    _, body, sent = _uploading(mine, more, told)
+    assert body["frames"][0]["url"].startswith("oss://up/first_frame-")
+    assert sent.target == "/store" and not sent.header("authorization") and b"POLICY" in sent.body
+
+
+def test_a_token_from_a_command_of_the_user(mine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = mine(script({}))
+    monkeypatch.setenv("VIDEO_TASKS_KEY_MINE_COMMAND", json.dumps([sys.executable, "-c", f"print('{CANARY}-short')"]))
+    said = create(one)
+    assert said.code == 0
+    assert {r.header("authorization") for r in one.api.requests if r.method == "POST"} == {f"Bearer {CANARY}-short"}
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("nonesuch-command", "could not be started"),
+        (json.dumps([sys.executable, "-c", "raise SystemExit(3)"]), "exit code 3"),
+        (json.dumps([sys.executable, "-c", ""]), "printed nothing"),
+        ("[1]", "is no command"),
+    ],
+)
+def test_a_command_that_gives_no_token(mine: Any, monkeypatch: pytest.MonkeyPatch, command: str, words: str) -> None:
+    one = mine(script({}))
+    monkeypatch.setenv("VIDEO_TASKS_KEY_MINE_COMMAND", command)
+    said = create(one)
+    assert said.code == 1 and words in said.error["message"] and not one.api.requests

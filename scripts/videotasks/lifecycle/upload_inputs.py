@@ -1,4 +1,4 @@
-"""Presigned uploads: ask for an address, PUT the bytes there without the key, keep the object's key in the run."""
+"""Local files that go ahead of a create, by the profile's `upload`; what the create takes is kept in the run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from videotasks.formats import jmespath_eval
 from videotasks.lifecycle.session import Context
 from videotasks.network.client import Client
 from videotasks.network.errors import NoAnswer
+from videotasks.providers import address
 from videotasks.providers.provider import Provider, no_answer_error
 from videotasks.request.draft import RequestDraft
 from videotasks.request.local_files import FileRef
@@ -33,7 +34,7 @@ def upload_files(
         if key is None:
             ctx.reporter.people(f"uploading {ref.role}")
             try:
-                key = str(ctx.mailbox.call(partial(_upload, provider, ref, ctx), timeout=UPLOAD_TIMEOUT_S))
+                key = str(ctx.mailbox.call(partial(_upload, provider, ref, ctx, draft.model), timeout=UPLOAD_TIMEOUT_S))
             except CallTimedOut:
                 raise TaskError(
                     Category.TRANSIENT,
@@ -48,32 +49,70 @@ def upload_files(
     return uploads
 
 
-def _upload(provider: Provider, ref: FileRef, ctx: Context) -> str:
-    """One file: init with the key, PUT without it. Returns the object key."""
+def _upload(provider: Provider, ref: FileRef, ctx: Context, model: str | None) -> str:
+    """One file: init with the key, then its bytes to where the profile says. Returns what the create takes."""
     spec = provider.profile.upload
     assert spec is not None
-    init: Mapping[str, Any] = spec.init
-    members = {"file_name": ref.name, "mime": ref.mime, "size": ref.bytes, "sha256": ref.sha256}
+    about = {"name": ref.name, "mime": ref.mime, "size": ref.bytes, "sha256": ref.sha256}
+    known: dict[str, Any] = {**about, "file_name": ref.name, **({"model": model} if model else {})}
+    told: Any = {}
+    if spec.init is not None:
+        body = address.fill_body(spec.init.get("body"), known)
+        query = address.fill_body(spec.init.get("query") or {}, known)
+        told = _api_call(provider, str(spec.init.get("method", "POST")), str(spec.init["path"]), query, json_body=body)
+    init = {**told, "file": about} if isinstance(told, dict) else {"file": about}
+    headers = {name: str(address.fill_body(value, known)) for name, value in spec.put_headers.items()}
+    form: list[tuple[str, Any]] = [(name, (None, value)) for name, value in _fields(spec.fields, init)]
+    form.append((spec.part, (ref.name, ref.read(), ref.mime)))
+    if spec.path is not None:
+        path = address.fill_path(
+            spec.path, {**known, **{k: str(v) for k, v in init.items() if isinstance(v, (str, int))}}
+        )
+        how: dict[str, Any] = {"files": form} if spec.how == "multipart" else {"data": ref.read(), "headers": headers}
+        answer = _api_call(provider, "POST", path, {}, **how)
+        told = {**init, **answer} if isinstance(answer, dict) else init
+    else:
+        url = jmespath_eval.first_string(spec.put_url, init)
+        if not url:
+            raise _no_address()
+        how = {"files": form} if spec.how == "post" else {"data": ref.read(), "headers": headers}
+        _send(provider, ctx, "POST" if spec.how == "post" else "PUT", url, how)
+        told = init
+    found = jmespath_eval.first_value(spec.key, told)
+    if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "":
+        raise _no_address()
+    return str(found)
+
+
+def _no_address() -> TaskError:
+    return TaskError(
+        Category.UNKNOWN,
+        "the API gave no upload address; nothing was created",
+        hint="give the image as a URL if it takes one",
+    )
+
+
+def _fields(spec: Any, init: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The fields of a presigned form, before its file."""
+    found = jmespath_eval.evaluate(spec, init) if isinstance(spec, str) else {}
+    if isinstance(spec, Mapping):
+        found = {name: jmespath_eval.evaluate(path, init) for name, path in spec.items()}
+    if not isinstance(found, Mapping):
+        return []
+    return [(str(name), str(value)) for name, value in found.items() if isinstance(value, (str, int))]
+
+
+def _api_call(provider: Provider, method: str, path: str, query: Mapping[str, Any], **how: Any) -> Any:
+    """A call of the API itself, with its key; asked again when no answer comes, for an upload makes no task."""
     client = provider.client()
     try:
-        body = provider.post_json(
-            str(init.get("method", "POST")), str(init["path"]), _filled(init.get("body") or {}, members), client=client
-        )
+        return provider.free_call(method, path, query=query, client=client, attempts=ATTEMPTS, **how)
     finally:
         client.close()
-    put_url, key = jmespath_eval.first_string(spec.put_url, body), jmespath_eval.first_string(spec.key, body)
-    if not put_url or not key:
-        raise TaskError(
-            Category.UNKNOWN,
-            "the API gave no upload address; nothing was created",
-            hint="give the image as a URL if it takes one",
-        )
-    headers = {name: str(_filled(value, members)) for name, value in spec.put_headers.items()}
-    _put(provider, ctx, put_url, ref.read(), headers)
-    return key
 
 
-def _put(provider: Provider, ctx: Context, url: str, data: bytes, headers: Mapping[str, str]) -> None:
+def _send(provider: Provider, ctx: Context, method: str, url: str, how: Mapping[str, Any]) -> None:
+    """The bytes to an object store: no key goes there, its address is the permission."""
     from videotasks.network.guarded_link import ResultLinks
     from videotasks.network.ssrf_guard import refusal_of_link
 
@@ -88,10 +127,9 @@ def _put(provider: Provider, ctx: Context, url: str, data: bytes, headers: Mappi
     guard = ResultLinks(api_base_url=base_url, allow_private=allow_private).guard(url)
     last: NoAnswer | None = None
     for _ in range(ATTEMPTS):
-        # No key goes to an object store: its address is the permission.
         client = Client(guard=guard)
         try:
-            answer = client.request("PUT", url, data=data, headers=headers, timeout=120.0, max_bytes=100_000)
+            answer = client.request(method, url, timeout=120.0, max_bytes=100_000, **how)
         except NoAnswer as error:
             last = error
             continue
@@ -109,18 +147,3 @@ def _put(provider: Provider, ctx: Context, url: str, data: bytes, headers: Mappi
     if last is not None:
         raise no_answer_error(last)
     raise TaskError(Category.TRANSIENT, "the upload failed; nothing was created", hint="run the same command again")
-
-
-def _filled(value: Any, members: Mapping[str, Any]) -> Any:
-    """A template with `{name}` replaced; a template that is one placeholder keeps the member's type."""
-    if isinstance(value, dict):
-        return {k: _filled(v, members) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_filled(v, members) for v in value]
-    if not isinstance(value, str):
-        return value
-    if value.startswith("{") and value.endswith("}") and value[1:-1] in members:
-        return members[value[1:-1]]
-    for name, member in members.items():
-        value = value.replace("{" + name + "}", str(member))
-    return value

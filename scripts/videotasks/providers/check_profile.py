@@ -251,6 +251,17 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
     if status.get("body") is not None and status.get("method") != "POST":
         yield ("status", "body"), "a look by GET sends no body: say method: POST"
     yield from _of_basis(document)
+    upload = document.get("upload")
+    if upload:
+        keyed = upload.get("how") in ("multipart", "raw")
+        for knob, needed in (("path", keyed), ("init", not keyed), ("put_url", not keyed)):
+            if needed and not upload.get(knob):
+                yield ("upload",), f"{knob!r} is missing for how: {upload.get('how', 'put')}"
+        if not keyed and upload.get("path"):
+            yield ("upload", "path"), "it is for how: multipart or raw"
+    result = document["result"]
+    if result.get("ttl_s") and not result.get("finished_at"):
+        yield ("result", "ttl_s"), "it counts from finished_at, which is missing"
     poll = document.get("poll") or {}
     floor, ceiling = poll.get("floor_s", 2.0), poll.get("ceiling_s", 10.0)
     if floor > ceiling:

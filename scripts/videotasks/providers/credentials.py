@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from videotasks.core.errors import Category, TaskError
+from videotasks.core.errors import Category, TaskError, configuration_error
 from videotasks.core.redaction import remember
 from videotasks.network.origins import same_origin
+from videotasks.providers.profile import foreign_key_variable
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Profile
@@ -21,6 +24,7 @@ class Key:
 
     variable: str
     secret: str
+    command: tuple[str, ...] = ()  # prints a short-lived token; `secret` is empty then
 
     def __repr__(self) -> str:
         return f"Key({self.variable})"
@@ -34,6 +38,9 @@ def find_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key 
     Raises TaskError (auth) for a value that cannot be a header: a line break in it would be header injection.
     """
     environ = os.environ if environ is None else environ
+    named = foreign_key_variable(profile.name) + "_COMMAND"
+    if words := environ.get(named, "").strip():
+        return Key(named, "", _arguments(named, words))
     for variable in profile.auth.env:
         needed = profile.auth.env_requires.get(variable)
         # Such a key is for the origin that stands beside it in the environment, and for no other.
@@ -42,15 +49,86 @@ def find_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key 
         value = environ.get(variable, "").strip()
         if not value:
             continue
-        remember(value)
-        if any(ord(c) < 32 or ord(c) == 127 for c in value):
-            raise _bad_key(variable, "has a control character or line break inside")
-        try:
-            value.encode("latin-1")
-        except UnicodeEncodeError:
-            raise _bad_key(variable, "has characters that no API key has") from None
-        return Key(variable, value)
+        return Key(variable, _checked(variable, value))
     return None
+
+
+def _checked(variable: str, value: str) -> str:
+    remember(value)
+    if any(ord(c) < 32 or ord(c) == 127 for c in value):
+        raise _bad_key(variable, "has a control character or line break inside")
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise _bad_key(variable, "has characters that no API key has") from None
+    return value
+
+
+# -- tokens that a command of the user's prints -----------------------------------------------------------------------
+
+COMMAND_S = 30.0
+TOKEN_LIFE_S = 600.0  # the shortest-lived tokens of the APIs that have them live half an hour
+_MAX_TOKEN = 16_384
+_tokens: dict[tuple[str, ...], tuple[float, str]] = {}
+_running = threading.Lock()
+
+
+def _arguments(variable: str, words: str) -> tuple[str, ...]:
+    """The command as an argument list, which no shell reads: a JSON list as it is, else words as a shell has them.
+
+    Only the user's environment can name a command; a profile or a run folder never does.
+    """
+    import json
+    import shlex
+
+    try:
+        found = json.loads(words) if words.startswith("[") else shlex.split(words, posix=os.name != "nt")
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not found or not all(isinstance(word, str) and word for word in found):
+        raise configuration_error(f"{variable} is no command", expected='gcloud auth print-access-token, or ["a", "b"]')
+    return tuple(found)
+
+
+def secret_of(key: Key) -> str:
+    """The key itself; of a command, its token, made anew when it is ten minutes old. Raises TaskError."""
+    if not key.command:
+        return key.secret
+    with _running:
+        made, token = _tokens.get(key.command, (0.0, ""))
+        if not token or time.monotonic() - made > TOKEN_LIFE_S:
+            try:
+                token = _checked(key.variable, _printed(key))
+            except TaskError:
+                if not token:
+                    raise
+            _tokens[key.command] = time.monotonic(), token
+        return token
+
+
+def _printed(key: Key) -> str:
+    import subprocess
+
+    why = ""
+    try:
+        done = subprocess.run(
+            list(key.command), stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_S, check=False
+        )
+        text = done.stdout[:_MAX_TOKEN].decode("utf-8", "replace").strip()
+        if done.returncode == 0 and text:
+            return text
+        why = f"ended with exit code {done.returncode}" if done.returncode else "printed nothing"
+    except subprocess.TimeoutExpired:
+        why = f"did not end within {COMMAND_S:.0f} s"
+    except (OSError, ValueError) as error:
+        why = f"could not be started: {getattr(error, 'strerror', None) or error}"
+    raise TaskError(
+        Category.CONFIGURATION,
+        f"the command in {key.variable} {why}",
+        expected="a command that prints the token alone",
+        hint="run it by hand and look at what it says",
+        code="key_command_failed",
+    )
 
 
 def require_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key:
@@ -73,7 +151,7 @@ def require_key(profile: Profile, environ: Mapping[str, str] | None = None) -> K
 
 def authorisation(profile: Profile, key: Key) -> dict[str, str]:
     """The one header that carries the key."""
-    return {profile.auth.header: profile.auth.prefix + key.secret}
+    return {profile.auth.header: profile.auth.prefix + secret_of(key)}
 
 
 def named_origin(profile: Profile, environ: Mapping[str, str] | None = None) -> tuple[str, str] | None:

@@ -196,11 +196,19 @@ class ListSpec:
 
 @record(frozen=True)
 class Upload:
-    """Presigned upload: POST init, PUT the bytes without the key, use `key` in the create body."""
+    """A local file goes ahead of the create, which takes `key` in its place.
 
-    init: Table  # {method, path, body with {file_name} {mime} {size}}
-    put_url: Paths
-    key: Paths
+    `put` and `post` send the bytes to the address that `init` gave, without the key; `multipart` and `raw` to `path` of
+    the API itself, with it (an `init` before it gives values for that path).
+    """
+
+    key: Paths  # in the last answer, else in init's; `file` in it has name, mime, size, sha256
+    how: str = "put"  # put | post | multipart | raw
+    init: Table | None = None  # {method, path, query, body} with {file_name} {mime} {size} {sha256} {model}
+    put_url: Paths = ()
+    fields: Any = None  # of a presigned form: a path of a mapping, or name -> path
+    path: str | None = None
+    part: str = "file"
     put_headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "{mime}"})
 
 

@@ -82,6 +82,8 @@ class Provider:
     def client(self) -> Client:
         """A client that carries the key: for this provider's origin only. Raises TaskError for too old a library."""
         key, profile = self._key, self.profile
+        if key is not None:
+            credentials.secret_of(key)  # a command that prints no token is told here, not as a fault of the network
         client = Client(
             authorise=(lambda: credentials.authorisation(profile, key)) if key is not None else None,
             headers=lambda: {
@@ -261,16 +263,30 @@ class Provider:
             now=self._clock(),
         )
 
-    def post_json(self, method: str, path: str, body: Any, *, client: Client, timeout: float = 60.0) -> Any:
-        """A call that costs nothing (upload init). Raises TaskError."""
-        try:
-            answer = client.request(method, self.url(path), json_body=body, timeout=timeout)
-        except NoAnswer as silence:
-            raise no_answer_error(silence) from None
+    def free_call(
+        self,
+        method: str,
+        path: str,
+        *,
+        client: Client,
+        query: Mapping[str, Any] | None = None,
+        attempts: int = 1,
+        timeout: float = 60.0,
+        **how: Any,
+    ) -> Any:
+        """The JSON object that a call answers which costs nothing (an upload). Raises TaskError."""
+        url = _with_query(self.url(path), query or {})
+        for attempt in range(attempts):
+            try:
+                answer = client.request(method, url, timeout=timeout, **how)
+                break
+            except NoAnswer as silence:
+                if attempt == attempts - 1:
+                    raise no_answer_error(silence) from None
         parsed = answer.json()
         if not (200 <= answer.status < 300 and isinstance(parsed, dict)):
             raise refusal(self._api_error("upload", answer, parsed))
-        refused = normalize.in_band_error(self.profile, parsed)
+        refused = normalize.in_band_error(self.profile, parsed, operation="upload")
         if refused is not None:
             raise refusal(refused)
         return parsed

@@ -90,7 +90,7 @@ def build_request(
     if profile.idempotency is not None and profile.idempotency.body:
         set_path(body, profile.idempotency.body, Fresh(), flag="idempotency.body")
     if to_model and model:
-        body[to_model] = model
+        set_path(body, to_model, model, flag="--model")
     found = fields.Found(profile, model, info, specs, field_names, body)
     _place_prompt(found, inputs, bool(payload))
     _place_scalars(found, inputs)

@@ -143,7 +143,7 @@ def _filled(value: Any, uploads: Mapping[str, str], fresh: str) -> Any:
             key = uploads.get(value.sha256)
             if key is None:
                 raise configuration_error(f"{value.path} has not been uploaded")
-            return key
+            return int(key) if value.number and key.isdecimal() else key
         return value.data_uri() if value.how == "data_uri" else value.base64()
     if isinstance(value, dict):
         return {k: _filled(v, uploads, fresh) for k, v in value.items() if not _is_form_file(v)}

@@ -37,6 +37,7 @@ class FileRef:
     field: str
     extension: str = ""
     given: str = ""  # the path as the user typed it
+    number: bool = False  # what an upload gave for it is a whole number in the body
 
     @property
     def name(self) -> str:
@@ -105,6 +106,7 @@ def load_file(value: str, *, kind: str, role: str, field: str, spec: Mapping[str
         field=field,
         extension=extension,
         given=value,
+        number=spec.get("type") == "integer",
     )
 
 
