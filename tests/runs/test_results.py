@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -81,12 +82,16 @@ def test_status_and_summary(run: Run, name: str, events: Any, status: str, words
 def test_a_file_on_disk_is_named_and_one_that_is_gone_is_not(run: Run) -> None:
     run.prepare()
     (run.outputs / "video.mp4").write_bytes(b"x")
-    entry = {"name": "video", "kind": "video", "path": "outputs/video.mp4", "bytes": 1, "sha256": "0" * 64}
+    entry = {"name": "video", "kind": "video", "path": "outputs/video.mp4", "bytes": 1}
+    entry["sha256"] = hashlib.sha256(b"x").hexdigest()
     after(run, *SUBMITTED, ENDED, {"event": "downloaded", "files": [entry]})
     document = results.write(run, now=NOW)
     assert document["video_file"] == str(run.outputs / "video.mp4") and document["video_file"] in document["summary"]
     assert str(run.outputs) not in results.summary(run, run.state(), brief=True)
     assert "1 bytes" in (run.outputs / "result.md").read_text(encoding="utf-8")
+    (run.outputs / "video.mp4").write_bytes(b"y")
+    assert results.write(run, now=NOW)["video_file"] is None
+    assert "missing or was changed" in results.summary(run, run.state())
     (run.outputs / "video.mp4").unlink()
     assert results.write(run, now=NOW)["video_file"] is None
 

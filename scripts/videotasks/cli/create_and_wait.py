@@ -13,7 +13,7 @@ from videotasks.cli.request_options import common_inputs
 from videotasks.core.errors import Category, ExitCode, TaskError
 from videotasks.core.workers import Interrupted
 from videotasks.lifecycle import final_line
-from videotasks.lifecycle.create_or_attach import CreatedRun, Plan, create_or_attach
+from videotasks.lifecycle.create_or_attach import CreatedRun, Plan, attachable, create_or_attach
 from videotasks.lifecycle.final_line import report_created
 from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.resume import go_on_with_run, wait_and_finish
@@ -29,10 +29,7 @@ def create_and_wait(args: argparse.Namespace) -> int:
     given = common_inputs(args)
     if args.run_id:
         require_run_id(args.run_id)
-    if args.output:
-        from videotasks.downloads.output_copy import output_path
-
-        output_path(args.output, "video.mp4", force=args.force)  # where it cannot go is told before anything is paid
+    taken = _taken_output(args)
     profile = in_kind(chosen_profile(args), given)
     endpoint, field_names = args.sse_endpoint, None
     known = known_model(profile, chosen_model(profile, given, endpoint=endpoint, sandbox=args.sandbox))
@@ -56,6 +53,8 @@ def create_and_wait(args: argparse.Namespace) -> int:
         from videotasks.lifecycle import preflight
 
         try:
+            if taken is not None and not _holds_own_copy(plan, args.output):
+                raise taken
             terms = preflight.Terms(
                 dry_run=args.dry_run,
                 openapi=args.openapi,
@@ -75,6 +74,28 @@ def create_and_wait(args: argparse.Namespace) -> int:
         except TaskError as error:
             return session.ctx.reporter.error(error, provider=session.profile.name)
         return carry_out(plan, wait_s=args.poll_timeout, no_wait=args.no_wait)
+
+
+def _taken_output(args: argparse.Namespace) -> TaskError | None:
+    """Where --output cannot go is told before anything is paid; a file that stands there may be this command's own."""
+    if args.output:
+        from videotasks.downloads import output_copy
+
+        try:
+            output_copy.output_path(args.output, "video.mp4", force=args.force)
+        except TaskError as error:
+            if error.code != output_copy.TAKEN:
+                raise
+            return error
+    return None
+
+
+def _holds_own_copy(plan: Plan, output: str) -> bool:
+    """Whether the file at --output is the copy that this very command made before: then it attaches, and ends well."""
+    from videotasks.downloads.output_copy import is_copy_of
+
+    run = attachable(plan)
+    return run is not None and is_copy_of(output, run.state().files)
 
 
 def _without_dry_run() -> list[str]:

@@ -6,8 +6,8 @@ from __future__ import annotations
 class DownloadFailed(Exception):
     """No file. `resumable` tells whether the same call (after link_expired: with a fresh link) can still succeed.
 
-    `kind`: link_expired, blocked, not_media, truncated, too_large, disk_full, disk, stalled, http, network, deadline,
-    cancelled. `message` and `expected` are ours; `server_excerpt` is server text, to be redacted and escaped.
+    `kind`: link_expired, blocked, elsewhere, not_media, truncated, too_large, disk_full, disk, stalled, http, network,
+    deadline, cancelled. `message` and `expected` are ours; `server_excerpt` is server text, to be redacted and escaped.
     """
 
     def __init__(

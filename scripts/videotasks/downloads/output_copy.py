@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
 import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from videotasks.core.durable_files import disk_error, replace, sync_dir
 from videotasks.core.errors import TaskError, configuration_error
+
+TAKEN = "output_exists"  # the code of the refusal to write over a file
 
 
 def output_path(target: str, name: str, *, force: bool) -> Path:
@@ -81,6 +86,29 @@ def copy_output(source: Path, target: str, *, force: bool) -> Path:
     return place.absolute()
 
 
+def is_copy_of(target: str, files: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the file at --output holds one of the recorded results: the copy of an earlier, equal command."""
+    place = Path(target).expanduser() if target.startswith("~") else Path(target)
+    for entry in files:
+        found = place / Path(str(entry.get("path"))).name if place.is_dir() else place
+        try:
+            info = os.stat(found)
+            same = stat.S_ISREG(info.st_mode) and info.st_size == entry.get("bytes")
+            if same and _sha256(found) == entry.get("sha256"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def same_bytes(one: Path, other: Path) -> bool:
     """Whether two plain files hold the same."""
     try:
@@ -116,5 +144,6 @@ def _taken(place: Path) -> TaskError:
     return configuration_error(
         f"--output: {place} exists already",
         expected="a name that is free",
+        code=TAKEN,
         hint="choose another name, or add --force to replace it",
     )

@@ -153,7 +153,7 @@ class Transfer:
         while True:
             self._check_end()
             try:
-                return self._check(part, whole=part.complete or self._try(part))
+                return self.check(part, whole=part.complete or self._try(part))
             except TryAgain as again:
                 if part.size >= reached + self.limits.stall_bytes_per_s and again.failure.kind != "stalled":
                     reached, fruitless = part.size, 0
@@ -330,7 +330,7 @@ class Transfer:
                 resumable=True,
             )
 
-    def _check(self, part: PartFile, *, whole: bool) -> Checked:
+    def check(self, part: PartFile, *, whole: bool) -> Checked:
         """The type and structure of the finished bytes. `whole`: the server marked their end, and it was reached."""
         media = sniff(part.head(HEAD_BYTES))
         if media is None:  # a part of an earlier process that something else wrote to

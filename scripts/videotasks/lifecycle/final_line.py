@@ -88,6 +88,8 @@ def terminal_fields(run: Run, state: RunState, attached: bool = False) -> dict[s
         "files": [entry.get("path") for entry in state.files],
         "video_file": results.video_file(run, state),
     }
+    if any(output.get("found_by") for output in state.outputs):
+        fields["found_by"] = "guess"
     if state.url_of("last_frame"):
         fields["last_frame_url"] = state.url_of("last_frame")
     if state.expires_at:

@@ -62,7 +62,10 @@ def exit_code_of(state: RunState) -> ExitCode:
 
 def record_ending(ctx: Context, run: Run, provider: Provider, ending: Ending) -> None:
     """Journal how a task ended (or that it is still going) and write the result files."""
+    from videotasks.lifecycle import fetch_outputs
+
     snapshot = ending.snapshot
+    fetch_outputs.keep_embedded(ctx, run, provider, snapshot)
     if ending.outcome.of_the_task:
         ctx.record(run, "ended", outcome=ending.outcome.value, **snapshot_fields(ctx, provider, snapshot, ending.error))
     elif ending.outcome is Outcome.TIMEOUT:

@@ -58,11 +58,12 @@ def finish(
     attached: bool = False,
 ) -> int:
     """Everything after the wait, up to the final line. Returns the exit code."""
+    from videotasks.lifecycle import fetch_outputs
+
+    ending = fetch_outputs.try_guesses(ctx, run, provider, ending, deadline=deadline)
     record_ending(ctx, run, provider, ending)
     failure: TaskError | None = None
     if ending.outcome is Outcome.SUCCEEDED and (ctx.download or ctx.output):
-        from videotasks.lifecycle import fetch_outputs
-
         failure = fetch_outputs.fetch_all(ctx, run, provider, deadline=deadline)
         write_results(ctx, run)
     return report(

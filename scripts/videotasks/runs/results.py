@@ -12,6 +12,7 @@ from videotasks.core.task import Outcome, Phase, Status
 from videotasks.core.times import iso
 from videotasks.runs import budgets
 from videotasks.runs.journal import RunState
+from videotasks.runs.recorded_files import intact
 from videotasks.runs.store import Run, without_secrets, write_json
 
 
@@ -61,13 +62,11 @@ def status_of(state: RunState) -> str:
 
 
 def video_file(run: Run, state: RunState) -> str | None:
-    """Absolute path of the first video (else of the first file) that is on disk."""
+    """Absolute path of the first video (else of the first file) that is on disk as it was fetched."""
     for wanted in ("video", "image", "audio"):
         for entry in state.files:
-            if entry.get("kind") == wanted and isinstance(entry.get("path"), str):
-                path = run.folder / entry["path"]
-                if path.is_file() and not path.is_symlink():
-                    return str(path)
+            if entry.get("kind") == wanted and intact(run.folder, entry):
+                return str(run.folder / str(entry["path"]))
     return None
 
 
@@ -93,7 +92,8 @@ def summary(run: Run, state: RunState, *, brief: bool = False) -> str:
         link = (
             " The link works until " + iso(state.expires_at) + "." if state.expires_at else " Its link may expire soon."
         )
-        return "The result is ready at the provider, but not downloaded yet." + link + rehearsal
+        where = "not downloaded yet." if not state.files else "its file on disk is missing or was changed."
+        return f"The result is ready at the provider, but {where}" + link + rehearsal
     words = {
         Outcome.FAILED: "The generation failed at the provider.",
         Outcome.CANCELLED: "The task was cancelled.",
