@@ -199,9 +199,16 @@ def test_listing_and_endpoint_together_are_one_document(inspect: Any, seed: str)
         (["--openapi", "openapi.json", "--include-template"], "Provide --endpoint", 1),
         (
             ["--openapi", "openapi.json", "--endpoint", "/v1/generation/maker/one", "--validate", "none.json"],
-            "File not found",
+            "Payload file not found: none.json",
             1,
         ),
+        (["--openapi", "openapi.json", "--endpoint", "/v1/generation/maker/one", "--validate", ""], "given nothing", 1),
+        (
+            ["--openapi", "openapi.json", "--endpoint", "/v1/generation/maker/one", "--validate", "empty.json"],
+            "is empty",
+            1,
+        ),
+        (["--openapi", "schemas.json", "--endpoint", "/x"], "holds 1 schemas and no paths", 1),
         (
             ["--openapi", "openapi.json", "--endpoint", "/v1/generation/maker/one", "--validate", "{"],
             "Invalid JSON in",
@@ -220,6 +227,8 @@ def test_listing_and_endpoint_together_are_one_document(inspect: Any, seed: str)
 )
 def test_refusals(arguments: list[str], message: str, code: int, inspect: Any, seed: str) -> None:
     Path("broken.json").write_text('{"openapi": ', encoding="utf-8")
+    Path("empty.json").write_text(" \n", encoding="utf-8")
+    Path("schemas.json").write_text('{"openapi": "3.1.0", "components": {"schemas": {"A": {}}}}', encoding="utf-8")
     answer = inspect(*arguments)
     assert answer.code == code
     assert answer.json["ok"] is False and answer.json["exit_code"] == code
@@ -252,6 +261,29 @@ def test_search(inspect: Any, seed: str) -> None:
     found = inspect("--openapi", seed, "--search", "maker TWO").json
     assert [row["endpoint"] for row in found["endpoints"]] == ["POST /v1/generation/maker/two"] and found["total"] == 1
     assert inspect("--openapi", seed, "--search", "nothing here").json["total"] == 0
+
+
+def test_what_was_not_checked_is_said(inspect: Any, workspace: Path) -> None:
+    spec = seed_like()
+    schema = spec["components"]["schemas"]["Body"]
+    schema["properties"]["gone"] = {"$ref": "#/components/schemas/Gone"}
+    schema["properties"]["odd"] = {"type": "string", "pattern": "(?<n>a)\\k<n>(", "default": "a"}
+    spec["paths"]["/gone"] = {
+        "post": {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Gone"}}}}}
+    }
+    (workspace / "gaps.json").write_text(json.dumps(spec), encoding="utf-8")
+    arguments = ("--openapi", "gaps.json", "--endpoint")
+    found = inspect(*arguments, "/v1/generation/maker/one", "--validate", '{"prompt": "a", "gone": 1, "odd": "b"}').json
+    assert found["ok"] is True and len(found["unchecked"]) == 2 and "Gone" in found["unchecked"][0]
+    found = inspect(*arguments, "/gone", "--include-template").json
+    assert found["template_valid"] is False and found["request_template"] is None and found["unchecked"]
+    assert inspect(*arguments, "/gone", "--validate", "{}").json["unchecked"]
+
+
+def test_a_document_of_schemas_says_so(inspect: Any, workspace: Path) -> None:
+    (workspace / "schemas.json").write_text('{"openapi": "3.1.0", "components": {"schemas": {"A": {}}}}')
+    found = inspect("--openapi", "schemas.json", "--list-endpoints").json
+    assert found["note"] == "the document holds 1 schemas and no paths" and found["total"] == 0
 
 
 # ---------------------------------------------------------------- bounds

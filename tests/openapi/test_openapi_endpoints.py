@@ -103,6 +103,24 @@ def test_what_makes_a_video_and_what_does_not(path: str, summary: str, listed_as
         assert ([o.path for o in found], how) == ([path], listed_as)
 
 
+@pytest.mark.parametrize(
+    ("path", "summary", "needs"),
+    [
+        ("/v1/image-to-video", "", {"image"}),
+        ("/videos/image2video", "", {"image"}),
+        ("/kling/i2v", "", {"image"}),
+        ("/generations/video/reframe", "Reframe a video", {"video"}),
+        ("/videos/edits", "", {"video"}),
+        ("/video_to_video", "", {"video"}),
+        ("/v1/videos", "Create a video", set()),
+        ("/images/edits", "Edit an image", set()),
+    ],
+)
+def test_what_an_operation_starts_from(path: str, summary: str, needs: set[str]) -> None:
+    document = spec({path: {"post": operation(summary)}})
+    assert endpoints.needs(operations.find(document, path)) == needs
+
+
 def test_deprecated_ones_come_last_and_the_plain_one_first() -> None:
     document = spec(
         {
@@ -169,6 +187,7 @@ PATHS = {
         ("generation/openai/sora-2", "POST /v1/generation/openai/sora-2"),
         ("https://host.example/api/v1/generation/openai/sora-2?x=1", "POST /v1/generation/openai/sora-2"),
         ("/api/v1/generation/openai/sora-2", "POST /v1/generation/openai/sora-2"),
+        ("CREATESORA", "POST /v1/generation/openai/sora-2"),
         ("createSora", "POST /v1/generation/openai/sora-2"),
         ("/models/google/veo/predictions", "POST /models/{owner}/{name}/predictions"),
         ("/plain", "PUT /plain/"),

@@ -64,6 +64,12 @@ def test_yaml_keys_are_text_and_ratios_stay_ratios(tmp_path: Path) -> None:
     assert loaded.root["x"] == ["16:9", "on", "1:1"]
 
 
+def test_tags_of_a_template_are_read_as_their_value(tmp_path: Path) -> None:
+    text = "openapi: 3.0.0\npaths: {}\ninfo: {title: !Sub '${Name}', x: !Ref 5, y: !Join [a, b], z: !If {a: 1}}\n"
+    info = load_text(text, tmp_path, "x.yaml").root["info"]
+    assert info == {"title": "${Name}", "x": 5, "y": ["a", "b"], "z": {"a": 1}}
+
+
 def test_duplicate_keys_are_warned_of(tmp_path: Path) -> None:
     assert any("duplicate" in w for w in load_text('{"openapi": "3.0.0", "paths": {}, "paths": {}}', tmp_path).warnings)
     assert any("line 3" in w for w in load_text("openapi: 3.0.0\npaths: {}\npaths: {}\n", tmp_path).warnings)
@@ -79,6 +85,16 @@ def test_duplicate_keys_are_warned_of(tmp_path: Path) -> None:
         (gzip.compress(b"{}", mtime=0), "gzip"),
         (b"PK\x03\x04...", "zip"),
         ("FORMAT: 1A\n# x", "API Blueprint"),
+        (b"\x28\xb5\x2f\xfd\x00", "zstd"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"\xff\xd8\xff\xe0", "JPEG"),
+        (b"\x00\x00\x00\x18ftypmp42", "a video"),
+        ('<application xmlns="http://wadl.dev.java.net/2009/02"/>', "WADL"),
+        ('<definitions xmlns="http://schemas.xmlsoap.org/wsdl/"/>', "WSDL"),
+        ('syntax = "proto3";', "Protocol Buffers"),
+        ('{"apiVersion": "1", "apis": []}', "Swagger 1 document"),
+        ('{"element": "parseResult", "content": []}', "API Blueprint"),
+        ('{"endpoints": [{"name": "x", "methods": []}]}', "I/O Docs"),
         ("#%RAML 1.0\ntitle: x", "RAML"),
         ('{"kind": "discovery#restDescription", "discoveryVersion": "v1"}', "Google discovery"),
         ('{"info": {"_postman_id": "x", "name": "n"}, "item": []}', "Postman"),

@@ -311,6 +311,87 @@ def test_templates(written: Any, expected: Any) -> None:
     assert (made.value, made.problems, made.note) == (expected, [], "")
 
 
+LINK = {"type": "string", "format": "uri"}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (body(["prompt"], prompt=STRING, image_url=LINK), {"image_url": "https://example.com/image.png"}),
+        (body(["prompt"], prompt=STRING, image_size=STRING, last_image=STRING, image=STRING),
+         {"image": "https://example.com/image.png"}),
+        (body(["prompt"], prompt=STRING, images={"type": "array", "items": LINK}),
+         {"images": ["https://example.com/image.png"]}),
+        (body(["prompt", "promptImage"], prompt=STRING, promptImage=STRING, image=STRING),
+         {"promptImage": "https://example.com/prompt_image.png"}),
+        (body(["prompt"], prompt=STRING, img_id={"type": "integer"}), {"img_id": 1}),
+        (body(["input"], input=body(["prompt"], prompt=STRING, image=body(["url"], url=LINK))),
+         {"input": {"prompt": placeholders.PROMPT, "image": {"url": "https://example.com/image.png"}}}),
+        (body(["prompt"], prompt=STRING, num_images={"type": "integer"}), {}),
+    ],
+)  # fmt: skip
+def test_an_image_to_video_gets_its_picture(written: Any, expected: Any) -> None:
+    schemas = schemas_of()
+    made = make_template(schemas, schemas.convert(written), needs=frozenset({"image"}))
+    prompt = {} if "input" in expected else {"prompt": placeholders.PROMPT}
+    assert (made.value, made.problems) == ({**prompt, **expected}, [])
+
+
+def test_an_example_is_used_whole_where_the_body_would_say_nothing() -> None:
+    voiced = body(inputs={"type": "array", "items": body(voice=body(input_text=STRING))}, test={"type": "boolean"})
+    example = {"inputs": [{"voice": {"input_text": "Hello"}}], "test": True}
+    assert template(voiced, examples=(example,)).value == example
+    assert template(body(prompt=STRING), examples=({"prompt": "theirs"},)).value == {"prompt": placeholders.PROMPT}
+    member = body(template_id={"type": "string", "example": "t-1"}, other=STRING)
+    assert template(member).value == {"template_id": "t-1"}
+    assert template(body(effect=STRING, video_url=LINK)).value == {"video_url": "https://example.com/video.mp4"}
+
+
+def test_the_variant_that_names_the_asked_medium() -> None:
+    schemas = schemas_of(
+        ImageInput=body(["kind", "prompt"], kind={"const": "i"}, prompt=STRING),
+        VideoInput=body(["kind", "text_prompt"], kind={"const": "v"}, text_prompt=STRING),
+    )
+    written = {"oneOf": [ref("ImageInput"), ref("VideoInput")]}
+    chosen = {
+        c: make_template(schemas, schemas.convert(written), category=c).value["kind"] for c in ("videos", "images")
+    }
+    assert chosen == {"videos": "v", "images": "i"}
+    typed = body(["type", "prompt"], type={"enum": ["image", "video"]}, prompt=STRING)
+    assert make_template(schemas, schemas.convert(typed), category="videos").value["type"] == "video"
+
+
+def test_of_optional_objects_the_one_with_the_prompt() -> None:
+    choice = {"oneOf": [body(a=STRING), body(prompt=STRING)]}
+    assert template(body(input=choice)).value == {"input": {"prompt": placeholders.PROMPT}}
+
+
+def test_no_assurance_of_what_cannot_be_known() -> None:
+    gone = template(ref("Gone"))
+    assert gone.value is MISSING and gone.problems and gone.unchecked
+    part = template(body(["prompt", "x"], prompt=STRING, x=ref("Gone")))
+    assert part.problems == [] and "Gone" in part.unchecked[0]
+    assert template(body(n={"type": "number", "default": float("nan")}, prompt=STRING)).value == {
+        "prompt": placeholders.PROMPT
+    }
+    odd = template(body(["x"], x={"type": "string", "pattern": "(?<n>a)\\k<n>("}))
+    assert odd.unchecked and "pattern" in odd.unchecked[0]
+
+
+def test_a_body_too_wide_to_be_checked_is_cut() -> None:
+    def tree(depth: int) -> Any:
+        names = [f"p{n}" for n in range(10)]
+        return body(names, **{name: tree(depth - 1) for name in names}) if depth else STRING
+
+    schemas = schemas_of()
+    written = tree(3)
+    written["required"].append("prompt")
+    written["properties"]["prompt"] = STRING
+    made = make_template(schemas, schemas.convert(written))
+    assert made.value["prompt"] == placeholders.PROMPT and len(str(made.value)) > 500
+    assert "is cut" in made.problems[0]
+
+
 def test_content_lists_get_the_text_variant_filled() -> None:
     text = body(["type", "text"], type={"const": "text"}, text=STRING)
     image = body(["type", "image_url"], type={"const": "image_url"}, image_url=body(["url"], url=STRING))

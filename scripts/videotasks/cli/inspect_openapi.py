@@ -47,14 +47,14 @@ def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """The document to print, and whether it is a refusal."""
     if args.limit is not None and args.limit < 0:
         raise TaskError(Category.USAGE, "--limit is below 0", expected="0 for everything, or a number of rows")
-    wants_one = bool(args.endpoint or args.validate or args.include_template)
+    wants_one = bool(args.endpoint or args.include_template) or args.validate is not None
     if not (wants_one or args.list_endpoints or args.search):
         raise SpecError(
             "Provide --endpoint or use --list-endpoints only",
             expected='--list-endpoints, --search WORD, or --endpoint "POST /path"',
             next_step="start with --list-endpoints",
         )
-    payload = _payload(args.validate) if args.validate else None
+    payload = _payload(args.validate) if args.validate is not None else None
     spec = document.load(args.openapi)
     gc.freeze()  # the document lives until the end; walking its million objects again and again finds nothing
     found: dict[str, Any] = {"ok": True, "exit_code": 0}
@@ -65,7 +65,7 @@ def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         found.update(_listed(spec, args))
     if wants_one:
         operation = _operation(spec, args)
-        if args.validate:
+        if args.validate is not None:
             verdict, failed = _validated(operation, payload, args)
             found.update(verdict)
         else:
@@ -109,8 +109,13 @@ def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
             "endpoints": [_row(operation) for operation in list(rows.values())[:limit] if operation],
             "server_url": operations.server_url(spec, None),
         }
-        if how in ("generic", "all"):
-            made["note"] = f"nothing in the specification says {args.category}; these are its create operations"
+        if not plain:
+            made["note"] = (
+                f"no operation makes {args.category}" if spec.path_names() else operations.without_operations(spec)
+            )
+        elif how in ("generic", "all"):
+            these = "its create operations" if how == "generic" else "all operations with a body"
+            made["note"] = f"nothing in the specification says {args.category}; these are {these}"
         if warnings:
             made["warnings"] = warnings
         made["next"] = _next(args, "--endpoint", plain[0], "--include-template") if plain else None
@@ -200,7 +205,7 @@ def _operation(spec: Document, args: argparse.Namespace) -> Operation:
 def _contract(spec: Document, operation: Operation, found: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     """The contract with as much detail as fits; everything with --limit 0."""
     schemas, pairs = Schemas(spec), contract.pairs_of(operation)
-    template = _template(operation, schemas) if args.include_template else {}
+    template = _template(operation, schemas, args) if args.include_template else {}
     levels: tuple[contract.Detail, ...] = (contract.FULL,) if args.limit == 0 else contract.LEVELS
     if args.limit:
         levels = tuple(level._replace(fields=args.limit) for level in levels)
@@ -220,20 +225,28 @@ def _contract(spec: Document, operation: Operation, found: dict[str, Any], args:
     return _fitted(made, args)
 
 
-def _template(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+def _template(operation: Operation, schemas: Schemas, args: argparse.Namespace) -> dict[str, Any]:
     from videotasks.openapi.document import MISSING
     from videotasks.openapi.template import make_template
 
     media = operation.request_media()
     if not media:
         return {"request_template": None, "template_note": "the endpoint documents no request body"}
-    made = make_template(schemas, schemas.convert(media[0].schema), media[0].examples)
+    made = make_template(
+        schemas,
+        schemas.convert(media[0].schema),
+        media[0].examples,
+        category=args.category,
+        needs=endpoints.needs(operation),
+    )
     found: dict[str, Any] = {
         "request_template": None if made.value is MISSING else made.value,
         "template_valid": not made.problems,
     }
     if made.problems:
         found["template_problems"] = made.problems
+    if made.unchecked:
+        found["unchecked"] = list(made.unchecked)
     if made.note:
         found["template_note"] = made.note
     return found
@@ -250,6 +263,8 @@ def _after_contract(operation: Operation, args: argparse.Namespace) -> list[str]
 
 def _payload(path: str) -> Any:
     """The payload: a file, `-` for standard input, or the JSON text itself."""
+    if not path.strip():
+        raise SpecError("--validate is given nothing", expected="a JSON file, - for standard input, or the JSON text")
     text = path if path.lstrip()[:1] in ("{", "[") else None
     if text is None:
         if path == "-":
@@ -257,13 +272,15 @@ def _payload(path: str) -> Any:
         else:
             from videotasks.openapi import source
 
-            data = source.read_file(os.path.expanduser(path), path, MAX_PAYLOAD)
+            data = source.read_file(os.path.expanduser(path), path, MAX_PAYLOAD, payload=True)
         if len(data) > MAX_PAYLOAD:
             raise SpecError(f"the payload is larger than {MAX_PAYLOAD // 1_000_000} MB", expected="a JSON object")
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise SpecError(f"{path} is not UTF-8 text", expected="a JSON object in UTF-8") from None
+    if not text.strip():
+        raise SpecError(f"the payload is empty: {path}", expected="the request body as JSON")
     try:
         return json.loads(text, parse_constant=_no_constant)
     except RecursionError:
@@ -289,6 +306,8 @@ def _validated(operation: Operation, payload: Any, args: argparse.Namespace) -> 
         "errors": report.errors,
         "warnings": report.warnings,
     }
+    if report.unchecked:
+        found["unchecked"] = report.unchecked
     if not report.ok:
         first = report.errors[0]
         found["error"] = {

@@ -69,11 +69,13 @@ def load(
     max_depth: int = 100,
     max_aliases: int = 1000,
     text_keys: bool = False,
+    local_tags: bool = False,
     on_duplicate: Callable[[str, int], None] | None = None,
 ) -> object:
     """One YAML document as plain dicts, lists, strings, numbers, booleans and None.
 
     ``text_keys`` keeps every mapping key as the text that was written (``200:`` is ``"200"``, as in JSON).
+    ``local_tags`` reads what has a tag of somebody's own (``!Sub``, ``!include``) as if it had none.
     ``on_duplicate(key, line)`` is told of each repeated key; the last one wins. ``<<`` merges as in YAML 1.1, because
     real documents use it. An empty text is None. Raises YamlError for broken YAML, for more than one document, for
     unknown tags (``!!python/...``) and when a limit is passed.
@@ -82,7 +84,9 @@ def load(
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return _Builder(max_depth, max_aliases, text_keys, on_duplicate).build(yaml.parse(text, Loader=loader))
+        return _Builder(max_depth, max_aliases, text_keys, local_tags, on_duplicate).build(
+            yaml.parse(text, Loader=loader)
+        )
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         raise YamlError(
@@ -149,11 +153,17 @@ _MERGE = _Missing()
 
 class _Builder:
     def __init__(
-        self, max_depth: int, max_aliases: int, text_keys: bool, on_duplicate: Callable[[str, int], None] | None
+        self,
+        max_depth: int,
+        max_aliases: int,
+        text_keys: bool,
+        local_tags: bool,
+        on_duplicate: Callable[[str, int], None] | None,
     ) -> None:
         self.max_depth = max_depth
         self.max_aliases = max_aliases
         self.text_keys = text_keys
+        self.local_tags = local_tags
         self.on_duplicate = on_duplicate
         self.scalars: dict[str, object] = {}
 
@@ -264,6 +274,8 @@ class _Builder:
                 return value
             if tag in _TEXT_TAGS:
                 return text
+            if self.local_tags and tag.startswith("!"):
+                return resolve_plain(text) if not event.style else text
             if tag.startswith(_TAG):
                 value = resolve_plain(text)
                 wanted = tag[len(_TAG) :]
@@ -281,7 +293,8 @@ class _Builder:
         raise YamlError(f"{_place(event.start_mark)}tag {tag[:80]!r} is not supported for {text[:40]!r}")
 
     def check_collection_tag(self, event: Any) -> None:
-        if event.tag not in (_TAG + "map", _TAG + "seq", "!"):
+        local = self.local_tags and event.tag.startswith("!")
+        if not local and event.tag not in (_TAG + "map", _TAG + "seq", "!"):
             raise YamlError(f"{_place(event.start_mark)}tag {event.tag[:80]!r} is not supported")
 
     def merge(self, target: dict[Any, Any], sources: list[object], event: Any) -> None:

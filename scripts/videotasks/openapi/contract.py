@@ -149,6 +149,8 @@ class _Body:
         self.names = list(dict.fromkeys(name for shape in objects for name in shape.properties))
         if shapes and not objects:
             self.note = f"the body is {_type_of(schemas, schema)}" if schema is not True else "the body has no schema"
+            if schemas.is_missing(schema):
+                self.note = "the specification does not define the body's schema"
         elif objects and not self.names:
             self.note = "the body is an object of free form: the specification names no fields"
         self.fields, self.left_out = _rows(schemas, objects, detail, 0, set())

@@ -55,6 +55,7 @@ class Schemas:
         self._refs: list[str] = []
         self._targets: dict[str, Schema | bool] = {}
         self._settled: set[str] = set()
+        self.missing: dict[str, None] = {}  # references that lead nowhere, in the order in which they were met
 
     def convert(self, node: Any) -> Schema | bool:
         """The 2020-12 form of a schema as written. References stay references (`spec:N`)."""
@@ -73,6 +74,21 @@ class Schemas:
                 self._settle(schema, uri)
             self._settled.add(uri)
         return schema
+
+    def is_missing(self, schema: Any) -> bool:
+        """Whether a converted schema is nothing but a reference that leads nowhere."""
+        for _ in range(50):
+            if not (isinstance(schema, dict) and "$ref" in schema):
+                break
+            uri = schema["$ref"]
+            schema = self.target(uri)
+            if self.ref(uri) in self.missing:
+                return True
+        return False
+
+    def unchecked(self) -> list[str]:
+        """What could not be checked for want of a definition."""
+        return [f"$ref {ref[:120]} leads nowhere: anything is accepted there" for ref in self.missing]
 
     def ref(self, uri: str) -> str:
         """The reference as the document wrote it."""
@@ -102,6 +118,8 @@ class Schemas:
     def _load(self, uri: str) -> None:
         ref = self.ref(uri)
         node = self.document.resolve(ref)
+        if node is MISSING:
+            self.missing[ref] = None
         self._targets[uri] = True if node is MISSING else self._convert(node, 0)
 
     def _warn(self, text: str) -> None:

@@ -187,6 +187,31 @@ def _by_bodies(operation: Operation, how: str) -> int:
     return score - 2 * max(0, len(parts) - 2)
 
 
+def needs(operation: Operation) -> frozenset[str]:
+    """What such an operation is for: "image" for image-to-video, "video" for what changes a video; else nothing."""
+    title = _words(operation.text("operationId")) + _plain(operation.text("summary")[:80])
+    text = _words(operation.path) + title
+    wanted = set()
+    if _holds(text, _FROM_IMAGE):
+        wanted.add("image")
+    if _holds(text, _FROM_VIDEO) or (
+        _holds(_words(_last(operation.path)), _ALTERS) and _holds(text, _MEDIUM["videos"]) and not wanted
+    ):
+        wanted.add("video")
+    return frozenset(wanted)
+
+
+_FROM_IMAGE = (
+    "image to video", "img to video", "image2video", "img2video", "image 2 video", "images to video", "photo to video",
+    " i2v ", "image2", "img2", "frame to video", "animate image", "animate a picture", "animate an image", "图生视频",
+)  # fmt: skip
+_FROM_VIDEO = ("video to video", "video2video", " v2v ", "edit video", "extend video", "upscale video", "video upscale")
+_ALTERS = (
+    " edit ", " edits ", "extend", "extension", "modify", "reframe", "upscale", "restyle", " lip sync ", "lipsync",
+    " trim ", " crop ", "watermark", " aleph ",
+)  # fmt: skip
+
+
 def is_other(operation: Operation, category: str) -> bool:
     """Whether the words of the operation say that it does something else than make media of the category."""
     title = _words(operation.text("operationId")) + _plain(operation.text("summary"))

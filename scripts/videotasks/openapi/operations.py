@@ -214,9 +214,12 @@ def find(document: Document, endpoint: str) -> Operation:
         if found is not None:
             return found
     everything = list(iterate(document))
-    for operation in everything:
-        if method is None and wanted and operation.raw.get("operationId") == wanted:
-            return operation
+    if method is None and wanted:
+        ids = [(operation.text("operationId"), operation) for operation in everything]
+        exact = [operation for name, operation in ids if name == wanted]
+        found = next(iter(exact or [operation for name, operation in ids if name.lower() == wanted.lower()]), None)
+        if found is not None:
+            return found
     for spelling in spellings:
         matches = [operation for operation in everything if _fits(operation.path, spelling)]
         if method is None:  # a misspelt create must not turn into `GET /tasks/{id}`
@@ -225,6 +228,13 @@ def find(document: Document, endpoint: str) -> Operation:
         chosen = _choose(matches, method)
         if chosen is not None:
             return chosen
+    if not everything:
+        raise SpecError(
+            f"{without_operations(document)}, so there is no endpoint {wanted[:200]}",
+            expected="a specification with operations",
+            next_step="look for the document that has the paths",
+            category="not_found",
+        )
     raise SpecError(
         f"Endpoint not found in OpenAPI: {method or 'POST'} {wanted[:200]}",
         expected="an endpoint of this specification",
@@ -232,6 +242,15 @@ def find(document: Document, endpoint: str) -> Operation:
         category="not_found",
         detail={"nearest": nearest(wanted, everything)},
     )
+
+
+def without_operations(document: Document) -> str:
+    """What a document without operations is, in one clause."""
+    holder = document.root.get("components")
+    schemas = holder.get("schemas") if isinstance(holder, dict) else document.root.get("definitions")
+    if isinstance(schemas, dict) and schemas:
+        return f"the document holds {len(schemas)} schemas and no paths"
+    return "the document has no paths"
 
 
 def nearest(wanted: str, operations: list[Operation], count: int = 5) -> list[str]:

@@ -16,7 +16,7 @@ CACHED_FROM = 100_000
 # Telling duplicate keys of JSON costs a Python call for each object; above this it would double the time.
 DUPLICATES_UP_TO = 500_000
 # Part of the name of a cached file: raise it when what the parser makes of a text changes.
-CACHE_FORMAT = "1"
+CACHE_FORMAT = "2"
 KEPT_FILES = 40
 
 
@@ -114,7 +114,7 @@ def _yaml(text: str) -> tuple[object, list[str]]:
         if len(duplicates) < 20:
             duplicates.append(f"{_duplicate(key)} (line {line})")
 
-    return yaml12.load(text, text_keys=True, on_duplicate=note), duplicates
+    return yaml12.load(text, text_keys=True, local_tags=True, on_duplicate=note), duplicates
 
 
 def _duplicate(name: str) -> str:

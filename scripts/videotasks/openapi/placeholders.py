@@ -55,6 +55,41 @@ def prompt_rank(name: str) -> int:
     return _MAY_BE_PROMPT.get(" ".join(words), NO_PROMPT)
 
 
+def media_rank(name: str, kind: str) -> int:
+    """How surely a field of this name takes a file or link of the kind ("image", "video"): from 0 to NO_MEDIA."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if any(word in _NOT_MEDIA for word in words):
+        return NO_MEDIA
+    own = _MEDIA_WORDS[kind]
+    singulars = [singular(word) for word in words]
+    if not any(word in own for word in singulars):
+        if " ".join(words) in ("input url", "source url", "media url", "url", "source", "input reference", "media"):
+            return 4
+        return NO_MEDIA
+    last = sum(word in ("last", "end", "tail", "final", "second", "mask") for word in words)
+    return min(3, len(words) - 1) + 4 * last + 4 * (words[-1] in ("id", "ids"))
+
+
+NO_MEDIA = 99
+_MEDIA_WORDS = {
+    "image": ("image", "img", "photo", "picture", "frame", "keyframe"),
+    "video": ("video", "clip", "footage"),
+}
+_NOT_MEDIA = frozenset((
+    "size", "format", "num", "count", "number", "strength", "weight", "quality", "width", "height", "type", "mode",
+    "mask", "logo", "thumbnail", "watermark", "output", "style", "resolution", "ratio", "rate", "fps", "length",
+    "duration", "seconds", "name", "enable", "enabled", "guidance", "scale", "negative",
+    "model", "tokens", "detail", "codec", "bitrate", "settings", "config", "options", "per", "max", "min", "caption",
+    "title", "description", "position", "index", "influence", "rotation", "fidelity", "interpolation", "text", "audio",
+))  # fmt: skip
+
+
+def media_links(kind: str) -> tuple[Any, ...]:
+    """Links to media of the kind, in the shapes that APIs take them."""
+    link = f"https://example.com/{kind}.{'mp4' if kind == 'video' else 'png'}"
+    return (link, [link], {"url": link}, [{"url": link}], {"type": "url", "url": link}, {"uri": link})
+
+
 def prompt_texts(name: str, shape: Shape) -> Iterator[str]:
     """The hint, longer or shorter if the field asks for it."""
     yield fitted(PROMPT, shape)
@@ -99,6 +134,8 @@ def _strings(name: str, shape: Shape) -> Iterator[str]:
         yield fitted(_FORMATS[kind], shape)
     for pattern in shape.patterns:
         yield from _from_pattern(pattern, shape)
+    if any(media_rank(name, medium) < NO_MEDIA for medium in _MEDIA_WORDS) and words[-1] not in ("id", "ids"):
+        yield link
     yield fitted(f"<{name or 'text'}>", shape)
     for word in ("text", "1", "a", "A", "0", "AAAA", "auto", link, "data:image/png;base64,AAAA", "1:1", "#000000"):
         yield fitted(word, shape)

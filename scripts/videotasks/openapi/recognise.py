@@ -9,6 +9,22 @@ from videotasks.openapi.errors import SpecError
 
 _EXPECTED = "an OpenAPI 3.0/3.1 or Swagger 2.0 document (JSON or YAML)"
 _FENCE = re.compile(r"^([`~]{3,})[ \t]*(?:json|ya?ml)?[^\n]*\n", re.IGNORECASE | re.MULTILINE)
+_UNPACK, _NO_TEXT = "unpack it first", "look for the address of openapi.json, openapi.yaml or swagger.json"
+_MAGIC = (
+    (b"\x1f\x8b", "gzip-compressed", _UNPACK),
+    (b"PK\x03\x04", "a zip archive", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed", _UNPACK),
+    (b"BZh", "bzip2-compressed", _UNPACK),
+    (b"\xfd7zXZ\x00", "xz-compressed", _UNPACK),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    (b"%PDF", "a PDF", _NO_TEXT),
+    (b"\x89PNG", "a PNG picture", _NO_TEXT),
+    (b"\xff\xd8\xff", "a JPEG picture", _NO_TEXT),
+    (b"GIF8", "a GIF picture", _NO_TEXT),
+    (b"\xd0\xcf\x11\xe0", "an old Office document", _NO_TEXT),
+    (b"SQLite format 3\x00", "a database", _NO_TEXT),
+    (b"\x7fELF", "a program", _NO_TEXT),
+)
 _SPEC_START = re.compile(
     r"\s*(?:---\s+)?(?:#[^\n]*\n\s*)*(?:\{\s*[\"']?(?:openapi|swagger)\b|[\"']?(?:openapi|swagger)[\"']?\s*:)"
 )
@@ -16,9 +32,11 @@ _SPEC_START = re.compile(
 
 def refuse_binary(data: bytes) -> None:
     """Raise for archives, PDFs and images, whose text would only give a puzzling parse error."""
-    for magic, name in ((b"\x1f\x8b", "gzip-compressed"), (b"PK\x03\x04", "a zip archive"), (b"%PDF", "a PDF")):
+    for magic, name, step in _MAGIC:
         if data.startswith(magic):
-            raise SpecError(f"The file is {name}, not text", expected=_EXPECTED, next_step="unpack or export it first")
+            raise SpecError(f"The file is {name}, not text", expected=_EXPECTED, next_step=step)
+    if data[4:8] == b"ftyp":
+        raise SpecError("The file is a video, not text", expected=_EXPECTED, next_step=_NO_TEXT)
     if not data.strip():
         raise SpecError("The file is empty", expected=_EXPECTED)
 
@@ -29,12 +47,25 @@ def refuse_text(text: str) -> None:
     low = head.lower()
     if low.startswith("<"):
         kind = "an XML document" if low.startswith("<?xml") and "<html" not in low else "an HTML page"
+        for mark, name in _XML:
+            if mark in low:
+                kind = name
         step = "open it in a browser and look for a link to openapi.json, openapi.yaml or swagger.json"
         raise SpecError(f"This is {kind}, not a specification", expected=_EXPECTED, next_step=step)
     if low.startswith("format: 1a"):
         raise SpecError("This is an API Blueprint", expected=_EXPECTED)
     if low.startswith("#%raml"):
-        raise SpecError("This is a RAML document", expected=_EXPECTED)
+        raise SpecError("This is a RAML document", expected=_EXPECTED, next_step="convert it to OpenAPI 3 first")
+    if re.match(r"(?://[^\n]*\n\s*)*syntax\s*=\s*[\"']proto", low):
+        raise SpecError("This is a Protocol Buffers file", expected=_EXPECTED)
+
+
+# Older dialects that are written in XML.
+_XML = (
+    ("http://wadl.dev.java.net", "a WADL document"), ("<application xmlns", "a WADL document"),
+    ("schemas.xmlsoap.org/wsdl", "a WSDL document"), ("www.w3.org/ns/wsdl", "a WSDL document"),
+    ("<edmx:", "OData metadata"), ("<svg", "an SVG picture"),
+)  # fmt: skip
 
 
 def starts_as_spec(text: str) -> bool:
@@ -101,8 +132,19 @@ def _other_kind(root: dict[str, Any]) -> tuple[str, str] | None:
         return "an Insomnia export", export
     if "asyncapi" in root:
         return "an AsyncAPI document", export
+    convert = "convert it to OpenAPI 3 first"
     if "swaggerVersion" in root:
-        return f"a Swagger {str(root['swaggerVersion'])[:10]} document", "convert it to OpenAPI 3 first"
+        return f"a Swagger {str(root['swaggerVersion'])[:10]} document", convert
+    if isinstance(root.get("apis"), list) and ("apiVersion" in root or "resourcePath" in root or "basePath" in root):
+        return "a Swagger 1 document", convert
+    if root.get("element") in ("parseResult", "category") or ("ast" in root and "_version" in root):
+        return "a parsed API Blueprint", convert
+    if "smithy" in root:
+        return "a Smithy model", convert
+    if isinstance(root.get("endpoints"), list) and any(
+        isinstance(e, dict) and "methods" in e for e in root["endpoints"]
+    ):
+        return "an I/O Docs description", convert
     if isinstance(root.get("log"), dict) and "entries" in root["log"]:
         return "a HAR recording", ""
     data = root.get("data")

@@ -45,9 +45,12 @@ def read(spec: str) -> Source:
     return Source(read_file(path, spec), path, os.path.dirname(path))
 
 
-def read_file(path: str, shown: str = "", limit: int = MAX_BYTES) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes; SpecError otherwise."""
+def read_file(path: str, shown: str = "", limit: int = MAX_BYTES, *, payload: bool = False) -> bytes:
+    """The bytes of a regular file of at most `limit` bytes; SpecError otherwise. `payload`: it is no specification."""
     shown = shown or path
+    what, wanted = ("File", "the path of an OpenAPI file, or its https URL")
+    if payload:
+        what, wanted = "Payload file", "the path of a JSON file, - for standard input, or the JSON text itself"
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
             info = os.fstat(file.fileno())
@@ -55,7 +58,7 @@ def read_file(path: str, shown: str = "", limit: int = MAX_BYTES) -> bytes:
                 raise SpecError(f"{shown} is not a regular file", expected="a JSON or YAML file")
             data = file.read(limit + 1)
     except FileNotFoundError:
-        raise SpecError(f"File not found: {shown}", expected="the path of an OpenAPI file, or its https URL") from None
+        raise SpecError(f"{what} not found: {shown}", expected=wanted) from None
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise SpecError(f"Cannot read {shown}: {reason}", expected="a readable JSON or YAML file") from None

@@ -8,6 +8,8 @@ asked of the validator before it is used, and the whole once more.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,53 +17,100 @@ from videotasks.openapi import placeholders
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING
 from videotasks.openapi.patterns import Patterns
-from videotasks.openapi.shape import Shape, shape_of, variants
+from videotasks.openapi.shape import Shape, branch_name, shape_of, variants
 from videotasks.openapi.validator import LENIENT, TooComplex, Validator
 
-MAX_CHECKS = 4_000  # validations of one template; the largest real body takes some hundred
+MAX_CHECKS = 1_500  # validations of one template, large ones counted more; the dearest of 962 real bodies takes 103
 MAX_CANDIDATES = 40  # values looked at for one place
 MAX_DEPTH = 12
 DEFAULTS_TO_DEPTH = 2  # deeper, only what is required is filled in
 
 
 class Template(NamedTuple):
-    """`problems` is empty when `value` validates; `note` says when that holds only by the lenient reading."""
+    """`problems` is empty when `value` validates; `note` says how it was read; `unchecked` what nothing is known of."""
 
     value: Any
     problems: list[str]
     note: str = ""
+    unchecked: tuple[str, ...] = ()
 
 
-def make_template(schemas: Schemas, schema: Any, examples: tuple[Any, ...] = ()) -> Template:
+BY_INTENT = "by the letter of the schema no body was found; this one fits as it is meant: " + LENIENT
+EXAMPLE = "the specification's own example, whole"
+
+
+def make_template(
+    schemas: Schemas,
+    schema: Any,
+    examples: tuple[Any, ...] = (),
+    *,
+    category: str = "",
+    needs: frozenset[str] = frozenset(),
+) -> Template:
     """The body for a converted schema: required fields, the prompt, and fields with valid defaults.
 
     `examples` are bodies that the specification shows; their values serve where a field has none of its own, and a
-    whole one only when nothing else validates.
+    whole one where the made body has neither prompt nor media. `category` ("videos") chooses among variants that are
+    named for a medium; `needs` are the media ("image", "video") that such an operation starts from.
     """
     patterns = Patterns()
     strict, lenient = Validator(schemas, patterns), Validator(schemas, patterns, lenient=True)
-    maker = _Maker(schemas, strict, examples)
-    for validator, note in ((strict, ""), (lenient, "by the letter the schema accepts nothing: " + LENIENT)):
-        attempt = maker if validator is strict else _Maker(schemas, lenient, examples)
-        for value in attempt.values(schema, "", (), 0):
-            return Template(value, [], note)
+    examples = tuple(example for example in examples if _storable(example))
+    if schemas.is_missing(schema):
+        example = next((example for example in examples if isinstance(example, dict)), MISSING)
+        problem = f"the specification does not define the body: {schemas.unchecked()[0]}"
+        return Template(example, [problem], "", tuple(schemas.unchecked()))
+
+    def made(value: Any, problems: list[str], note: str = "") -> Template:
+        skipped = [f"pattern {pattern!r}: {reason}" for pattern, reason in patterns.skipped.items()]
+        return Template(value, problems, note, (*schemas.unchecked(), *skipped[:10]))
+
+    maker = _Maker(schemas, strict, examples, category, needs)
+    attempts = []
+    for validator, note in ((strict, ""), (lenient, BY_INTENT)):
+        attempt = maker if validator is strict else _Maker(schemas, lenient, examples, category, needs)
+        value = next(attempt.values(schema, "", (), 0), MISSING)
+        if value is not MISSING and attempt.is_telling(value):
+            return made(value, [], note)
         for example in examples:
-            if validator.is_valid(schema, example):
-                return Template(example, [], note)
-    validator = lenient
+            if isinstance(example, dict) and example and validator.is_valid(schema, example):
+                return made(example, [], note or EXAMPLE)
+        if value is not MISSING:
+            attempts.append(made(attempt.fuller(schema, value), [], note))
+        if attempt.checks <= 0:
+            break  # too much work for the one reading is too much for the other
+    if attempts:
+        return attempts[0]
+    if maker.checks <= 0:
+        body, cut = maker.skeleton(schema)
+        return made(
+            body,
+            ["more fields are required than can be filled in and checked; this body is cut"]
+            if cut
+            else ["the body could not be checked within bounds"],
+        )
     best: Any = MISSING
     least: int | None = None
     problems: list[str] = []
     for value in [*maker.rejected[:20], *examples, {}]:
         try:
-            errors = validator.errors(schema, value)
+            errors = lenient.errors(schema, value)
         except TooComplex as exc:
-            return Template(value, [str(exc)])
+            return made(value, [str(exc)])
         # "n is required" says less than what keeps each value of n from being accepted.
         weight = sum(3 if error.validator == "required" else 2 for error in errors)
         if least is None or weight < least:
             least, best, problems = weight, value, [_told(error) for error in errors]
-    return Template(best, problems[:5] or ["no value was found within bounds"])
+    return made(best, problems[:5] or ["no value was found within bounds"])
+
+
+def _storable(value: Any) -> bool:
+    """Whether JSON can hold it: YAML and lax JSON have NaN and infinity."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(_storable(entry) for entry in value.values())
+    return all(_storable(entry) for entry in value) if isinstance(value, list) else True
 
 
 def _told(error: Any) -> str:
@@ -69,11 +118,58 @@ def _told(error: Any) -> str:
     return f"{place.lstrip('.') or '(body)'}: {error.validator}: {str(error.message)[:160]}"
 
 
+MAX_SKELETON = 200  # fields of a body that cannot be checked
+_CHOOSES = ("type", "task", "mode", "category", "kind", "modality", "media")
+
+
+def holds_media(value: Any, kind: str) -> bool:
+    """Whether a body names a file or link of the kind."""
+    if isinstance(value, dict):
+        return any(
+            bool(entry)
+            and (
+                (
+                    placeholders.media_rank(str(name), kind) < placeholders.NO_MEDIA
+                    and not isinstance(entry, (bool, int))
+                )
+                or holds_media(entry, kind)
+            )
+            for name, entry in value.items()
+        )
+    return any(holds_media(entry, kind) for entry in value) if isinstance(value, list) else False
+
+
+def _size(value: Any) -> int:
+    """How many values a body holds: what a check of it costs."""
+    if isinstance(value, dict):
+        return len(value) + sum(_size(entry) for entry in value.values() if isinstance(entry, (dict, list)))
+    if isinstance(value, list):
+        return len(value) + sum(_size(entry) for entry in value if isinstance(entry, (dict, list)))
+    return 0
+
+
+def _holds_sentence(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_sentence(entry) for entry in value.values())
+    if isinstance(value, list):
+        return any(_holds_sentence(entry) for entry in value)
+    return isinstance(value, str) and value.count(" ") >= 2
+
+
 class _Maker:
-    def __init__(self, schemas: Schemas, validator: Validator, examples: tuple[Any, ...]) -> None:
+    def __init__(
+        self,
+        schemas: Schemas,
+        validator: Validator,
+        examples: tuple[Any, ...],
+        category: str = "",
+        needs: frozenset[str] = frozenset(),
+    ) -> None:
         self.schemas = schemas
         self.validator = validator
         self.examples = [example for example in examples if isinstance(example, dict)]
+        self.category = category
+        self.needs = sorted(needs)
         self.checks = MAX_CHECKS
         self.rejected: list[Any] = []  # whole bodies that did not validate, for the diagnosis
         self._ranks: dict[tuple[int, int], tuple[Any, int]] = {}  # the schema is held so that its id stays its own
@@ -81,7 +177,7 @@ class _Maker:
     def valid(self, schema: Any, value: Any) -> bool:
         if self.checks <= 0:
             return False
-        self.checks -= 1
+        self.checks -= 1 + _size(value) // 4
         return self.validator.is_valid(schema, value)
 
     def values(self, schema: Any, name: str, trail: tuple[str, ...], depth: int, hints: Any = ()) -> Iterator[Any]:
@@ -132,10 +228,13 @@ class _Maker:
         if depth == 1:
             stated += [example[name] for example in self.examples if name in example]
         for value in stated:
-            if value is not None:
+            if value is not None and _storable(value):
                 yield value
                 yield from _coerced(value)
-        yield from (shape.enum or [])[:20]
+        listed = (shape.enum or [])[:40]
+        if name.lower().rpartition("_")[2] in _CHOOSES and self.category:
+            listed = sorted(listed, key=lambda value: self._category_rank(str(value)))
+        yield from listed[:20]
 
     def _objects(self, schema: Any, shape: Shape, trail: tuple[str, ...], depth: int) -> Iterator[Any]:
         """Objects of one variant: full, then with less, then with what an error asked for, then with more."""
@@ -145,6 +244,9 @@ class _Maker:
             if value is not MISSING:
                 minimal[name] = value
         with_prompt = {**self._prompt(shape, minimal, trail, depth), **minimal}
+        if depth <= 2:
+            for kind in self.needs:
+                with_prompt.update(self._media(kind, shape, with_prompt, trail, depth))
         full = dict(with_prompt)
         if depth <= DEFAULTS_TO_DEPTH:
             full.update((n, v) for n, v in self._defaults(shape, trail, depth).items() if n not in full)
@@ -207,6 +309,82 @@ class _Maker:
                         return {name: value}
         return {}
 
+    def _media(
+        self, kind: str, shape: Shape, given: dict[str, Any], trail: tuple[str, ...], depth: int
+    ) -> dict[str, Any]:
+        """The field of this object that takes such a file, unless one is there already."""
+        if holds_media(given, kind):
+            return {}
+        ranked = sorted(
+            (placeholders.media_rank(name, kind), index, name) for index, name in enumerate(shape.properties)
+        )
+        for rank, _, name in ranked:
+            if rank >= placeholders.NO_MEDIA:
+                break
+            if name in given or _hidden(shape, name, self.schemas):
+                continue
+            links = placeholders.media_links(kind)
+            value = next(self.values(shape.property(name), name, trail, depth + 1, links), MISSING)
+            if value is not MISSING and not isinstance(value, (bool, float)) and value:
+                return {name: value}
+        return {}
+
+    def is_telling(self, value: Any) -> bool:
+        """Whether a person could send it: there is a prompt in it, some other sentence, or something to work on."""
+        return (
+            not isinstance(value, dict)
+            or _holds_sentence(value)
+            or any(holds_media(value, kind) for kind in ("image", "video"))
+        )
+
+    def fuller(self, schema: Any, value: Any) -> Any:
+        """A body that tells nothing, with what it could work on, else with the examples of its fields."""
+        shape = next(variants(self.schemas, shape_of(self.schemas, schema), self._without_prompt), None)
+        if shape is None or not isinstance(value, dict):
+            return value
+        for kind in ("video", "image"):
+            found = {**value, **self._media(kind, shape, value, (), 0)}
+            if found != value and self.valid(schema, found):
+                return _in_order(found, shape)
+        if value:
+            return value
+        for name in shape.properties:
+            part = shape_of(self.schemas, shape.property(name))
+            for candidate in part.examples[:3] if not _hidden(shape, name, self.schemas) else ():
+                if self.valid(schema, {**value, name: candidate}):
+                    value = {**value, name: candidate}
+                    break
+        return value
+
+    def skeleton(self, schema: Any) -> tuple[Any, bool]:
+        """A body of a schema that is too wide to be checked: its required fields, as many as MAX_SKELETON, and
+        whether it was cut."""
+        left = [MAX_SKELETON]
+
+        def build(schema: Any, name: str, depth: int) -> Any:
+            left[0] -= 1
+            shape = next(variants(self.schemas, shape_of(self.schemas, schema), self._without_prompt), None)
+            if shape is None:
+                return None
+            for value in (shape.const, *self._stated(shape, name, 2)):
+                if value is not MISSING and value is not None:
+                    return value
+            kind = next(iter(_kinds(shape)), "string")
+            if kind == "object":
+                body: dict[str, Any] = {}
+                for inner in sorted(shape.required, key=placeholders.prompt_rank):
+                    if left[0] <= 0 or depth > MAX_DEPTH:
+                        break
+                    body[inner] = build(shape.property(inner), inner, depth + 1)
+                return body
+            if kind == "array":
+                return []
+            if kind == "string" and placeholders.prompt_rank(name) <= placeholders.IS_PROMPT:
+                return next(placeholders.prompt_texts(name, shape))
+            return next(placeholders.scalars(kind, name, shape), None)
+
+        return build(schema, "", 0), left[0] <= 0
+
     def holds_prompt(self, value: Any) -> bool:
         """Whether a made value has one of our hints in it."""
         if isinstance(value, dict):
@@ -216,8 +394,19 @@ class _Maker:
         return isinstance(value, str) and value.startswith(placeholders.PROMPT[:10])
 
     def _without_prompt(self, branch: Any) -> int:
-        """Orders variants: those with a prompt first, the better named the earlier."""
-        return self._prompt_inside(branch, 3)
+        """Orders variants: those named for the asked medium first, then those with a prompt, the better the earlier."""
+        rank = self._prompt_inside(branch, 3)
+        if self.category:
+            rank += 20 * self._category_rank(branch_name(self.schemas, branch))
+        return rank
+
+    def _category_rank(self, name: str) -> int:
+        """0 for a name that says the asked medium, 1 for one that says none, 2 for one that says another."""
+        own, others = ("video", "image") if self.category == "videos" else ("image", "video")
+        low = name.lower()
+        if own in low or (own == "video" and re.search(r"[tir]2v", low)):
+            return 0
+        return 2 if re.search(others + "|audio|speech|music|tts|sound", low) else 1
 
     def _prompt_inside(self, schema: Any, levels: int) -> int:
         """The best rank of a prompt-like name in `schema`, at most `levels` down."""
@@ -244,6 +433,7 @@ class _Maker:
             default = part.limits.get("default")
             if (
                 default is None
+                or not _storable(default)
                 or name in shape.required
                 or part.limits.get("readOnly")
                 or part.limits.get("deprecated")

@@ -24,6 +24,7 @@ MAX_DEPTH = 60
 class ValidationReport:
     """`errors` are dicts: `path` ("$.content[0].text"), `message`, and where known `expected`, `allowed`, `nearest`.
 
+    `unchecked` says what could not be checked: `ok` says nothing of that.
     `endpoint` is the operation that the payload was held against, None when there is none.
     """
 
@@ -31,6 +32,7 @@ class ValidationReport:
     errors: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     endpoint: str | None = None
+    unchecked: list[str] = field(default_factory=list)
 
 
 _loaded: dict[tuple[object, ...], Document] = {}
@@ -73,21 +75,27 @@ def validate_operation(
     report = ValidationReport(ok=True, endpoint=operation.endpoint)
     media = operation.request_media()
     if not media:
-        report.warnings.append("the endpoint documents no request body; nothing was checked")
-        return report
+        return _nothing_checked(report, "the endpoint documents no request body; nothing was checked")
     chosen = media[0]
     if not operations.is_json(chosen.type) and "form" not in chosen.type:
-        report.warnings.append(f"the body is {chosen.type[:60]}, which cannot be checked")
-        return report
+        return _nothing_checked(report, f"the body is {chosen.type[:60]}, which cannot be checked")
     schemas = Schemas(operation.document)
     schema = schemas.convert(chosen.schema)
     if schema is True or schema == {}:
-        report.warnings.append("the endpoint documents no schema for its body; nothing was checked")
-        return report
+        return _nothing_checked(report, "the endpoint documents no schema for its body; nothing was checked")
+    if schemas.is_missing(schema):
+        return _nothing_checked(report, f"{schemas.unchecked()[0]}; nothing was checked")
     form = not operations.is_json(chosen.type)
     report.errors, warnings = check(schemas, schema, payload, allow_unknown_fields, form=form)
     report.warnings += warnings
+    report.unchecked = [*schemas.unchecked(), *(text for text in warnings if "was not checked" in text)][:20]
     report.ok = not report.errors
+    return report
+
+
+def _nothing_checked(report: ValidationReport, why: str) -> ValidationReport:
+    report.warnings.append(why)
+    report.unchecked.append(why)
     return report
 
 
