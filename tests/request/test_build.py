@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from videotasks.catalogue.known import known_model
+from videotasks.catalogue.specification import fields_of
 from videotasks.core.errors import Category, TaskError
+from videotasks.providers.known_model import Known
 from videotasks.providers.load_profile import load_profile, shipped_names
+from videotasks.providers.profile import Model
 from videotasks.request.build import CommonInputs, build_request, chosen_model
 from videotasks.request.draft import RequestDraft, canonical_body, form_parts, materialise, summary
 
@@ -32,8 +35,13 @@ def build(
     base, _, kind = name.partition("/")
     profile = load_profile(base).for_kind(kind or None)
     inputs = CommonInputs(**given)
-    known = known_model(profile, chosen_model(profile, inputs, endpoint=endpoint, sandbox=sandbox))
-    return build_request(profile, inputs, endpoint=endpoint, field_names=fields, known=known, sandbox=sandbox)
+    model = chosen_model(profile, inputs, endpoint=endpoint, sandbox=sandbox)
+    known = known_model(profile, model)
+    if fields is not None:
+        members = {name: {"type": "uri[]" if name.endswith("urls") else None} for name in sorted(fields)}
+        told = Model(id=str(model), fields=fields_of(profile, members), members=members)
+        known = Known(model=told, source="specification")
+    return build_request(profile, inputs, endpoint=endpoint, known=known, sandbox=sandbox)
 
 
 def refused(name: str, **given: Any) -> TaskError:
@@ -466,7 +474,7 @@ def test_a_specification_decides_where_names_differ() -> None:
         images=[("last_frame", U1), ("reference", U2)],
     )
     assert draft.body == {"prompt": "p", "seconds": 5, "end_frame_url": U1, "image_urls": [U2]}
-    nested = build("replicate", prompt="p", model="o/n", duration=5, fields={"prompt", "duration"})
+    nested = build("replicate", prompt="p", model="o/n", duration=5, fields={"input.prompt", "input.duration"})
     assert nested.body == {"input": {"prompt": "p", "duration": 5}}
     error = refused("skills-video", prompt="p", model="new/model", ratio="16:9", fields=fields)
     assert "no member for --ratio" in error.message and "end_frame_url, image_urls, prompt, seconds" in (

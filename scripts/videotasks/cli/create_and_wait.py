@@ -20,7 +20,7 @@ from videotasks.lifecycle.resume import go_on_with_run, wait_and_finish
 from videotasks.lifecycle.verify_run import report_unverified
 from videotasks.lifecycle.watched import Watched
 from videotasks.providers.provider import TaskRef
-from videotasks.request.build import CommonInputs, build_request, chosen_model, in_kind
+from videotasks.request.build import CommonInputs, build_request, chosen_model, create_path, in_kind
 from videotasks.runs.store import Run, require_run_id
 
 
@@ -31,14 +31,11 @@ def create_and_wait(args: argparse.Namespace) -> int:
         require_run_id(args.run_id)
     taken = _taken_output(args)
     profile = in_kind(chosen_profile(args), given)
-    endpoint, field_names = args.sse_endpoint, None
-    known = known_model(profile, chosen_model(profile, given, endpoint=endpoint, sandbox=args.sandbox))
-    if args.openapi:
-        from videotasks.lifecycle.preflight import spec_field_names
-
-        field_names = spec_field_names(args.openapi, endpoint, given, profile)
+    endpoint = args.sse_endpoint
+    model = chosen_model(profile, given, endpoint=endpoint, sandbox=args.sandbox)
+    known = known_model(profile, model, openapi=args.openapi, endpoint=endpoint or create_path(profile, model))
     # Bad input is told before the key is asked for, and with or without one.
-    draft = build_request(profile, given, endpoint=endpoint, field_names=field_names, known=known, sandbox=args.sandbox)
+    draft = build_request(profile, given, endpoint=endpoint, known=known, sandbox=args.sandbox)
     with open_session(args, needs_key=not args.dry_run, profile=profile) as session:
         with_limits(
             session.ctx,

@@ -49,6 +49,13 @@ def number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
+def seconds(value: Any) -> float | None:
+    """A length: 5, "5", "5s" and "5 sec" are 5.0; None for anything else."""
+    if isinstance(value, str):
+        value = re.sub(r"(?<=[0-9])\s*s(ec(onds?|s)?)?\Z", "", value.strip(), flags=re.IGNORECASE)
+    return amount(value)
+
+
 def amount(value: Any) -> float | None:
     """A finite number, also when it is written as text ("12.5")."""
     if isinstance(value, str):

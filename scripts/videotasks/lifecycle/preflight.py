@@ -15,7 +15,6 @@ from videotasks.providers import credentials
 from videotasks.providers.known_model import CONVENTION, NOTHING
 from videotasks.providers.profile import Profile
 from videotasks.request import costs
-from videotasks.request.build import CommonInputs
 from videotasks.request.costs import Balance, Estimate
 from videotasks.request.draft import RequestDraft, materialise, summary
 
@@ -202,15 +201,6 @@ def _in_words(profile: Profile, draft: RequestDraft) -> list[str]:
     if draft.checked_against == NOTHING:
         lines.append(f"nothing is documented here of {draft.model or 'this endpoint'}: the request was not checked")
     return lines
-
-
-def spec_field_names(spec: str, endpoint: str | None, given: CommonInputs, profile: Profile) -> set[str] | None:
-    """Names of the body's fields by a specification: they decide between `duration` and `seconds`."""
-    from videotasks.openapi import validation
-    from videotasks.request.route import of_model
-
-    path = endpoint or of_model(profile, given.model or profile.default_model).path
-    return validation.request_field_names(spec, path) or None
 
 
 def _validate(plan: Plan, spec: str, terms: Terms, found: Findings) -> None:

@@ -23,3 +23,4 @@ class Known:
     where: str | None = None
     date: str | None = None
     ids: tuple[str, ...] = ()
+    validated_later: bool = False  # the whole body is held against the specification itself before it is sent

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.task import Status
+from videotasks.formats import scalars
 from videotasks.providers.record import changed
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Model:
     inputs: Table = field(default_factory=dict)  # replaces entries of the profile's inputs
     encoding: str | None = None
     members: Table = field(default_factory=dict)
-    variants: Table | None = None  # {by: member, choose: [{is: const, with: [inputs]}]}: the const follows the inputs
+    variants: Table | None = None  # {by: member, choose: [{is, takes, needs, send}]}: the const follows the media
     partial: bool = False  # `fields` lacks some: those are not refused as absent, but unknown
     inferred_from: str | None = None  # the names are those of a sibling
     makes: str = "video"
@@ -78,8 +79,9 @@ class Model:
         member = self.members.get((self.fields or {}).get(name, "")) or {}
         if name != "duration":
             return member.get("values")
-        pairs = (("min", "min"), ("max", "max"), ("enum", "values"))
-        return {key: member[knob] for key, knob in pairs if member.get(knob) is not None} or None
+        lengths = [length for one in member.get("values") or () if (length := scalars.seconds(one)) is not None]
+        found = {"min": member.get("min"), "max": member.get("max"), "enum": lengths or None}
+        return {key: limit for key, limit in found.items() if limit is not None} or None
 
 
 @record(frozen=True)

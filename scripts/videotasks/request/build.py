@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import TaskError, configuration_error
-from videotasks.providers.known_model import CATALOGUE, CONVENTION, NOTHING, SPECIFICATION, Known
+from videotasks.providers.known_model import CATALOGUE, CONVENTION, NOTHING, Known
 from videotasks.request import fields, limits, route
 from videotasks.request.body_path import set_path
 from videotasks.request.draft import Fresh, RequestDraft, with_fresh
@@ -65,14 +65,12 @@ def build_request(
     inputs: CommonInputs,
     *,
     endpoint: str | None = None,
-    field_names: set[str] | None = None,
     known: Known | None = None,
     sandbox: bool = False,
 ) -> RequestDraft:
     """The request that these inputs make. Raises TaskError(CONFIGURATION) that names what the provider has.
 
-    `endpoint` overrides the profile's create path (relative, or a URL on the profile's own origin); `field_names` are
-    the members of the body by a specification, which decide where a profile has only candidates. `known` is what is
+    `endpoint` overrides the profile's create path (relative, or a URL on the profile's own origin). `known` is what is
     known of the very model (`chosen_model` says which); without it the profile's own list is used.
     """
     payload = _payload(inputs.payload)
@@ -91,12 +89,13 @@ def build_request(
         set_path(body, profile.idempotency.body, Fresh(), flag="idempotency.body")
     if to_model and model:
         set_path(body, to_model, model, flag="--model")
-    found = fields.Found(profile, model, info, specs, field_names, body)
+    found = fields.Found(profile, model, info, specs, known.source, body)
     _place_prompt(found, inputs, bool(payload))
     _place_scalars(found, inputs)
     for kind in MEDIA:
         fields.place_media(found, kind, inputs.media(kind))
-    limits.check(profile, info, found.asked, found.roles)
+    checked = None if known.validated_later else info
+    limits.check(profile, checked, found.asked, found.roles)
     set_names = {dotted for dotted, _ in inputs.set_values}
     chosen = fields.place_variant(found, given={*payload, *set_names})
     warnings = chosen + _overlay(body, payload)
@@ -105,7 +104,7 @@ def build_request(
     if payload or inputs.set_values:
         # The API decides over what a person wrote in its own terms; what is documented against it is only said.
         warnings += tuple(limits.body_problems(profile, info, specs, body))
-    warnings += limits.require_members(info, body, strict=not payload and not inputs.set_values)
+    warnings += limits.require_members(checked, body, strict=not payload and not inputs.set_values)
     files = tuple(_files(body))
     limits.check_total(profile, files)
     if target is None:
@@ -123,7 +122,7 @@ def build_request(
         asked=asked(inputs, files),
         known=known,
         assumed=tuple(found.assumed),
-        checked_against=_checked_against(known, found, field_names),
+        checked_against=_checked_against(known, found),
         wrap=profile.create.wrap,
     )
 
@@ -136,9 +135,12 @@ def chosen_model(
     return _chosen(profile, inputs, target, _payload(inputs.payload), sandbox)
 
 
-def _checked_against(known: Known, found: fields.Found, field_names: set[str] | None) -> str:
-    if field_names is not None:
-        return SPECIFICATION
+def create_path(profile: Profile, model: str | None) -> str | None:
+    """Where the create of this model goes; None while no model is named that the path needs."""
+    return route.of_model(profile, model).path if model or "{model}" not in profile.create.path else None
+
+
+def _checked_against(known: Known, found: fields.Found) -> str:
     if known.model is not None:
         return known.source
     return CONVENTION if found.assumed else NOTHING

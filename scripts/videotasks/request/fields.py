@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.formats import scalars
+from videotasks.providers.known_model import SPECIFICATION
 from videotasks.providers.profile import merge
 from videotasks.request.body_path import get_path, set_path
 from videotasks.request.local_files import FileRef, load_file
+from videotasks.request.member_values import fitted
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Model, Profile
@@ -37,7 +39,7 @@ class Found:
     model: str | None
     info: Model | None
     specs: Mapping[str, Any]
-    field_names: set[str] | None
+    source: str  # who says what `info` says: specification, catalogue ...
     body: dict[str, Any]
     asked: dict[str, Any] = field(default_factory=dict)
     roles: list[str] = field(default_factory=list)  # image.first_frame, audio.reference ...
@@ -53,7 +55,8 @@ def specs(profile: Profile, info: Model | None) -> dict[str, Any]:
 
 def place_scalar(found: Found, name: str, given: Any) -> None:
     spec = _spec(found, name)
-    value = _typed(name, given, spec.get("type"))
+    member = _member(found, name)
+    value = _typed(name, given, member.get("type") or spec.get("type"), exact=bool(member.get("values")))
     found.asked[name] = value
     if "combine" in spec:
         found.combined.setdefault(str(spec["combine"]), {})[name] = str(value)
@@ -61,6 +64,9 @@ def place_scalar(found: Found, name: str, given: Any) -> None:
     target = _target(found, name, None, spec)
     words: Mapping[str, Any] = spec.get("values") or {}
     value = {str(word).casefold(): own for word, own in words.items()}.get(str(value).casefold(), value)
+    value = fitted(name, value, member or spec)
+    if name != "duration":
+        found.asked[name] = value
     set_path(found.body, target, _templated(spec.get("as"), value, {}), flag=f"--{name}")
 
 
@@ -164,7 +170,7 @@ def _has(found: Found, kind: str, name: str, role: str) -> bool:
 def available(profile: Profile, info: Model | None) -> list[str]:
     """The flags that this provider (and model, where documented) takes."""
     if info and info.fields is not None:
-        names = [f"--{key} ".replace(".", " ").rstrip() for key in info.fields]
+        names = [f"--{key} ".replace(".", " ").rstrip() for key in info.fields if key not in ("count", "sound")]
         return [re.sub(r"^--(\w+) (\w+)$", r"--\1 \2=...", name) for name in names]
     flags = []
     for name, spec in specs(profile, info).items():
@@ -184,10 +190,10 @@ def _default_role(found: Found, kind: str, spec: Mapping[str, Any], count: int) 
     fields = found.info.fields if found.info else None
     if fields is not None:
         documented = [key.partition(".")[2] for key in fields if key == kind or key.startswith(kind + ".")]
-        if not documented:
+        if not documented and not (found.info and found.info.partial):
             raise _lacks(found, kind)
-        roles = [role for role in documented if role]
-        if not roles or len(documented) == 1:
+        roles = [role for role in documented if role] if documented else roles
+        if documented and (not roles or len(documented) == 1):
             return documented[0] or None
     if not roles:
         return None
@@ -215,29 +221,23 @@ def _role_spec(found: Found, kind: str, spec: Mapping[str, Any], role: str) -> M
 def _target(found: Found, name: str, role: str | None, spec: Mapping[str, Any]) -> str:
     """The dotted path for an input: documented for the model, fixed by the profile, or decided by a specification."""
     key = f"{name}.{role}" if role else name
-    known = found.field_names
-    if found.info and found.info.fields is not None and (known is None or not spec.get("candidates")):
+    if found.info and found.info.fields is not None:
         target = found.info.fields.get(key) or found.info.fields.get(name)
         if target is not None:
             if found.info.inferred_from:
                 _assume(found, key, target, f"a sibling's name ({found.info.inferred_from}); no page prints it")
             return target
+        if found.source == SPECIFICATION and not spec.get("to"):
+            raise configuration_error(
+                f"{found.model or 'this endpoint'} has no member for --{name} in its specification",
+                expected="its members: " + ", ".join(sorted(found.info.members)[:60]),
+                hint="--set name=value sets any of them",
+            )
         if not found.info.partial:
             raise _lacks(found, f"{name} {role}=" if role else name)
     if spec.get("to"):
         return str(spec["to"])
     candidates = [str(c) for c in spec.get("candidates") or ()]
-    if known is not None:
-        for candidate in candidates:
-            base = candidate.replace("[+]", "")
-            if base in known or base.rpartition(".")[2] in known:
-                return candidate
-        raise configuration_error(
-            f"{found.model or 'this endpoint'} has no member for --{name} in its specification "
-            f"(looked for {', '.join(candidates)})",
-            expected="its members: " + ", ".join(sorted(known)[:60]),
-            hint="--set name=value sets any of them",
-        )
     convention = found.profile.convention
     counted = convention.members.get(key) if convention else None
     if convention and counted:
@@ -267,38 +267,54 @@ def place_variant(found: Found, given: set[str]) -> tuple[str, ...]:
     by = str(variants["by"]) if variants else ""
     if not variants or by in given:
         return ()
-    fitting = {
-        str(one["is"]): [role for role in found.roles if any(_is_within(role, key) for key in one["with"])]
-        for one in variants["choose"]
-    }
-    fitting = {const: roles for const, roles in fitting.items() if roles}
-    if len(fitting) > 1:
-        words = " and ".join(f"{roles[0]} ({by}={const})" for const, roles in fitting.items())
+    media = list(dict.fromkeys(found.roles))
+    fitting = [one for one in variants["choose"] if all(_any_within(role, one["takes"]) for role in media)]
+    if not fitting:
+        words = "; ".join(f"{by}={one['is']}: {', '.join(one['takes']) or 'none'}" for one in variants["choose"])
         raise configuration_error(
-            f"{found.model} does not mix {words}: they belong to different variants",
-            expected="the inputs of one variant",
+            f"{found.model} does not mix {' and '.join(media)}: they belong to different variants",
+            expected=f"the inputs of one variant ({words})",
             hint=f"--set {by}=... chooses one yourself",
         )
-    for const, roles in fitting.items():
-        set_path(found.body, by, const, flag=f"--{roles[0]}")
-        return (f"{by}={const} is sent as well: the variant that takes {roles[0]}",)
-    return ()
+    complete = (one for one in fitting if all(_any_within(key, media) for key in one.get("needs", ())))
+    chosen = next(complete, fitting[0])
+    if not chosen.get("send", True):
+        return ()
+    set_path(found.body, by, chosen["is"], flag=f"--set {by}")
+    return (
+        f"{by}={chosen['is']} is sent as well: the variant {'that takes ' + media[0] if media else 'without media'}",
+    )
 
 
-def _is_within(role: str, key: str) -> bool:
-    return role == key or role.startswith(key + ".")
+def _any_within(role: str, keys: Iterable[str]) -> bool:
+    """Whether one of the keys means this role: `image` means `image.first_frame`, too."""
+    return any(role == key or role.startswith(key + ".") or key.startswith(role + ".") for key in keys)
 
 
-def _typed(name: str, given: Any, kind: Any) -> Any:
+def _member(found: Found, name: str) -> Mapping[str, Any]:
+    """What is known of the member that the option goes into."""
+    info = found.info
+    if info is None or not info.members:
+        return {}
+    target = (info.fields or {}).get(name) or (found.specs.get(name) or {}).get("to")
+    return info.members.get(str(target).replace("[+]", "")) or {}
+
+
+def _typed(name: str, given: Any, kind: Any, *, exact: bool = False) -> Any:
+    """A number for duration and seed; where a member lists its values, a word may be one of them (`auto`)."""
     if name not in ("duration", "seed"):
         return given
     number: Any = given
     if isinstance(given, str):
         text = given.strip()
+        if name == "duration":
+            text = re.sub(r"(?<=[0-9])\s*s(ec(onds?)?)?\Z", "", text)  # 5s
         if re.match(r"-?[0-9]{1,12}\Z", text):
             number = int(text)
         elif re.match(r"-?[0-9]{1,12}\.[0-9]{1,6}\Z", text):
             number = float(text)
+        elif exact and text.isalpha():
+            return text
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
         raise configuration_error(f"--{name} {given!r} is no number", expected="a number of seconds, such as 5")
     if isinstance(number, float) and number.is_integer():
@@ -307,7 +323,7 @@ def _typed(name: str, given: Any, kind: Any) -> Any:
         raise configuration_error(f"--duration {given} is no length", expected="a number of seconds above 0")
     if kind in ("integer", "string") and isinstance(number, float):
         raise configuration_error(f"--{name} {given}: only whole numbers are taken here", expected="such as 5")
-    return str(number) if kind == "string" else number
+    return number
 
 
 def _fits(size: re.Match[str], ratio: str | None) -> bool:

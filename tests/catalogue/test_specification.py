@@ -1,0 +1,176 @@
+"""A specification becomes the same description of a model, whoever wrote it and however."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from videotasks.catalogue import specification
+from videotasks.core.errors import TaskError
+from videotasks.openapi.document import Document
+from videotasks.providers.known_model import Known
+from videotasks.providers.load_profile import load_profile
+from videotasks.providers.profile import Model
+from videotasks.request.build import CommonInputs, build_request
+from videotasks.request.draft import RequestDraft
+
+URL = "https://e.example/1.png"
+
+
+def document(schema: Any, path: str = "/acme/film", **schemas: Any) -> Document:
+    body = {"content": {"application/json": {"schema": schema}}}
+    root = {"openapi": "3.1.0", "paths": {path: {"post": {"requestBody": body}}}, "components": {"schemas": schemas}}
+    return Document(root, "3.1", "test.json", None)
+
+
+def model(schema: Any, provider: str = "fal", **schemas: Any) -> Model:
+    made = specification.model_of(load_profile(provider), "acme/film", document(schema, **schemas), "/acme/film")
+    assert made is not None
+    return made
+
+
+def build(schema: Any, provider: str = "fal", **given: Any) -> RequestDraft:
+    known = Known(model=model(schema, provider), source="specification")
+    return build_request(load_profile(provider), CommonInputs(model="acme/film", **given), known=known)
+
+
+def body(**properties: Any) -> dict[str, Any]:
+    required = [name for name, one in properties.items() if one.pop("must", False)]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+TEXT = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("properties", "given", "sent"),
+    [
+        ({"duration": {"enum": ["5", "10"]}}, {"duration": "5"}, {"duration": "5"}),
+        ({"duration": {"type": "string", "enum": ["4s", "8s"]}}, {"duration": "8"}, {"duration": "8s"}),
+        ({"duration": {"type": "integer", "minimum": 3, "maximum": 12}}, {"duration": "5"}, {"duration": 5}),
+        ({"seconds": {"anyOf": [{"type": "number"}, {"type": "null"}]}}, {"duration": "5"}, {"seconds": 5}),
+        ({"duration": {"oneOf": [{"const": 5}, {"const": 10}]}}, {"duration": "10"}, {"duration": 10}),
+        ({"video_length": {"type": "integer"}}, {"duration": "5s"}, {"video_length": 5}),
+        ({"aspect_ratio": {"enum": ["16:9", "9:16"]}}, {"ratio": "9x16"}, {"aspect_ratio": "9:16"}),
+        ({"resolution": {"enum": ["512P", "768P"]}}, {"resolution": "768p"}, {"resolution": "768P"}),
+        ({"seed": {"type": "integer"}}, {"seed": "7"}, {"seed": 7}),
+        ({"image_url": {"type": "string", "format": "uri"}}, {"images": [(None, URL)]}, {"image_url": URL}),
+        (
+            {"start_image_url": TEXT, "end_image_url": TEXT},
+            {"images": [("first_frame", URL), ("last_frame", URL)]},
+            {"start_image_url": URL, "end_image_url": URL},
+        ),
+        (
+            {"image_url": TEXT, "tail_image_url": TEXT},
+            {"images": [("last_frame", URL)]},
+            {"tail_image_url": URL},
+        ),
+        (
+            {"reference_image_urls": {"type": "array", "items": TEXT, "maxItems": 3}},
+            {"images": [("reference", URL)] * 2},
+            {"reference_image_urls": [URL, URL]},
+        ),
+        ({"video_url": TEXT, "audio_url": TEXT}, {"video": [(None, URL)], "audio": [(None, URL)]},
+         {"video_url": URL, "audio_url": URL}),
+        ({"text_prompt": TEXT}, {}, {"text_prompt": "p"}),
+    ],
+)  # fmt: skip
+def test_each_option_gets_the_member_and_type_that_the_model_has(
+    properties: dict[str, Any], given: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    properties = properties if "text_prompt" in properties else {"prompt": TEXT, **properties}
+    expected = sent if "text_prompt" in sent else {"prompt": "p", **sent}
+    assert build(body(**properties), prompt="p", **given).body == expected
+
+
+def test_a_body_inside_the_body() -> None:
+    inner = {"type": "object", "properties": {"prompt": TEXT, "num_seconds": {"type": "integer"}}, "required": []}
+    schema = {"type": "object", "properties": {"input": inner}, "required": ["input"]}
+    draft = build(schema, "replicate", prompt="p", duration="5")
+    assert draft.body == {"input": {"prompt": "p", "num_seconds": 5}}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"duration": 7}, "5 s, 10 s"),
+        ({"ratio": "1:1"}, "16:9, 9:16"),
+        ({"resolution": "720p"}, "no member for --resolution"),
+        ({"images": [("last_frame", URL)]}, "no member for --image"),
+        ({"images": [("reference", URL)] * 3}, "at most 2"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_with_what_is(given: dict[str, Any], words: str) -> None:
+    schema = body(
+        prompt=TEXT,
+        duration={"enum": ["5", "10"]},
+        aspect_ratio={"enum": ["16:9", "9:16"]},
+        image_urls={"type": "array", "items": TEXT, "maxItems": 2},
+    )
+    with pytest.raises(TaskError) as caught:
+        build(schema, prompt="p", **given)
+    assert words in caught.value.message
+
+
+def variant(const: str, *, must: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+    made = {"prompt": TEXT, "feature": {"const": const}, **properties}
+    return {"type": "object", "properties": made, "required": ["feature", "prompt", *must]}
+
+
+VARIANTS = {
+    "oneOf": [
+        variant("text", aspect_ratio={"enum": ["16:9"]}),
+        variant("frames", must=("first_frame_url",), first_frame_url=TEXT, end_frame_url=TEXT),
+        variant("reference", must=("image_urls",), image_urls={"type": "array", "items": TEXT}),
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("images", "feature"),
+    [([], "text"), ([("first_frame", URL)], "frames"), ([("reference", URL)], "reference")],
+)
+def test_the_const_of_a_variant_follows_the_inputs(images: list[Any], feature: str) -> None:
+    draft = build(VARIANTS, "skills-video", prompt="p", images=images)
+    assert draft.body["feature"] == feature
+    own = build(VARIANTS, "skills-video", prompt="p", images=images, set_values=[("feature", "mine")])
+    assert own.body["feature"] == "mine"
+
+
+def test_inputs_of_two_variants_are_told() -> None:
+    with pytest.raises(TaskError, match="different variants"):
+        build(VARIANTS, "skills-video", prompt="p", images=[("first_frame", URL), ("reference", URL)])
+
+
+def test_another_models_variants_are_left_out() -> None:
+    def one(name: str, length: Any) -> dict[str, Any]:
+        made = {"model": {"const": name}, "prompt": TEXT, "duration": length}
+        return {"type": "object", "properties": made, "required": ["model"]}
+
+    schema = {"oneOf": [one("acme/other", {"enum": [4]}), one("acme/film", {"enum": [6]})]}
+    assert model(schema).allowed("duration") == {"enum": [6]}
+
+
+def test_nothing_is_sent_on_its_word() -> None:
+    schema = body(prompt=TEXT, watermark={"type": "boolean", "default": True}, callback_url=TEXT)
+    assert build(schema, prompt="p").body == {"prompt": "p"}
+
+
+def test_a_list_of_objects_is_not_taken_for_a_list_of_links() -> None:
+    items = {"type": "object", "properties": {"url": TEXT}}
+    made = model(body(prompt=TEXT, image_urls={"type": "array", "items": items}))
+    assert "image.reference" not in (made.fields or {})
+
+
+@pytest.mark.parametrize("schema", [True, {}, {"type": "string"}, {"$ref": "#/nowhere"}, {"oneOf": []}])
+def test_a_schema_without_members_describes_nothing(schema: Any) -> None:
+    assert specification.model_of(load_profile("fal"), "m", document(schema), "/acme/film") is None
+
+
+def test_a_hostile_schema_ends() -> None:
+    deep: dict[str, Any] = {"$ref": "#/components/schemas/A"}
+    wide = {"anyOf": [{"anyOf": [{"const": n * 100 + m} for m in range(12)]} for n in range(12)]}
+    many = {f"m{n}": dict(wide) for n in range(300)}
+    made = model({"type": "object", "properties": {"prompt": TEXT, "loop": deep, **many}}, A={"allOf": [deep]})
+    assert len(made.members) <= specification.MAX_MEMBERS
