@@ -424,7 +424,7 @@ def test_the_documented_models_and_their_fields_are_those_of_the_catalogue() -> 
     for model in (one for one in catalogue.models if one.makes == "video"):
         row = next((line for line in text.splitlines() if line.startswith(f"| `{model.id}` |")), "")
         assert row, f"{model.id} is not in the table"
-        for field in (model.fields or {}).values():
+        for field in (to for key, to in (model.fields or {}).items() if key not in ("count", "sound")):
             assert f"`{field.removesuffix('[+]')}`" in row, f"{model.id}: {field}"
 
 
