@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,3 +137,15 @@ def test_bad_input(arguments: tuple[str, ...], words: str) -> None:
 
 def test_a_sandbox_needs_no_key() -> None:
     assert call("ensure_api_key.py", "--sandbox").exit_code == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no sh there")
+@pytest.mark.parametrize("options", [[], ["--all"]])
+def test_a_closed_stderr_changes_nothing(options: list[str]) -> None:
+    script = Path(__file__).resolve().parents[2] / "scripts" / "ensure_api_key.py"
+    told = []
+    for close in ("", " 2>&-"):
+        command = f'"$0" "$@"{close}'
+        done = subprocess.run(["sh", "-c", command, sys.executable, str(script), *options], capture_output=True)
+        told.append((done.returncode, json.loads(done.stdout.splitlines()[-1])["exit_code"]))
+    assert told[0] == told[1] and told[0][0] in (0, 1)

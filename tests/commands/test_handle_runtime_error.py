@@ -86,7 +86,7 @@ def test_categories_and_exit_codes(provider: str, status: int, body: Any, catego
     assert done.final["guidance"]
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 409, 425])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408, 409, 425, 302, 303, 428])
 def test_a_create_that_may_have_been_taken_is_not_advised_to_be_repeated(status: int) -> None:
     done = classify(status, {"message": "oops"})
     assert done.final["should_retry"] is False and done.final["may_have_been_created"] is True

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videotasks.core.redaction import LONG_TEXT, REDACTED, redact
-from videotasks.core.safe_text import LIMIT, cut_queries, cut_query, inert, markdown_fence, one_line
+from videotasks.core.safe_text import LIMIT, cut_query, inert, markdown_fence, one_line
 
 KEY = "sk-CANARY-7f3a"
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -180,28 +180,9 @@ def test_cut_query(url: str, shown: str) -> None:
     assert cut_query(url) == shown
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        (
-            "HTTPSConnectionPool(host='h', port=443): Max retries exceeded with url: /v.mp4?sig=abc&x=1 (Caused by x)",
-            "HTTPSConnectionPool(host='h', port=443): Max retries exceeded with url: /v.mp4?... (Caused by x)",
-        ),
-        ('{"url":"https://h/v?a=1\\u0026sig=abc","n":1}', '{"url":"https://h/v?...","n":1}'),
-        (r"{\"url\":\"https://h/v?sig=abc\"}", r"{\"url\":\"https://h/v?...\"}"),
-        ("see <https://u:secret@h/v?token> and 'http://h/?b=2'", "see <https://h/v?...> and 'http://h/?...'"),
-        ("why? because a=b", "why? because a=b"),
-        ("mail me@example.com", "mail me@example.com"),
-    ],
-)
-def test_cut_queries_in_running_text(text: str, shown: str) -> None:
-    assert cut_queries(text) == shown
-
-
 @pytest.mark.parametrize("piece", ["://", "://a", "://@", "?", "?a", "@", "a?=", "%"])
 def test_cutting_and_redacting_are_linear(piece: str) -> None:
     text = piece * 200_000  # a quadratic pattern would need hours here
-    assert len(cut_queries(text)) <= len(text)
     assert len(cut_query(text)) <= LIMIT
     assert redact(text, [KEY]) == text
 

@@ -13,18 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videotasks.formats.sse import MAX_RETRY_MS, SseEvent, SseLimitError, SseParser, is_event_stream
+from videotasks.formats.sse import SseEvent, SseLimitError, SseParser, is_event_stream
 
 
-def message(data: str, event: str = "message", last_event_id: str = "") -> SseEvent:
-    return SseEvent(event, data, last_event_id)
+def message(data: str, event: str = "message") -> SseEvent:
+    return SseEvent(event, data)
 
 
 def parse(*chunks: bytes) -> list[SseEvent]:
     parser = SseParser()
-    events = [event for chunk in chunks for event in parser.feed(chunk)]
-    parser.close()
-    return events
+    return [event for chunk in chunks for event in parser.feed(chunk)]
 
 
 def every_split(body: bytes) -> list[list[bytes]]:
@@ -46,12 +44,7 @@ CASES: dict[str, tuple[bytes, list[SseEvent]]] = {
     "type of a block without data is forgotten": (b"event: done\n\ndata: 1\n\n", [message("1")]),
     "the last type wins": (b"event: a\nevent: b\ndata: 1\n\n", [message("1", "b")]),
     "empty type is message": (b"event: a\nevent\ndata: 1\n\n", [message("1")]),
-    "id stays until changed": (
-        b"id: 7\ndata: a\n\ndata: b\n\n",
-        [message("a", "message", "7"), message("b", "message", "7")],
-    ),
-    "empty id resets": (b"id: 7\ndata: a\n\nid\ndata: b\n\n", [message("a", "message", "7"), message("b")]),
-    "id with NUL is ignored": (b"id: 7\nid: 8\x009\ndata: a\n\n", [message("a", "message", "7")]),
+    "an id is no data": (b"id: 7\ndata: a\n\nid: 8\x009\ndata: b\n\n", [message("a"), message("b")]),
     "blocks of id, retry or event are no events": (b"id: 7\n\nretry: 5\n\nevent: x\n\n", []),
     "field names are exact": (b"Data: a\n data: b\ndata : c\ndata\x00: d\ndata: e\n\n", [message("e")]),
     "a comment is no data": (b": ping\ndata: a\n:\ndata: b\n\n", [message("a\nb")]),
@@ -120,7 +113,7 @@ def test_any_rechunking_gives_the_same_events(body: bytes, data: st.DataObject) 
                 events += error.events
                 limit = error.limit
                 break
-        return events, limit, parser.last_event_id, parser.retry_ms, parser.comments, parser.last_comment
+        return events, limit
 
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=12)))
     edges = [0, *cuts, len(body)]
@@ -140,69 +133,14 @@ def test_an_event_comes_with_the_byte_that_ends_it() -> None:
     assert parser.feed(b"\ndata: b\r\n\r\n") == [message("b")], "the LF of that CRLF is no blank line of its own"
 
 
-def test_heartbeats_are_counted_apart_from_news() -> None:
-    parser = SseParser()
-    assert parser.feed(b": keep-alive\n\n:\n\n") == []
-    assert (parser.comments, parser.last_comment) == (2, "")
-    assert parser.feed(b":still here\r\n") == []
-    assert (parser.comments, parser.last_comment) == (3, "still here")
+def test_half_an_event_at_the_end_is_none() -> None:
+    for body in (b"data: a\n", b"data: a", b"dat", b": x\n"):
+        assert parse(body) == []
 
 
-def test_last_event_id_is_never_that_of_a_half_event() -> None:
-    parser = SseParser()
-    parser.feed(b"id: a\ndata: 1\n\nid: b\ndata: 2\n")
-    assert parser.last_event_id == "a"
-    assert parser.close() is True
-    assert parser.last_event_id == "a"
-
-
-def test_an_id_only_block_moves_the_reconnect_id() -> None:
-    parser = SseParser()
-    assert parser.feed(b"id: a\n\n") == []
-    assert parser.last_event_id == "a"
-
-
-def test_close_says_whether_something_was_dropped() -> None:
-    for body, dropped in (
-        (b"", False),
-        (b"data: a\n\n", False),
-        (b"data: a\n", True),
-        (b"dat", True),
-        (b": x\n", False),
-    ):
-        parser = SseParser()
-        parser.feed(body)
-        assert parser.close() is dropped, body
-        with pytest.raises(ValueError):
-            parser.feed(b"data: b\n\n")
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        (b"retry: 1500", 1500),
-        (b"retry:007", 7),
-        (b"retry: 0", 0),
-        (b"retry: 99999999999", MAX_RETRY_MS),
-        (b"retry: " + b"9" * 5000, MAX_RETRY_MS),
-        (b"retry: " + b"0" * 5000 + b"3", 3),
-        (b"retry: -1", None),
-        (b"retry: 1s", None),
-        (b"retry: 1.5", None),
-        (b"retry", None),
-        ("retry: \u0663".encode(), None),
-    ],
-)
-def test_retry_is_advice_within_bounds(line: bytes, expected: int | None) -> None:
-    parser = SseParser()
-    assert parser.feed(line + b"\n\n") == []
-    assert parser.retry_ms == expected
-
-
-def test_a_bad_retry_keeps_the_good_one() -> None:
-    parser = SseParser()
-    parser.feed(b"retry: 200\nretry: 1000x\n")
-    assert parser.retry_ms == 200
+@pytest.mark.parametrize("line", [b"retry: 1500", b"retry: " + b"9" * 5000, b"retry: -1", b"id: " + b"7" * 5000])
+def test_what_is_for_connecting_again_says_nothing(line: bytes) -> None:
+    assert parse(line + b"\n\ndata: a\n\n") == [message("a")]
 
 
 def test_line_cap() -> None:
@@ -295,23 +233,9 @@ def test_public_conformance_cases(case: dict[str, Any]) -> None:
         assert is_event_stream(case["content_type"]) is not case.get("http_reject", False)
     if case.get("http_reject"):
         return
-    expected = [message(item["data"], item["event"], item["last_event_id"]) for item in case["expected"]]
+    expected = [message(item["data"], item["event"]) for item in case["expected"]]
     ways = every_split(body) if len(body) < 2000 else [[body], [body[i : i + 1] for i in range(len(body))]]
     if "chunks" in case:
         ways.append([base64.b64decode(chunk) for chunk in case["chunks"]])
     for chunks in ways:
         assert parse(*chunks) == expected
-    parser = SseParser()
-    comments = []
-    for byte in body:
-        before = parser.comments
-        parser.feed(bytes([byte]))
-        if parser.comments > before:
-            comments.append(parser.last_comment)
-    parser.close()
-    if "expected_comments" in case:
-        assert comments == case["expected_comments"]
-    if "expected_retry" in case:
-        assert parser.retry_ms == case["expected_retry"]
-    if "expected_reconnect_last_event_id" in case:
-        assert parser.last_event_id == case["expected_reconnect_last_event_id"]

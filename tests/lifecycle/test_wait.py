@@ -243,7 +243,7 @@ def stream(
         task.stream = Stream(object(), Flight(), Client())
         for moment, data in events:
             text = data if isinstance(data, str) else json.dumps(data)
-            mailbox.at(moment, Message("event", task.stream.token, SseEvent("message", text, "")))
+            mailbox.at(moment, Message("event", task.stream.token, SseEvent("message", text)))
         if end is not None:
             kind = "result" if error is None else "error"
             mailbox.at(end, Message(kind, task.stream.token, error))

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from videotasks.core import user_cache
 from videotasks.core.errors import Category, TaskError
-from videotasks.providers import check_profile, profile_cache
+from videotasks.providers import check_profile, normalize, profile_cache
 from videotasks.providers import load_profile as providers_load_profile
 from videotasks.providers.load_profile import MAX_PROFILE_BYTES, load_profile, shipped_names
 from videotasks.providers.profile import _PARTS, _PLAIN
@@ -341,3 +341,23 @@ def test_what_a_parent_says_has_no_line_in_the_file(tmp_path: Path) -> None:
     assert "line 4, poll.floor_s" in refused(foreign(tmp_path, text)).message
     text = "extends: ark\nname: mine\nbase_url: https://x.example\ncreate: {follow: {a: b}, id: ['a[']}\n"
     assert "line 4, create.id.0" in refused(foreign(tmp_path, text)).message
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("https://queue.fal.run/x", True),
+        ("https://queue.fal.run:443/x", True),
+        ("HTTPS://QUEUE.FAL.RUN/x", True),
+        ("https://queue.fal.run:444/x", False),
+        ("http://queue.fal.run/x", False),
+        ("https://queue.fal.run.evil.example/x", False),
+        ("https://queue.fal.run@evil.example/x", False),
+        ("https://[x", False),
+    ],
+)
+def test_one_rule_says_what_is_on_the_apis_own_origin(url: str, own: bool) -> None:
+    profile = load_profile("fal")
+    assert profile.is_own(url) is own
+    body = {"request_id": "r1", "status_url": url, "response_url": url, "cancel_url": url}
+    assert bool(normalize.created(profile, body).follow) is own

@@ -253,7 +253,7 @@ def test_documented_bodies(name: str, given: dict[str, Any], path: str, body: di
     assert (draft.path, draft.body, draft.encoding, draft.files) == (path, body, "json", ())
     assert materialise(draft) == body
     assert json.loads(canonical_body(draft)) == body
-    assert draft.endpoint_label == f"POST {path}"
+    assert (draft.method, draft.path) == ("POST", path)
     assert [one for one in draft.warnings if "is sent as well" not in one] == []
 
 

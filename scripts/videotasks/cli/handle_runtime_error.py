@@ -21,6 +21,7 @@ from videotasks.core.errors import (
 from videotasks.core.json_values import parse_json
 from videotasks.core.redaction import redact
 from videotasks.core.safe_text import inert
+from videotasks.lifecycle.create_answer import REDIRECTED, REFUSED
 from videotasks.output import next_command
 from videotasks.output.reporter import Reporter
 from videotasks.providers import classify_error, credentials, normalize
@@ -150,7 +151,7 @@ def classified(
 
 def may_have_been_created(operation: str, status: int, error: ApiError) -> bool:
     """Whether a create that was answered like this may have made (and charged) a task."""
-    return operation == "create" and not error.in_task and (status >= 500 or status in (408, 409, 425))
+    return operation == "create" and not error.in_task and status >= 300 and status not in REFUSED | REDIRECTED
 
 
 def guidance(operation: str, error: ApiError, status: int) -> list[str]:

@@ -11,10 +11,8 @@ from videotasks.cli import select_run
 from videotasks.cli.open_session import open_session
 from videotasks.core.errors import TaskError
 from videotasks.core.task import Outcome
-from videotasks.core.times import epoch_of
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.watched import Watched
-from videotasks.providers.provider import TaskRef
 from videotasks.runs.store import Run, RunStore
 
 
@@ -80,7 +78,5 @@ class Sessions:
                 continue
             if state.ended and state.outcome is not Outcome.NO_RESULT:
                 continue
-            submitted = epoch_of(state.submitted_at)
-            age = max(session.ctx.clock() - submitted, 0.0) if submitted is not None else None
-            watched.append(Watched(run, session.provider, TaskRef(state.task_id, state.follow), age_s=age))
+            watched.append(Watched.of_run(session, run, state))
         return watched

@@ -28,7 +28,6 @@ _HARMFUL = re.compile(
 )
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _BLANKS = re.compile(r"\s+")
-_TOKEN = re.compile(r"""[^\s"'<>]+""")  # cut token by token: one pattern over the whole text would be quadratic
 _USERINFO = re.compile(r"""(?<=://)[^\s/?#"'<>]*@""")
 
 
@@ -93,22 +92,6 @@ def cut_query(url: str, limit: int = LIMIT) -> str:
     if rest and rest[0] == "?":
         base += "?..."
     return one_line(base, limit)
-
-
-def cut_queries(text: str) -> str:
-    """Free text, such as the message of an exception, with the query and userinfo of every link in it cut.
-
-    Paths count too (`url: /v.mp4?sig=...`, as HTTP libraries print them), if their query holds a `=`.
-    """
-
-    def cut(match: re.Match[str]) -> str:
-        head, mark, rest = match.group().partition("?")
-        head = _USERINFO.sub("", head)
-        if not mark or ("://" not in head and "=" not in rest):
-            return head + mark + rest
-        return head + "?..." + "\\" * (len(rest) - len(rest.rstrip("\\")))  # the escape of the quote that follows
-
-    return _TOKEN.sub(cut, text)
 
 
 def _shown(head: str, limit: int, whole: int, cut: bool, keep: str = "") -> str:

@@ -50,11 +50,6 @@ def first_string(paths: Iterable[str], body: object) -> str | None:
     return next(_strings(paths, body), None)
 
 
-def all_strings(paths: Iterable[str], body: object) -> list[str]:
-    """Every non-empty string of the candidates in order, each once."""
-    return list(dict.fromkeys(_strings(paths, body)))
-
-
 def check(path: str) -> None:
     """Raise PathError for what would give null for ever, without a word: broken syntax, an unknown function, a wrong
     number of arguments, and `!a.b`, which is `(!a).b`.

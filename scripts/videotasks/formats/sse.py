@@ -13,11 +13,9 @@ MIB = 1024 * 1024
 MAX_LINE_BYTES = 16 * MIB  # results may carry a picture as base64: generous, but an end
 MAX_EVENT_BYTES = 16 * MIB
 MAX_STREAM_BYTES = 64 * MIB  # also ends a stream that is nothing but comments or id lines
-MAX_RETRY_MS = 60_000  # "retry: 99999999999" would park a client for three years
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_DIGITS = re.compile(rb"[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,6 @@ class SseEvent:
 
     event: str
     data: str
-    last_event_id: str
 
 
 class SseLimitError(Exception):
@@ -49,14 +46,9 @@ def is_event_stream(content_type: str | None) -> bool:
 
 
 class SseParser:
-    """Incremental parser; feed it chunks of any size.
+    """Incremental parser; feed it chunks of any size. An event without its blank line is none: half an end is no end.
 
-    Attributes for the caller:
-      last_event_id   what a reconnect would send: the id buffer at the last blank line, so never of a half event
-      retry_ms        the last valid `retry:`, clamped to MAX_RETRY_MS, or None; advice only
-      comments        how many comment lines came: heartbeats, which are no news
-      last_comment    the text of the newest comment, "" before the first
-      bytes_fed       how many bytes of the stream were looked at
+    `id` and `retry` are for clients that connect again; this one never does, for a second POST would be a second task.
     """
 
     def __init__(
@@ -68,27 +60,19 @@ class SseParser:
         self.max_line_bytes = max_line_bytes
         self.max_event_bytes = max_event_bytes
         self.max_stream_bytes = max_stream_bytes
-        self.last_event_id = ""
-        self.retry_ms: int | None = None
-        self.comments = 0
-        self.last_comment = ""
         self.bytes_fed = 0
         self._line = bytearray()  # the unfinished line
         self._data = bytearray()  # data lines of the unfinished event, each with its newline
         self._event_type = b""
-        self._id_buffer = ""
         self._first_line = True
         self._skip_lf = False  # the last byte was a CR that already ended its line
         self._failure: SseLimitError | None = None
-        self._closed = False
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """The events that this chunk completes.
 
-        Raises SseLimitError at a cap (and again at every later call), ValueError after close().
+        Raises SseLimitError at a cap (and again at every later call).
         """
-        if self._closed:
-            raise ValueError("feed() after close()")
         events: list[SseEvent] = []
         if self._failure is not None:
             raise SseLimitError(self._failure.limit, self._failure.maximum, events)
@@ -99,18 +83,6 @@ class SseParser:
         if len(chunk) > room:
             raise self._limit("stream", self.max_stream_bytes, events)
         return events
-
-    def close(self) -> bool:
-        """End of the stream. An event without its blank line is dropped: half a terminal event is no success.
-
-        Returns whether anything was dropped (a hint that the connection was cut).
-        """
-        dropped = bool(self._line or self._data)
-        self._closed = True
-        self._line.clear()
-        self._data.clear()
-        self._event_type = b""
-        return dropped
 
     def _take(self, chunk: bytes, events: list[SseEvent]) -> None:
         if not chunk:
@@ -143,30 +115,18 @@ class SseParser:
         name, _, value = line.partition(b":")
         if value.startswith(b" "):
             value = value[1:]
-        if not name:
-            if line.startswith(b":"):
-                self.comments += 1
-                self.last_comment = _text(line[1:])
-        elif name == b"data":
+        if name == b"data":
             if len(self._data) + len(value) > self.max_event_bytes:
                 raise self._limit("event", self.max_event_bytes, events)
             self._data += value
             self._data += b"\n"
         elif name == b"event":
             self._event_type = value
-        elif name == b"id":
-            if b"\0" not in value:
-                self._id_buffer = _text(value)
-        elif name == b"retry" and _DIGITS.fullmatch(value):
-            digits = value.lstrip(b"0") or b"0"
-            # by length first: int() refuses more than 4300 digits
-            self.retry_ms = MAX_RETRY_MS if len(digits) > 9 else min(int(digits), MAX_RETRY_MS)
 
     def _dispatch(self, events: list[SseEvent]) -> None:
-        self.last_event_id = self._id_buffer
         if self._data:  # a block of only id, event or retry lines is no event
             name = _text(self._event_type) or "message"
-            events.append(SseEvent(name, _text(bytes(self._data[:-1])), self._id_buffer))
+            events.append(SseEvent(name, _text(bytes(self._data[:-1]))))
             self._data.clear()
         self._event_type = b""
 

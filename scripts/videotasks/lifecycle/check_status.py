@@ -7,7 +7,6 @@ from typing import Any
 
 from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome, Status, require_task_id
-from videotasks.core.times import epoch_of
 from videotasks.lifecycle import final_line
 from videotasks.lifecycle.outcome import Ending, record_ending, snapshot_fields, write_results
 from videotasks.lifecycle.poll_schedule import PollSchedule
@@ -138,9 +137,7 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
     fields["summary"] = results.summary(run, state, brief=True)
     next_argv = None
     if not state.ended:
-        submitted_at = epoch_of(state.submitted_at) or run.created_at
-        poll = session.profile.poll
-        age = max(ctx.clock() - submitted_at, 0.0)
+        poll, age = session.profile.poll, state.age_s(ctx.clock()) or 0.0
         fields["look_again_in_s"] = round(
             PollSchedule(poll.floor_s, poll.ceiling_s).delay(age, random=0.0, hint_s=hint_s)
         )

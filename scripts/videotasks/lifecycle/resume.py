@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from videotasks.core.errors import TaskError
 from videotasks.core.task import Outcome
-from videotasks.core.times import epoch_of
 from videotasks.lifecycle.final_line import report, report_created
 from videotasks.lifecycle.outcome import Ending, record_ending, write_results
 from videotasks.lifecycle.session import Context, Session
 from videotasks.lifecycle.wait import Waiter
 from videotasks.lifecycle.watched import Watched
-from videotasks.providers.provider import Provider, TaskRef
+from videotasks.providers.provider import Provider
 from videotasks.runs.store import Run
 
 
@@ -29,10 +28,7 @@ def go_on_with_run(session: Session, run: Run, *, deadline: float, attached: boo
             return report(ctx, run, state.outcome, source="record", attached=attached)
     if not wait:
         return report_created(session, run, attached=attached)
-    assert state.task_id is not None
-    submitted_at = epoch_of(state.submitted_at)
-    age = max(ctx.clock() - submitted_at, 0.0) if submitted_at is not None else None
-    watched = Watched(run, session.provider, TaskRef(state.task_id, state.follow), age_s=age)
+    watched = Watched.of_run(session, run, state)
     return wait_and_finish(session, watched, deadline=deadline, attached=attached)
 
 

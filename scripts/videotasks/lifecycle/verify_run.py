@@ -94,7 +94,7 @@ def report_unverified(session: Session, run: Run, unverified: Unverified, *, tak
 def _is_whole(path: str) -> bool:
     """Whether the file is whole as far as its structure tells; what no check knows does not count here."""
     from videotasks.formats.mp4 import check_mp4
-    from videotasks.formats.mp4_boxes import MediaError
+    from videotasks.formats.structure import MediaError
 
     try:
         check_mp4(path)

@@ -7,9 +7,11 @@ from typing import Any
 
 from videotasks.core.task import Snapshot
 from videotasks.lifecycle.outcome import Ending
+from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.stream import Stream
 from videotasks.network.flight import Flight
 from videotasks.providers.provider import Provider, TaskRef
+from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run
 
 
@@ -40,3 +42,10 @@ class Watched:
     told: tuple[Any, ...] | None = None
     told_unknown: set[str] = field(default_factory=set)
     fell_back: bool = False  # from a stream to polling
+
+    @staticmethod
+    def of_run(session: Session, run: Run, state: RunState) -> Watched:
+        """A task that an earlier command made, as old as its journal says."""
+        assert state.task_id is not None
+        age_s = state.age_s(session.ctx.clock())
+        return Watched(run, session.provider, TaskRef(state.task_id, state.follow), age_s=age_s)

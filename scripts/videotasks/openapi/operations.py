@@ -64,12 +64,6 @@ class Operation:
             return True
         return self.document.family == "2.0" and any(p.get("in") in ("body", "formData") for p in self.parameters())
 
-    def body_required(self) -> bool:
-        body = self.document.deref(self.raw.get("requestBody"))
-        if isinstance(body, dict):
-            return body.get("required") is True
-        return any(p.get("in") in ("body", "formData") and p.get("required") is True for p in self.parameters())
-
     def request_media(self) -> list[Media]:
         """The request's representations, JSON first, then forms, then the others."""
         if self.document.family == "2.0" and "requestBody" not in self.raw:

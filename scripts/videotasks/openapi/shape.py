@@ -77,10 +77,6 @@ class Shape:
         return bool(self.properties) or (self.types is not None and "object" in self.types)
 
 
-def admits_null(shape: Shape) -> bool:
-    return shape.types is not None and "null" in shape.types
-
-
 def shape_of(schemas: Schemas, schema: Any) -> Shape:
     shape = Shape()
     add(schemas, shape, schema, ())

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urljoin
 
 from videotasks.core.errors import ApiError, Category
 from videotasks.core.json_values import parse_json
@@ -353,7 +353,6 @@ def _follow(profile: Profile, body: object) -> tuple[dict[str, str], tuple[str, 
     """Values and URLs that the API gave for this task. URLs only of its own origin: the key goes to them."""
     kept: dict[str, str] = {}
     warnings: list[str] = []
-    base = urlsplit(profile.base_url)
     for name, path in profile.create.keep.items():
         value = jmespath_eval.evaluate(path, body)
         text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
@@ -365,10 +364,9 @@ def _follow(profile: Profile, body: object) -> tuple[dict[str, str], tuple[str, 
             continue
         try:
             url = scalars.http_url(urljoin(profile.base_url + "/", given))
-            link = urlsplit(url) if url else None
         except ValueError:  # such as https://[x: the task that came with it must not be lost for that
-            url = link = None
-        if url and link and (link.scheme, link.netloc.casefold()) == (base.scheme, base.netloc.casefold()):
+            url = None
+        if url and profile.is_own(url):
             kept[name] = url
         else:
             warnings.append(f"{name} is not on the API's own origin and is not followed")

@@ -182,9 +182,9 @@ def _content_of(profile: Profile, url: str) -> str | None:
     """The path of a link that is the API's own content endpoint, which wants the key; None for any other link."""
     if not profile.result.content:
         return None
-    base, link = urlsplit(profile.base_url), urlsplit(url)
-    if (link.scheme, link.netloc.casefold()) != (base.scheme, base.netloc.casefold()):
+    if not profile.is_own(url):
         return None
+    base, link = urlsplit(profile.base_url), urlsplit(url)
     start, _, end = str(profile.result.content["path"]).partition("{task_id}")
     path = link.path[len(base.path) :] if link.path.startswith(base.path) else link.path
     if not (path.startswith(start) and path.endswith(end) and "/" not in path[len(start) : len(path) - len(end)]):

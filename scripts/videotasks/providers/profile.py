@@ -323,6 +323,12 @@ class Profile:
         """The same provider at another origin (flag, environment, sandbox)."""
         return cast(Profile, changed(self, base_url=base_url.rstrip("/")))
 
+    def is_own(self, url: str) -> bool:
+        """Whether a link is on the API's own origin, `:443` spelled out or not: only there may the key go."""
+        from videotasks.network.origins import same_origin
+
+        return same_origin(self.base_url, url)
+
     @property
     def shipped_base_url(self) -> str:
         """The origin and path that the profile's own file names."""

@@ -117,7 +117,6 @@ def build_request(
         body=body,
         files=files,
         model=model,
-        endpoint_label=f"{profile.create.method} {target.path}",
         warnings=warnings,
         asked=asked(inputs, files),
         known=known,

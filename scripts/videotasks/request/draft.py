@@ -23,7 +23,6 @@ class RequestDraft:
     body: dict[str, Any]
     files: tuple[FileRef, ...] = ()
     model: str | None = None
-    endpoint_label: str = ""
     warnings: tuple[str, ...] = ()
     asked: Mapping[str, Any] = field(default_factory=dict)  # what the user typed, for the intent of a run's identity
     known: Known = field(default_factory=Known)  # who says which members the model has

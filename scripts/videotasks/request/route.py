@@ -65,10 +65,7 @@ def _relative(profile: Profile, endpoint: str) -> tuple[str, str]:
     if parts is None or parts.fragment or not (parts.path.strip("/")):
         raise configuration_error(f"{endpoint!r} is no endpoint", expected="a path such as " + profile.create.path)
     base = urlsplit(profile.base_url)
-    if (parts.scheme or parts.netloc) and (parts.scheme, parts.netloc.casefold()) != (
-        base.scheme,
-        base.netloc.casefold(),
-    ):
+    if (parts.scheme or parts.netloc) and not profile.is_own(text):
         raise configuration_error(
             f"the endpoint is not on {base.scheme}://{base.netloc}: the key of {profile.name} would go to another host",
             expected="a path, or a URL on that origin",

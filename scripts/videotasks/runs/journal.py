@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from videotasks.core.task import Outcome, Phase, Status, valid_task_id
+from videotasks.core.times import epoch_of
 
 _OWN_PATH = re.compile(r"outputs/[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
@@ -54,6 +55,11 @@ class RunState:
     def follow_of_the_id(self) -> dict[str, str]:
         """The addresses that name the task itself; what asks for them keeps them at the provider's own origin."""
         return {name: place for name, place in self.follow.items() if self.task_id and self.task_id in place}
+
+    def age_s(self, now: float) -> float | None:
+        """Seconds since the task was submitted (or adopted), None when nobody knows. `now` is epoch seconds."""
+        submitted = epoch_of(self.submitted_at)
+        return max(now - submitted, 0.0) if submitted is not None else None
 
     @property
     def ended(self) -> bool:

@@ -27,10 +27,6 @@ class FileLock:
         self._handle: int | None = None
         self._exclusive_file = False
 
-    @property
-    def held(self) -> bool:
-        return self._handle is not None
-
     def try_acquire(self) -> bool:
         if self._handle is not None:
             return True
