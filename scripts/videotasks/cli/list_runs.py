@@ -149,7 +149,8 @@ def refresh(args: argparse.Namespace) -> int:
 def look_at_unfinished(args: argparse.Namespace) -> tuple[list[Run], list[dict[str, Any]]]:
     """Ask once about every unfinished run, several at a time. (the runs, what was in the way of some)"""
     from videotasks.cli.session_pool import Sessions
-    from videotasks.lifecycle.outcome import record_ending, write_results
+    from videotasks.lifecycle.outcome import write_results
+    from videotasks.lifecycle.record_ending import record_ending
     from videotasks.lifecycle.wait import Waiter
 
     store = RunStore(artifacts_root(args.artifacts_dir))

@@ -14,8 +14,9 @@ from videotasks.core.errors import ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome
 from videotasks.core.workers import Interrupted
 from videotasks.lifecycle import check_status, final_line
-from videotasks.lifecycle.outcome import Ending, exit_code_of, record_ending, write_results
+from videotasks.lifecycle.outcome import Ending, exit_code_of, write_results
 from videotasks.lifecycle.reconcile import settle_unknown
+from videotasks.lifecycle.record_ending import record_ending
 from videotasks.lifecycle.resume import go_on_with_run
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.wait import Waiter

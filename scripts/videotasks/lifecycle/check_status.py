@@ -8,8 +8,9 @@ from typing import Any
 from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome, Status, require_task_id
 from videotasks.lifecycle import final_line
-from videotasks.lifecycle.outcome import Ending, record_ending, snapshot_fields, write_results
+from videotasks.lifecycle.outcome import Ending, snapshot_fields, write_results
 from videotasks.lifecycle.poll_schedule import PollSchedule
+from videotasks.lifecycle.record_ending import record_ending
 from videotasks.lifecycle.session import Session
 from videotasks.providers.provider import Look, TaskRef, refusal
 from videotasks.runs import results

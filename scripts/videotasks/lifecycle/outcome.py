@@ -60,19 +60,6 @@ def exit_code_of(state: RunState) -> ExitCode:
     return ExitCode.TASK_ENDED if state.phase is Phase.REFUSED else ExitCode.OK
 
 
-def record_ending(ctx: Context, run: Run, provider: Provider, ending: Ending) -> None:
-    """Journal how a task ended (or that it is still going) and write the result files."""
-    from videotasks.lifecycle import fetch_outputs
-
-    snapshot = ending.snapshot
-    fetch_outputs.keep_embedded(ctx, run, provider, snapshot)
-    if ending.outcome.of_the_task:
-        ctx.record(run, "ended", outcome=ending.outcome.value, **snapshot_fields(ctx, provider, snapshot, ending.error))
-    elif ending.outcome is Outcome.TIMEOUT:
-        ctx.record(run, "timeout")
-    write_results(ctx, run, snapshot)
-
-
 def write_results(ctx: Context, run: Run, snapshot: Snapshot | None = None) -> dict[str, Any]:
     """result.json, result.md and, when there is a raw body, response.json. A full disk is told, not fatal."""
     raw = snapshot.raw if snapshot is not None else None
