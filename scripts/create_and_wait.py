@@ -85,13 +85,14 @@ def main(argv: list[str]) -> int:
     waiting = parser.add_argument_group("waiting")
     waiting.add_argument("--no-wait", action="store_true", help="end when the task id is on disk")
     waiting.add_argument(
-        "--poll-timeout", type=seconds(), default=900.0, metavar="S", help="after the create's answer (900)"
+        "--create-timeout", type=seconds(), default=120.0, metavar="S", help="for the answer to the create (120)"
+    )
+    waiting.add_argument(
+        "--poll-timeout", type=seconds(), metavar="S", help="resends and waiting, download included (900)"
     )
     waiting.add_argument("--poll-interval", type=seconds(), metavar="S", help="fixed interval (default: adapts)")
-    waiting.add_argument("--poll-request-timeout", type=seconds(), default=20.0, metavar="S", help="per request (20)")
-    waiting.add_argument(
-        "--sse-request-timeout", type=seconds(), default=120.0, metavar="S", help="silence allowed (120)"
-    )
+    waiting.add_argument("--poll-request-timeout", type=seconds(), metavar="S", help="per request (20)")
+    waiting.add_argument("--sse-request-timeout", type=seconds(), metavar="S", help="silence allowed on a stream (120)")
     waiting.add_argument("--run-id", help="name of the new run's folder")
     add_provider_options(parser, default="skills-video")
     add_download_options(parser)

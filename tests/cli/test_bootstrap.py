@@ -59,7 +59,7 @@ def test_a_missing_package_is_one_error_with_the_line_that_mends_it(package: str
     path = os.pathsep.join([str(tmp_path / "broken"), os.environ["PYTHONPATH"]])
     done = start(*LOOK, env={"SKILLS_VIDEO_API_KEY": "sk-1", "PYTHONPATH": path}, cwd=tmp_path)
     assert done.exit_code == 1 and package in done.error["message"]
-    assert "uv run" in done.error["hint"] and "python3 -m pip install" in done.error["hint"]
+    assert "uv run" in done.error["hint"] and "python3 -m venv" in done.error["hint"]
 
 
 def test_the_pip_line_is_the_scripts_own_header() -> None:

@@ -83,11 +83,12 @@ def test_output_puts_a_copy_where_the_user_wants_it(tmp_path: Path) -> None:
     with fast_sandbox():
         sandbox_task(wait=True)
         done = call("task_status.py", "--latest", "--sandbox", "--output", "boat.mp4")
+        (tmp_path / "boat.mp4").write_bytes(b"somebody else's")
         again = call("task_status.py", "--latest", "--sandbox", "--output", "boat.mp4")
         forced = call("task_status.py", "--latest", "--sandbox", "--output", "boat.mp4", "--force")
-    assert done.exit_code == 0 and (tmp_path / "boat.mp4").stat().st_size > 1000
+    assert done.exit_code == 0
     assert again.exit_code != 0 and "--force" in json.dumps(again.error)
-    assert forced.exit_code == 0
+    assert forced.exit_code == 0 and (tmp_path / "boat.mp4").stat().st_size > 1000
 
 
 def test_a_kind_is_remembered_by_its_run() -> None:
@@ -139,15 +140,17 @@ def test_addresses_that_an_api_gave_outlive_the_sandbox_that_gave_them() -> None
         (faults.reset_after_request(), 24, "transient"),
     ],
 )
-def test_a_look_that_fails_exits_with_its_category_and_leaves_no_run(
+def test_a_look_that_fails_exits_with_its_category_and_only_an_unanswered_one_leaves_a_run(
     action: faults.Action, code: int, category: str
 ) -> None:
     with FaultServer(action) as server:
-        done = call("task_status.py", "gen_1", *SV, "--base-url", server.base_url, env=ENV)
+        done = call("task_status.py", "gen_1", *SV, "--base-url", server.base_url, "--no-retry", env=ENV)
     assert (done.exit_code, done.error["category"]) == (code, category)
-    assert not list(ROOT.glob("*/journal.jsonl"))
-    if category == "transient":
-        assert "gen_1" in done.final["next_argv"] and server.base_url in done.final["next_argv"]
+    unanswered = category in ("transient", "rate_limited")
+    assert len(list(ROOT.glob("*/journal.jsonl"))) == unanswered
+    if unanswered:
+        assert done.final["run_id"] in done.final["next_argv"] and server.base_url in done.final["next_argv"]
+        assert done.error["look_again_in_s"] >= 1
 
 
 def test_an_unreachable_host() -> None:
@@ -170,8 +173,8 @@ def test_an_unreachable_host() -> None:
         (("--from", "none.json"), "none.json"),
         (("--run-id", "nope"), "nope"),
         (("--run-id", "/etc"), "run id"),
-        (("a b", *SV), "no task id"),
-        (("x" * 300, *SV), "no task id"),
+        (("..", *SV), "no task id"),
+        (("x" * 5000, *SV), "no task id"),
         (("--latest",), "rehearsals"),
         (("--latest", "--cancel", "--wait"), "--wait, --cancel"),
         (("--list", "--latest"), "all runs"),
@@ -213,7 +216,7 @@ def test_another_tools_result_is_untrusted_data(tmp_path: Path, document: dict[s
     assert "attacker" not in done.stdout
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"task_id": "a b"}', '{"task_id": ["x"]}', "\x00", '{"a":' * 3000])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"task_id": ".."}', '{"task_id": ["x"]}', "\x00", '{"a":' * 3000])
 def test_another_tools_result_that_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "result.json").write_text(text, encoding="utf-8")
     done = call("task_status.py", "--from", "result.json", *SV, env=ENV)

@@ -174,7 +174,7 @@ def test_a_bare_id_is_looked_up_in_the_workspace_before_it_means_skills_video() 
         (("--run-id", "nope"), "nope"),
         (("--run-id", "../x"), "run id"),
         (("--latest",), "no earlier run"),
-        (("--generation-id", "a b"), "no task id"),
+        (("--generation-id", ".."), "no task id"),
         (("--all-unfinished", "--run-id", "x"), "several"),
     ],
 )

@@ -19,6 +19,7 @@ from videotasks.core.workers import Mailbox
 from videotasks.lifecycle.create_or_attach import Plan
 from videotasks.lifecycle.session import Context, Session, Timing
 from videotasks.network.origins import place_of
+from videotasks.output.next_command import Asked
 from videotasks.output.reporter import Reporter
 from videotasks.providers import credentials, record
 from videotasks.providers.load_profile import load_profile
@@ -111,7 +112,7 @@ class Client:
             random=random.Random(7).random,
             download=self.download,
             allow_private_results=True,  # the result's server is on loopback, too
-            next_options=("--base-url", profile.base_url),
+            asked=Asked(str(self.root), place=("--base-url", profile.base_url)),
         )
         provider = Provider(profile, credentials.Key("TEST_KEY", KEY))
         made = Session(profile, provider, ctx, place_of(profile.base_url))

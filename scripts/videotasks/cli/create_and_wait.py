@@ -19,14 +19,19 @@ from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.resume import go_on_with_run, wait_and_finish
 from videotasks.lifecycle.verify_run import report_unverified
 from videotasks.lifecycle.watched import Watched
+from videotasks.output import next_command
+from videotasks.providers import credentials
 from videotasks.providers.provider import TaskRef
 from videotasks.request.build import CommonInputs, build_request, chosen_model, create_path, in_kind
 from videotasks.runs.store import Run, require_run_id
+
+WAIT_S, REQUEST_S, SILENCE_S = 900.0, 20.0, 120.0  # unless the user says otherwise (facts, peers 4.7)
 
 
 def create_and_wait(args: argparse.Namespace) -> int:
     """Run the command; returns its exit code. Raises TaskError for what is wrong before a session is open."""
     given = common_inputs(args)
+    wait_s = args.poll_timeout or WAIT_S
     if args.run_id:
         require_run_id(args.run_id)
     taken = _taken_output(args)
@@ -39,10 +44,12 @@ def create_and_wait(args: argparse.Namespace) -> int:
     with open_session(args, needs_key=not args.dry_run, profile=profile) as session:
         with_limits(
             session.ctx,
-            wait_s=args.poll_timeout,
+            create_answer_s=args.create_timeout,
+            stream_answer_s=args.sse_request_timeout or args.create_timeout,
+            wait_s=wait_s,
             poll_interval_s=args.poll_interval,
-            poll_request_s=args.poll_request_timeout,
-            stream_silence_s=args.sse_request_timeout,
+            poll_request_s=args.poll_request_timeout or REQUEST_S,
+            stream_silence_s=args.sse_request_timeout or max(SILENCE_S, args.create_timeout),
         )
         plan = Plan(session, draft, args.take, _prompt_of(given, draft.body), args.run_id)
         for warning in draft.warnings:
@@ -63,14 +70,14 @@ def create_and_wait(args: argparse.Namespace) -> int:
             if args.dry_run:
                 if "-" in (args.prompt_file, args.payload_file):
                     findings.notes.append("send reads standard input: give it the same text again")
-                return preflight.report_plan(plan, terms, findings, send=_without_dry_run())
+                return preflight.report_plan(plan, terms, findings, send=_send(plan, args))
             for line in preflight.assumptions(session.profile, draft):
                 session.ctx.reporter.people(line)
             preflight.require(findings)
             preflight.guard_cost(plan, terms, findings)
         except TaskError as error:
             return session.ctx.reporter.error(error, provider=session.profile.name)
-        return carry_out(plan, wait_s=args.poll_timeout, no_wait=args.no_wait)
+        return carry_out(plan, wait_s=wait_s, no_wait=args.no_wait)
 
 
 def _taken_output(args: argparse.Namespace) -> TaskError | None:
@@ -95,21 +102,31 @@ def _holds_own_copy(plan: Plan, output: str) -> bool:
     return run is not None and is_copy_of(output, run.state().files)
 
 
-def _without_dry_run() -> list[str]:
-    """This very command, sending."""
-    from videotasks.output import next_command
-
-    words = [word for word in sys.argv[1:] if word != "--dry-run"]
-    return next_command.command(os.path.basename(sys.argv[0]) or "create_and_wait.py", *words)
+def _send(plan: Plan, args: argparse.Namespace) -> list[str]:
+    """The same command without --dry-run, whole: elsewhere, too, it pays at this origin and within this limit."""
+    asked = plan.session.ctx.asked
+    needed = asked.place_options()
+    if not args.artifacts_dir and os.environ.get("VIDEO_TASKS_ARTIFACTS"):
+        needed.append(("--artifacts-dir", asked.root))
+    limit = credentials.setting(plan.session.profile, "MAX_COST")[1]
+    if limit and not args.max_cost:
+        needed.append(("--max-cost", limit))
+    typed = [word for word in sys.argv[1:] if word != "--dry-run"]
+    return next_command.again(os.path.basename(sys.argv[0]) or "create_and_wait.py", typed, needed)
 
 
 def carry_out(plan: Plan, *, wait_s: float, no_wait: bool = False) -> int:
-    """Create or attach, wait `wait_s` seconds at most, finish; every expected end is a final line and an exit code."""
-    with last_line(plan.session.ctx) as end:
+    """Create or attach, wait, finish; every expected end is a final line and an exit code.
+
+    `wait_s` counts from here and bounds resends and the wait; it never cuts a create that is under way.
+    """
+    ctx = plan.session.ctx
+    deadline = ctx.monotonic() + wait_s
+    with last_line(ctx) as end:
         end.refused = lambda error: _report_refusal(plan, end.run, error)
         created = create_or_attach(plan)
         end.run = created.run
-        end.code = _go_on(plan, created, wait_s, no_wait)
+        end.code = _go_on(plan, created, deadline, no_wait)
     return end.code
 
 
@@ -117,11 +134,11 @@ def _report_refusal(plan: Plan, run: Run | None, error: TaskError) -> int:
     """The end of a create by an error: with a run that goes on, or one that was refused, is unknown or never left."""
     ctx = plan.session.ctx
     if run is not None:
-        next_argv = final_line.follow_up(ctx, run, "wait_generation.py", "--timeout", "100")
+        next_argv = final_line.go_on(ctx, run)
         return final_line.finish_error(ctx, run, error, next_argv=next_argv)
     named = error.details.get("run_id")  # an earlier run that stands in the way
     run = ctx.store.open(named) if named else next(iter(ctx.store.by_identity(plan.identity)), None)
-    look_up = final_line.follow_up(ctx, run, "task_status.py") if run is not None else None
+    look_up = final_line.look_at(ctx, run) if run is not None else None
     if run is None or error.exit_code == ExitCode.CONFIGURATION:
         return ctx.reporter.error(error, provider=plan.session.profile.name, next_argv=look_up if named else None)
     write_results(ctx, run)
@@ -135,10 +152,9 @@ def _report_refusal(plan: Plan, run: Run | None, error: TaskError) -> int:
     return final_line.finish_error(ctx, run, error, next_argv=look_up if unknown else None)
 
 
-def _go_on(plan: Plan, created: CreatedRun, wait_s: float, no_wait: bool) -> int:
+def _go_on(plan: Plan, created: CreatedRun, deadline: float, no_wait: bool) -> int:
     session, run, submitted = plan.session, created.run, created.submitted
     ctx = session.ctx
-    deadline = ctx.monotonic() + wait_s
     if created.unverified is not None and not created.unverified.waits:
         return report_unverified(session, run, created.unverified, take=plan.take)
     if submitted is None:

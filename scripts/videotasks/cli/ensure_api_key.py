@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from videotasks.cli.open_session import at_named_origin, named_profile, open_session
-from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error, error_fields
-from videotasks.core.workers import CallTimedOut, Interrupted
+from videotasks.core.errors import ExitCode, TaskError, configuration_error, error_fields
+from videotasks.core.workers import Interrupted
 from videotasks.output.reporter import Reporter
 from videotasks.providers import credentials
 from videotasks.providers.load_profile import load_profile, shipped_names
@@ -146,21 +146,17 @@ def _verify(args: argparse.Namespace, profile: Profile, fields: dict[str, Any]) 
         if path is None:
             fields["message"] += "; this provider has no free call to verify it with"
             return reporter.final("api_key", ExitCode.OK, verified=None, **fields)
-        client = provider.client()
         try:
-            body = session.ctx.mailbox.call(
-                lambda: provider.get_json(path, client=client, query=query, **how), timeout=40.0
+            body = session.ask(
+                lambda client: provider.get_json(path, client=client, query=query, **how), 40.0, patient=True
             )
         except Interrupted as stop:
             from videotasks.lifecycle.final_line import report_interrupted
 
             return report_interrupted(session.ctx, None, stop.signum)
-        except (TaskError, CallTimedOut) as problem:
-            error = problem if isinstance(problem, TaskError) else TaskError(Category.TRANSIENT, "no answer in time")
+        except TaskError as error:
             fields["message"] = error.message
             return reporter.final("api_key", error.exit_code, verified=False, **fields, error=error_fields(error))
-        finally:
-            client.close()
         fields["message"] += " and the API accepts it"
         if local.credits is not None:
             left = costs.balance(local, body)

@@ -6,7 +6,7 @@ import argparse
 from contextlib import suppress
 from typing import Any
 
-from videotasks.cli.open_session import named_profile
+from videotasks.cli.open_session import named_profile, place_of_args
 from videotasks.cli.request_options import read_text_input
 from videotasks.core import redaction
 from videotasks.core.errors import (
@@ -127,8 +127,9 @@ def inert_values(value: Any) -> Any:
 
 def _check_command(args: argparse.Namespace, profile: Profile) -> list[str]:
     """A free call that shows balance and key state; the key itself never stands in a command line."""
-    origin = ("--base-url", args.base_url) if args.base_url else ()
-    return next_command.command("ensure_api_key.py", "--provider", args.provider or profile.name, "--verify", *origin)
+    place = place_of_args(args, profile)
+    named = () if "--provider" in place else ("--provider", profile.name)
+    return next_command.command("ensure_api_key.py", *named, "--verify", *place)
 
 
 def classified(

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from videotasks.cli import select_run
 from videotasks.cli.open_session import open_session, origin_here
 from videotasks.core.errors import ExitCode, configuration_error
 from videotasks.core.safe_text import one_line
@@ -157,7 +156,7 @@ def look_at_unfinished(args: argparse.Namespace) -> tuple[list[Run], list[dict[s
     runs = []
     for run in of_mode(store, args):
         state = run.state()
-        if state.unfinished and state.task_id and not select_run.never_seen(run, state):
+        if state.unfinished and state.task_id and not results.unseen(run, state):
             runs.append(run)
     trouble: list[dict[str, Any]] = []
     with Sessions(args) as sessions:
@@ -195,6 +194,8 @@ def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, An
     }
     if state.phase in (Phase.SUBMISSION_UNKNOWN, Phase.REFUSED, Phase.NEW):
         entry["phase"] = state.phase.value
+    if results.unseen(run, state):
+        entry["unseen"] = True
     if state.cost is not None:
         entry["cost"] = f"{state.cost:g} {state.cost_unit or ''}".strip()
     return {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.lifecycle.session import Session
+from videotasks.output.next_command import Asked
 
 if TYPE_CHECKING:
     from videotasks.core.workers import Mailbox
@@ -101,6 +102,7 @@ def open_session(
     """
     from videotasks.core import redaction
     from videotasks.core.workers import Mailbox, signals_to
+    from videotasks.lifecycle.free_calls import FreeCalls
     from videotasks.lifecycle.session import Context, Timing
     from videotasks.network import origins
     from videotasks.output.reporter import Reporter
@@ -127,7 +129,9 @@ def open_session(
         output=getattr(args, "output", None),
         force=getattr(args, "force", False),
         allow_private_results=getattr(args, "allow_private_results", False),
-        next_options=_next_options(args, profile),
+        with_link=getattr(args, "with_link", False),
+        asked=asked_of(args, profile, str(store.root)),
+        free=FreeCalls(0.0 if args.no_retry else min(FreeCalls.left_s, limit_of(args) or FreeCalls.left_s)),
     )
     with signals_to(mailbox):
         if args.sandbox:
@@ -213,22 +217,80 @@ def sandbox_speed() -> float:
     return speed if 1.0 <= speed <= 100.0 else 1.0
 
 
-def _next_options(args: argparse.Namespace, profile: Profile) -> tuple[str, ...]:
-    """What the next command must be told again: a run folder never supplies an origin or a profile's path."""
-    options: list[str] = []
-    if args.sandbox:
-        options.append("--sandbox")
-    elif profile.foreign and args.provider:
-        path = Path(args.provider).expanduser()  # a name is looked up in $VIDEO_TASKS_PROVIDERS, a path from here
-        is_path = path.suffix in (".yaml", ".yml") or len(path.parts) > 1
-        options += ["--provider", str(path.absolute()) if is_path else args.provider]
-    if args.base_url or (not args.sandbox and profile.base_url != profile.shipped_base_url):
+def asked_of(args: argparse.Namespace, profile: Profile | None, root: str) -> Asked:
+    """What the next command must be told again, from flags and environment alike.
+
+    A run folder never supplies an origin or a profile's path, and the environment of this shell may not be there.
+    """
+
+    def given(name: str) -> Any:
+        return getattr(args, name, None)
+
+    files: list[str] = []
+    if given("output"):
+        files += ["--output", _absolute(args.output)]
+    files += [flag for flag in ("--force", "--allow-private-results", "--with-link") if given(_member(flag))]
+    pace: list[str] = []
+    for flag, names in (("--interval", ("interval", "poll_interval")), ("--request-timeout", REQUEST_TIMEOUTS)):
+        value = next((given(name) for name in names if given(name) is not None), None)
+        if value is not None:
+            pace += [flag, f"{value:g}"]
+    return Asked(
+        root=root,
+        place=place_of_args(args, profile),
+        files=tuple(files),
+        pace=tuple(pace),
+        manner=tuple(flag for flag in ("--no-retry", "--verbose", "--text") if given(_member(flag))),
+        wait_s=limit_of(args),
+        fetch=not given("no_download"),
+        look_fetches=bool(given("download") or given("output")),
+    )
+
+
+REQUEST_TIMEOUTS = ("request_timeout", "poll_request_timeout")
+
+
+def limit_of(args: argparse.Namespace) -> float | None:
+    """The time limit that the user typed, in seconds."""
+    typed = getattr(args, "poll_timeout", None) or getattr(args, "timeout", None)
+    return float(typed) if typed is not None else None
+
+
+def place_of_args(args: argparse.Namespace, profile: Profile | None) -> tuple[str, ...]:
+    """Which API: --sandbox, --provider, --kind, --base-url. `profile` None: for many runs, each at its own."""
+    options = ["--sandbox"] if args.sandbox else []
+    typed = getattr(args, "typed_provider", args.provider)
+    if typed:
+        options += ["--provider", _profile_path(typed) if profile and profile.foreign else typed]
+    if args.kind:
+        options += ["--kind", args.kind]
+    if args.base_url:
+        options += ["--base-url", args.base_url]
+    elif profile is not None and not args.sandbox and profile.base_url != profile.shipped_base_url:
         options += ["--base-url", profile.base_url]
     if args.allow_http:
         options.append("--allow-http")
-    if getattr(args, "allow_private_results", False):
-        options.append("--allow-private-results")
     return tuple(options)
+
+
+def _profile_path(given: str) -> str:
+    """A profile of the user's own by its path: a name is looked up in a folder that only the environment names."""
+    folder = os.environ.get("VIDEO_TASKS_PROVIDERS")
+    for suffix in ("", ".yaml", ".yml"):
+        path = Path(folder or "", given + suffix) if suffix and folder else Path(given).expanduser()
+        if path.is_file():
+            return str(path.absolute())
+    return given
+
+
+def _absolute(path: str) -> str:
+    """With its trailing slash, which says that a folder is meant."""
+    whole = os.path.abspath(os.path.expanduser(path))
+    return whole + os.sep if path.endswith(("/", os.sep)) and not whole.endswith(os.sep) else whole
+
+
+def _member(flag: str) -> str:
+    return flag.lstrip("-").replace("-", "_")
 
 
 def with_limits(ctx: Context, **values: Any) -> None:

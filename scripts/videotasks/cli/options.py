@@ -160,6 +160,7 @@ def add_provider_options(
     group.add_argument("--kind", help="which of the provider's kinds of task, where it has several")
     group.add_argument("--base-url", metavar="URL", help="another origin for this provider; it gets the key")
     group.add_argument("--allow-http", action="store_true", help="accept plain http beyond loopback")
+    group.add_argument("--no-retry", action="store_true", help="ask once, also for what costs nothing (default: 30 s)")
     group.add_argument("--sandbox", action="store_true", help="a local stand-in: no key, no cost, a real video file")
     group.add_argument(
         "--sandbox-scenario", metavar="NAME", help="rehearse trouble: failed, slow, stream-drop ... (sandbox.py --help)"
@@ -178,4 +179,5 @@ def add_download_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-download", action="store_true", help="do not fetch the result files")
     group.add_argument("--output", metavar="FILE|DIR", help="also copy the video here")
     group.add_argument("--force", action="store_true", help="let --output replace an existing file")
+    group.add_argument("--with-link", action="store_true", help="the whole link, also when the file is here")
     group.add_argument("--allow-private-results", action="store_true", help="accept result links to private addresses")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from videotasks.cli.open_session import chosen_profile, origin_here
+from videotasks.cli.open_session import chosen_profile, origin_here, place_of_args
 from videotasks.core import durable_files
 from videotasks.core.errors import configuration_error
 from videotasks.core.task import Phase, require_task_id
 from videotasks.core.times import age_text
 from videotasks.lifecycle.session import Session
 from videotasks.output import next_command
-from videotasks.runs.journal import RunState
+from videotasks.runs import results
 from videotasks.runs.store import Run, RunStore
+from videotasks.runs.workspace import artifacts_root
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Profile
@@ -42,38 +45,50 @@ def require_same_place(session: Session, run: Run) -> None:
         )
 
 
-def latest(store: RunStore, args: argparse.Namespace) -> tuple[Run, int] | None:
-    """The newest run by its create time, and how many others are unfinished. Refusals and unsent runs do not count.
+@dataclass(frozen=True)
+class Latest:
+    """What --latest finds: the run, how many others are unfinished, and a newer create that was refused."""
+
+    run: Run | None
+    others_unfinished: int = 0
+    refused: Run | None = None
+
+
+def latest(store: RunStore, args: argparse.Namespace) -> Latest:
+    """The newest run by its create time. Refusals and unsent runs do not count, an unseen id only without another run.
 
     Runs at the origin that this command would use come first; one from elsewhere is found only when there is none
     here, and then refused with the way to name its origin.
     """
     mode = "sandbox" if args.sandbox else "real"
     origins_here: dict[str, str | None] = {}
-    newest: tuple[bool, float, Run] | None = None
+    newest: tuple[bool, bool, float] | None = None
+    found: Run | None = None
+    refused: Run | None = None
     unfinished: list[tuple[bool, Run]] = []
     for run in store.runs():
         if run.mode != mode or (args.provider and run.provider != args.provider):
             continue
         state = run.state()
-        if (state.phase in (Phase.NEW, Phase.REFUSED) and state.task_id is None) or never_seen(run, state):
-            continue
         if run.provider not in origins_here:
             origins_here[run.provider] = origin_here(args, run.provider)
         here = run.is_at(origins_here[run.provider])
-        if state.unfinished:
+        if state.phase in (Phase.NEW, Phase.REFUSED) and state.task_id is None:
+            newer = refused is None or run.created_at > refused.created_at
+            if here and newer and state.phase is Phase.REFUSED and not state.closed_by_user:
+                refused = run
+            continue
+        seen = not results.unseen(run, state)
+        if state.unfinished and seen:
             unfinished.append((here, run))
-        if newest is None or (here, run.created_at) > newest[:2]:
-            newest = here, run.created_at, run
-    if newest is None:
-        return None
-    here, _, found = newest
-    return found, sum(1 for other, run in unfinished if other == here and run.run_id != found.run_id)
-
-
-def never_seen(run: Run, state: RunState) -> bool:
-    """A bare id that somebody asked about and that the provider has never shown: no task of this workspace."""
-    return bool(run.request.get("adopted")) and state.status_at is None
+        if newest is None or (here, seen, run.created_at) > newest:
+            newest, found = (here, seen, run.created_at), run
+    if refused is not None and found is not None and refused.created_at < found.created_at:
+        refused = None
+    if newest is None or found is None:
+        return Latest(None, 0, refused)
+    others = sum(1 for other, run in unfinished if other == newest[0] and run.run_id != found.run_id)
+    return Latest(found, others, refused)
 
 
 def session_profile(args: argparse.Namespace, run: Run | None) -> Profile:
@@ -92,9 +107,17 @@ def provider_of_run(store: RunStore, run_id: str) -> str | None:
     return name if name in shipped_names() else None
 
 
-def need_one(expected: str) -> Exception:
+def take_provider(args: argparse.Namespace, store: RunStore, run: Run | None) -> None:
+    """The provider of a run that is known, unless one was typed; what was typed stays known, for `next`."""
+    args.typed_provider = args.provider
+    if args.provider is None and run is not None:
+        args.provider = provider_of_run(store, run.run_id)
+
+
+def need_one(expected: str, args: argparse.Namespace) -> Exception:
     """No id and no run: a question for the user, never a create. `expected` names the options of the command."""
-    listing = next_command.quoted(next_command.command("task_status.py", "--list"))
+    root = ("--artifacts-dir", str(artifacts_root(args.artifacts_dir)))
+    listing = next_command.quoted(next_command.command("task_status.py", "--list", *root, *place_of_args(args, None)))
     return configuration_error(
         "no task named",
         expected=expected,
@@ -108,19 +131,40 @@ FROM_LIMIT = 5_000_000
 
 def find_latest(store: RunStore, args: argparse.Namespace) -> tuple[Run, dict[str, Any]]:
     """--latest: the newest run, and what to say about it."""
-    import time
-
     found = latest(store, args)
-    if found is None:
+    refused = _refusal_of(found.refused) if found.refused is not None else None
+    if found.run is None:
+        if refused is not None:
+            raise configuration_error(
+                "the newest create was refused, so there is no task: " + refused["message"],
+                expected="the request mended and sent again, which needs the user's yes",
+                code="newest_create_refused",
+                details={"refused": refused},
+                server_message=refused.get("server_message"),
+            )
         raise configuration_error(
             f"there is no {'sandbox' if args.sandbox else 'earlier'} run under {store.root}",
             expected="a task id, or a run that was made here",
             hint="ask the user for the task id" if args.sandbox else "rehearsals are found only with --sandbox",
             code="missing_task_id",
         )
-    run, others = found
-    age = age_text(time.time() - run.created_at)
-    return run, {"age": age, "prompt_start": run.prompt[:60], "other_unfinished": others}
+    run = found.run
+    note = {
+        "age": age_text(time.time() - run.created_at),
+        "prompt_start": run.prompt[:60],
+        "other_unfinished": found.others_unfinished,
+    }
+    if refused is not None:
+        note["newer_create_refused"] = refused
+    return run, note
+
+
+def _refusal_of(run: Run) -> dict[str, Any]:
+    """Which create was refused, when, and why."""
+    error = run.state().error or {}
+    told = {"run_id": run.run_id, "age": age_text(time.time() - run.created_at)}
+    told.update({name: error[name] for name in ("category", "message", "server_message") if error.get(name)})
+    return {"message": "the provider gave no reason", **told}
 
 
 def run_of_task(store: RunStore, task_id: str, args: argparse.Namespace) -> Run | None:

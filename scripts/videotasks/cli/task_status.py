@@ -9,20 +9,24 @@ from videotasks.cli.open_session import last_line, open_session, with_limits
 from videotasks.cli.select_run import (
     find_latest,
     need_one,
-    provider_of_run,
     read_foreign_result,
     require_same_place,
     run_of_task,
     session_profile,
+    take_provider,
 )
-from videotasks.core.errors import Category, TaskError, configuration_error
+from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.task import Outcome, Phase
 from videotasks.lifecycle import check_status, final_line
+from videotasks.lifecycle.free_calls import PASSING
 from videotasks.lifecycle.reconcile import adopt, report_taskless, resolve
 from videotasks.lifecycle.session import Session
 from videotasks.providers.provider import Look
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
+
+LOOK_AGAIN_S = 30  # after a fault that half a minute of asking did not get past
+WAIT_S = 100.0  # with --wait or --download, unless the user says otherwise
 
 
 def task_status(args: argparse.Namespace) -> int:
@@ -46,13 +50,12 @@ def task_status(args: argparse.Namespace) -> int:
     elif task_id is not None:
         run = run_of_task(store, task_id, args)
     else:
-        raise need_one("a task id, --run-id, --latest, --from FILE or --list")
-    if args.provider is None and run is not None:
-        args.provider = provider_of_run(store, run.run_id)
+        raise need_one("a task id, --run-id, --latest, --from FILE or --list", args)
+    take_provider(args, store, run)
     profile = session_profile(args, run)
     named = bool(args.latest or args.run_id)
     with open_session(args, needs_key=needs_key(args, run if named else None), profile=profile) as session:
-        with_limits(session.ctx, wait_s=args.timeout)
+        with_limits(session.ctx, wait_s=args.timeout or WAIT_S)
         session.ctx.download = args.download or (args.wait and not args.no_download) or bool(args.output)
         look: Look | None = None
         with last_line(session.ctx) as end:
@@ -65,7 +68,10 @@ def task_status(args: argparse.Namespace) -> int:
             else:
                 run = session.ctx.store.by_task(str(task_id), mode=session.ctx.mode, origin=session.origin)
                 if run is None and not args.wait:
-                    run, look = check_status.look_at_stranger(session, str(task_id))
+                    run, look, unanswered = check_status.look_at_stranger(session, str(task_id))
+                    end.run = run
+                    if unanswered is not None:
+                        raise unanswered
                 elif run is None:
                     run = check_status.run_for_task(session, str(task_id))
             end.run = run
@@ -98,16 +104,13 @@ def check_options(args: argparse.Namespace) -> None:
 
 
 def _look_again(session: Session, run: Run | None, task_id: str | None, error: TaskError) -> list[str] | None:
-    if error.category is not Category.TRANSIENT:
+    """After a passing fault: the same look, and when."""
+    if error.category not in PASSING:
         return None
+    error.details.setdefault("look_again_in_s", round(error.details.get("retry_after_s") or LOOK_AGAIN_S))
     if run is not None:
-        return final_line.follow_up(session.ctx, run, "task_status.py")
-    from videotasks.output import next_command
-
-    options = session.ctx.next_options
-    provider = () if "--provider" in options else ("--provider", session.profile.name)
-    root = ("--artifacts-dir", str(session.ctx.store.root))
-    return next_command.command("task_status.py", "--task-id", str(task_id), *provider, *root, *options)
+        return final_line.look_at(session.ctx, run)
+    return session.ctx.asked.look("--task-id", str(task_id))
 
 
 def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, Any], look: Look | None) -> int:
@@ -126,9 +129,12 @@ def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, An
 
         return cancel(session, run)
     if args.wait or ctx.download:
-        deadline = ctx.monotonic() + args.timeout
+        deadline = ctx.monotonic() + (args.timeout or WAIT_S)
         if not args.wait and not state.ended:
-            check_status.take_in_if_any(session, run)
+            if look is not None:
+                check_status.take_in(session, run, look)
+            else:
+                check_status.take_in_if_any(session, run)
             if not run.state().ended:
                 return check_status.report_status(session, run, **note_fields(note))
         from videotasks.lifecycle.resume import go_on_with_run

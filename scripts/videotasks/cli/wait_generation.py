@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from videotasks.cli import list_runs, select_run
-from videotasks.cli.open_session import last_line, open_session, with_limits
+from videotasks.cli.open_session import asked_of, last_line, open_session, with_limits
 from videotasks.cli.select_run import find_latest, run_of_task
 from videotasks.cli.session_pool import Sessions
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
@@ -17,7 +17,7 @@ from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.outcome import Ending, exit_code_of, write_results
 from videotasks.lifecycle.reconcile import settle_unknown
 from videotasks.lifecycle.record_ending import record_ending
-from videotasks.lifecycle.resume import go_on_with_run
+from videotasks.lifecycle.resume import file_deadline, go_on_with_run
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.wait import Waiter
 from videotasks.lifecycle.watched import Watched
@@ -26,6 +26,10 @@ from videotasks.runs import results
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
 
+if TYPE_CHECKING:
+    from videotasks.providers.profile import Profile
+
+WAIT_S, REQUEST_S = 600.0, 20.0  # unless the user says otherwise (facts, peers 4.7)
 NEXT_RUNS = 12  # more run ids than this would not fit into a bounded `next`, which then waits for all unfinished ones
 
 
@@ -38,7 +42,7 @@ def wait_generation(args: argparse.Namespace) -> int:
             raise configuration_error(
                 "several of --generation-id, --run-id, --latest and --all-unfinished are given", expected="one of them"
             )
-        raise select_run.need_one("a task id (--task-id), --run-id, --latest or --all-unfinished")
+        raise select_run.need_one("a task id (--task-id), --run-id, --latest or --all-unfinished", args)
     store = RunStore(artifacts_root(args.artifacts_dir))
     known: Run | None = None
     if args.latest:
@@ -48,13 +52,12 @@ def wait_generation(args: argparse.Namespace) -> int:
         return _wait_for_many(args, store, run_ids)
     if known is None:
         known = store.open(run_ids[0]) if run_ids else run_of_task(store, str(task_id), args)
-    if args.provider is None and known is not None:
-        args.provider = select_run.provider_of_run(store, known.run_id)
+    select_run.take_provider(args, store, known)
     profile = select_run.session_profile(args, known)
     with open_session(args, profile=profile) as session:
         _limits(session, args)
         ctx = session.ctx
-        deadline = ctx.monotonic() + args.timeout
+        deadline = ctx.monotonic() + _wait_s(args)
         with last_line(ctx) as end:
             end.run = run = (
                 select_run.open_run(session, run_ids[0])
@@ -74,7 +77,16 @@ def wait_generation(args: argparse.Namespace) -> int:
 
 
 def _limits(session: Session, args: argparse.Namespace) -> None:
-    with_limits(session.ctx, wait_s=args.timeout, poll_interval_s=args.interval, poll_request_s=args.request_timeout)
+    with_limits(
+        session.ctx,
+        wait_s=_wait_s(args),
+        poll_interval_s=args.interval,
+        poll_request_s=args.request_timeout or REQUEST_S,
+    )
+
+
+def _wait_s(args: argparse.Namespace) -> float:
+    return float(args.timeout or WAIT_S)
 
 
 def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]) -> int:
@@ -85,7 +97,7 @@ def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]
         runs = []
         for run in list_runs.of_mode(store, args):
             state = run.state()
-            if state.unfinished and state.task_id and not select_run.never_seen(run, state):
+            if state.unfinished and state.task_id and not results.unseen(run, state):
                 runs.append(run)
     else:
         runs = [store.open(run_id) for run_id in run_ids]
@@ -111,7 +123,7 @@ def _finish_many(
     args: argparse.Namespace,
 ) -> int:
     ctx = sessions.first.ctx
-    deadline = ctx.monotonic() + args.timeout
+    deadline = ctx.monotonic() + _wait_s(args)
     interrupted: int | None = None
     done = _done_without_files(sessions, runs) if ctx.download else []
     try:
@@ -136,19 +148,9 @@ def _finish_many(
     left = [run for run in runs if run.state().unfinished and run.state().task_id]
     next_argv = None
     if left:
-        from videotasks.output import next_command
-
         named = tuple(word for run in left for word in ("--run-id", run.run_id))
-        options = ("--all-unfinished",) if args.all_unfinished or len(left) > NEXT_RUNS else named
-        next_argv = next_command.command(
-            "wait_generation.py",
-            *options,
-            "--timeout",
-            f"{args.timeout:g}",
-            "--artifacts-dir",
-            str(ctx.store.root),
-            *_next_options(args, ctx),
-        )
+        target = ("--all-unfinished",) if args.all_unfinished or len(left) > NEXT_RUNS else named
+        next_argv = asked_of(args, _one_profile(sessions, left), str(ctx.store.root)).wait(*target)
     ctx.reporter.final(
         "interrupted" if interrupted is not None else ("timeout" if code == ExitCode.NOT_FINISHED else "list"),
         code,
@@ -180,11 +182,14 @@ def _done_without_files(sessions: Sessions, runs: list[Run]) -> list[Watched]:
     return done
 
 
-def _next_options(args: argparse.Namespace, ctx: Any) -> tuple[str, ...]:
-    """What `next` repeats. --provider belongs to a foreign profile only; the runs name the shipped ones."""
-    if args.provider and "--provider" not in ctx.next_options:
-        return (*ctx.next_options, "--provider", args.provider)
-    return tuple(ctx.next_options)
+def _one_profile(sessions: Sessions, runs: list[Run]) -> Profile | None:
+    """The profile that all these runs share; several APIs cannot be named by one --base-url."""
+    found: dict[int, Profile] = {}
+    for run in runs:
+        with suppress(TaskError):
+            profile = sessions.of(run).profile
+            found[id(profile)] = profile
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _fetch(ctx: Any, task: Watched, deadline: float) -> TaskError | None:
@@ -192,7 +197,7 @@ def _fetch(ctx: Any, task: Watched, deadline: float) -> TaskError | None:
     from videotasks.lifecycle import fetch_outputs
 
     try:
-        failure = fetch_outputs.fetch_all(ctx, task.run, task.provider, deadline=deadline)
+        failure = fetch_outputs.fetch_all(ctx, task.run, task.provider, deadline=file_deadline(ctx, deadline))
     except TaskError as error:
         failure = error
     write_results(ctx, task.run)

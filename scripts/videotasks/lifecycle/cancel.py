@@ -61,7 +61,7 @@ def cancel(session: Session, run: Run) -> int:
     done = state.status is Status.CANCELLED
     if refused is None:
         ctx.reporter.people("cancelled" if done else "the cancel was sent; the task is still " + state.status.value)
-    next_argv = None if state.ended else final_line.follow_up(ctx, run, "task_status.py")
+    next_argv = None if state.ended else final_line.look_at(ctx, run)
     if refused is not None:
         ctx.reporter.people(f"the cancel was not accepted: {refused.message}")
     code = refused.exit_code if refused is not None else int(ExitCode.OK)

@@ -8,6 +8,7 @@ from typing import Any
 from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome, Status, require_task_id
 from videotasks.lifecycle import final_line
+from videotasks.lifecycle.free_calls import PASSING, fault_of_look
 from videotasks.lifecycle.outcome import Ending, snapshot_fields, write_results
 from videotasks.lifecycle.poll_schedule import PollSchedule
 from videotasks.lifecycle.record_ending import record_ending
@@ -74,12 +75,22 @@ def renew_rehearsed_link(session: Session, run: Run) -> None:
             take_in_if_any(session, run)
 
 
-def look_at_stranger(session: Session, task_id: str) -> tuple[Run, Look]:
-    """A bare id that no run knows: it gets a run folder only when the provider shows a task. Raises TaskError."""
-    look = ask(session, TaskRef(require_task_id(task_id)))
-    if look.snapshot is None:
-        raise refusal(_error_of(look))
-    return run_for_task(session, task_id), look
+def look_at_stranger(session: Session, task_id: str) -> tuple[Run, Look | None, TaskError | None]:
+    """A bare id that no run knows: its run (unseen while nobody answers), and the look or what was in its way.
+
+    Raises TaskError when the provider says that there is no such task, or does not let us ask: then there is no run.
+    """
+    error: TaskError | None = None
+    look: Look | None = None
+    try:
+        look = ask(session, TaskRef(require_task_id(task_id)))
+        if look.snapshot is None:
+            error = refusal(error_of(look))
+    except TaskError as silence:
+        error = silence
+    if error is not None and error.category not in PASSING:
+        raise error
+    return run_for_task(session, task_id), look, error
 
 
 def look_once(session: Session, run: Run, look: Look | None = None, **more: Any) -> int:
@@ -96,21 +107,24 @@ def look_once(session: Session, run: Run, look: Look | None = None, **more: Any)
     if look.snapshot is None:
         if state.ended:
             return report_status(session, run, **more)  # what is known to be over stays known
-        raise refusal(_error_of(look))
+        raise refusal(error_of(look))
     take_in(session, run, look)
     return report_status(session, run, hint_s=look.hint_s, **more)
 
 
-def _error_of(look: Look) -> ApiError:
+def error_of(look: Look) -> ApiError:
     return look.error or ApiError(Category.TRANSIENT, look.reason, http_status=look.http_status)
 
 
 def ask(session: Session, ref: TaskRef) -> Look:
-    """One status request, bounded in time. Raises TaskError when there is no answer."""
+    """One status request; a passing fault is asked again. Raises TaskError when there is no answer."""
     limits = session.ctx.limits
     timeout = limits.poll_request_s
     return session.ask(
-        lambda client: session.provider.look(ref, client=client, timeout=timeout), timeout + limits.abort_slack_s
+        lambda client: session.provider.look(ref, client=client, timeout=timeout),
+        timeout + limits.abort_slack_s,
+        patient=True,
+        fault_of=fault_of_look,
     )
 
 
@@ -133,7 +147,7 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
     document = write_results(ctx, run)
     state = run.state()
     exit_code = int(state.outcome.exit_code if state.outcome is not None else ExitCode.OK)
-    fields = final_line.terminal_fields(run, state)
+    fields = final_line.terminal_fields(ctx, run, state)
     fields["error"] = state.error
     fields["summary"] = results.summary(run, state, brief=True)
     next_argv = None
@@ -142,9 +156,9 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
         fields["look_again_in_s"] = round(
             PollSchedule(poll.floor_s, poll.ceiling_s).delay(age, random=0.0, hint_s=hint_s)
         )
-        next_argv = final_line.follow_up(ctx, run, "wait_generation.py", "--timeout", "100")
+        next_argv = final_line.go_on(ctx, run)
     elif state.outcome is Outcome.SUCCEEDED and fields["video_file"] is None:
-        next_argv = final_line.follow_up(ctx, run, "task_status.py", "--download")
+        next_argv = final_line.look_at(ctx, run, fetch=True)
         fields["reminder"] = (
             f"the link works until {document.get('expires_at')}"
             if document.get("expires_at")

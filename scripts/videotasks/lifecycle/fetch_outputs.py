@@ -19,12 +19,11 @@ from videotasks.core import durable_files
 from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
 from videotasks.core.safe_text import cut_query
 from videotasks.core.task import Outcome, Output, Snapshot, Status
-from videotasks.core.workers import CallTimedOut, Message
+from videotasks.core.workers import Message
+from videotasks.lifecycle import free_calls
 from videotasks.lifecycle.outcome import Ending, snapshot_fields
-from videotasks.lifecycle.poll_schedule import PollSchedule
 from videotasks.lifecycle.session import Context
 from videotasks.network import origins
-from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight
 from videotasks.providers.provider import Look, Provider, TaskRef
 from videotasks.runs.journal import RunState
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from videotasks.downloads.errors import DownloadFailed
 
 MAIN_KINDS = ("video", "image", "audio")
-FRESH_LOOKS = 6  # for a link that has died
 PROGRESS_EVERY_S = 1.0
 SLOW_DOWNLOAD_S = 1.0  # a download that takes longer has its link printed beforehand, for whoever is cut off
 QUICK_RESUMES = 2  # tries in a row that bring nothing, while there is another way to the same file
@@ -386,27 +384,21 @@ class _Job:
 
 def _look_through_faults(ctx: Context, provider: Provider, ref: TaskRef, deadline: float | None) -> Snapshot | None:
     """The task as it is now; a passing fault is asked again, as in any wait."""
-    poll, timeout = provider.profile.poll, ctx.limits.poll_request_s
-    schedule = PollSchedule(poll.floor_s, poll.ceiling_s, ctx.limits.poll_interval_s)
-    for faults in range(1, FRESH_LOOKS + 1):
-        client, hint_s = provider.client(), None
-        look_once = partial(provider.look, ref, client=client, timeout=timeout)
-        try:
-            look: Look = ctx.mailbox.call(look_once, timeout=timeout + ctx.limits.abort_slack_s)
-            if look.snapshot is not None or look.final_refusal:
-                return look.snapshot
-            hint_s = look.hint_s
-        except TaskError:
-            return None
-        except (NoAnswer, CallTimedOut):
-            client.flight.abort()
-        finally:
-            client.close()
-        pause = schedule.delay(0.0, random=ctx.random(), hint_s=hint_s, faults=faults)
-        if faults == FRESH_LOOKS or (deadline is not None and ctx.monotonic() + pause >= deadline):
-            return None
-        ctx.mailbox.sleep(pause)
-    return None
+    timeout = ctx.limits.poll_request_s
+    look_once = partial(provider.look, ref, timeout=timeout)
+    try:
+        look: Look = free_calls.ask(
+            ctx,
+            provider,
+            lambda client: look_once(client=client),
+            timeout + ctx.limits.abort_slack_s,
+            patient=True,
+            fault_of=free_calls.fault_of_look,
+            deadline=deadline,
+        )
+    except TaskError:
+        return None
+    return look.snapshot
 
 
 def _as_task_error(error: Any) -> TaskError:

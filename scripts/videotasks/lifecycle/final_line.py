@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from videotasks.core import durable_files
@@ -11,12 +12,12 @@ from videotasks.core.task import Outcome
 from videotasks.core.times import epoch_of, iso
 from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.session import Context, Session
-from videotasks.output import next_command
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run
 
 RESPONSE_INLINE_LIMIT = 400  # characters; a longer one goes to outputs/response.json
+LINK_INLINE_LIMIT = 200  # characters; signed links have 600, and nobody needs one beside the file
 
 
 def report(
@@ -43,7 +44,7 @@ def report(
             server_message=error.message or None,
             http_status=error.http_status,
         )
-        return finish_error(ctx, run, failure, next_argv=follow_up(ctx, run, "task_status.py"))
+        return finish_error(ctx, run, failure, next_argv=look_at(ctx, run))
     exit_code = int(outcome.exit_code)
     fields: dict[str, Any] = {}
     if outcome is Outcome.NO_RESULT:
@@ -55,10 +56,10 @@ def report(
         fields["error"] = error_fields(failure)
     next_argv = None
     if failure is not None and failure.category is not Category.CONFIGURATION:
-        next_argv = follow_up(ctx, run, "task_status.py", "--download")
+        next_argv = look_at(ctx, run, fetch=True)
     ctx.reporter.live_end()
     ctx.reporter.people(results.summary(run, state))
-    fields = {**terminal_fields(run, state, attached), **fields}
+    fields = {**terminal_fields(ctx, run, state, attached), **fields}
     if ctx.copied_to:
         fields["copied_to"] = ctx.copied_to
     keep_unread_line(ctx, run)
@@ -79,17 +80,29 @@ def task_fields(run: Run, state: RunState) -> dict[str, Any]:
     }
 
 
-def terminal_fields(run: Run, state: RunState, attached: bool = False) -> dict[str, Any]:
-    """The keys of a final line that show a task whole; response is server data (inlined only when short)."""
+def terminal_fields(ctx: Context, run: Run, state: RunState, attached: bool = False) -> dict[str, Any]:
+    """The keys of a final line that show a task whole: what a user asks next stands in it.
+
+    A long link is left to result.json when the file is here; response is server data (inlined only when short).
+    """
+    url, video_file = state.url_of("video"), results.video_file(run, state)
+    asked_for = ctx.with_link or ctx.reporter.verbose or not ctx.asked.fetch
+    told_elsewhere = url is not None and video_file is not None and len(url) >= LINK_INLINE_LIMIT and not asked_for
     fields: dict[str, Any] = {
         **task_fields(run, state),
         "provider_status": inert(state.provider_status, 60) if state.provider_status else None,
-        "video_url": state.url_of("video"),
+        "video_url": None if told_elsewhere else url,
         "files": [entry.get("path") for entry in state.files],
-        "video_file": results.video_file(run, state),
+        "video_file": video_file,
     }
     if any(output.get("found_by") for output in state.outputs):
         fields["found_by"] = "guess"
+    if told_elsewhere:
+        fields["result_file"] = str(run.result_file)
+    if video_file is not None:
+        fields["video"] = results.measures(state)
+    if state.ended:
+        fields["cost"] = results.cost(state) or "unknown"
     if state.url_of("last_frame"):
         fields["last_frame_url"] = state.url_of("last_frame")
     if state.expires_at:
@@ -115,17 +128,20 @@ def report_timeout(ctx: Context, run: Run, state: RunState) -> int:
     submitted = epoch_of(state.submitted_at)
     elapsed = round(ctx.clock() - submitted, 1) if submitted else None
     ctx.reporter.live_end()
-    ctx.reporter.people(results.summary(run, state) + " It goes on; nothing is lost.")
+    ctx.reporter.people(results.summary(run, state) + " Nothing is lost.")
     keep_unread_line(ctx, run)
+    # Read at every step of a long wait: what the command that goes on will say again is left out.
+    fields = {name: value for name, value in task_fields(run, state).items() if name != "artifacts_dir"}
+    if state.url_of("video"):
+        fields["video_url"] = state.url_of("video")
     return ctx.reporter.final(
         "timeout",
         ExitCode.NOT_FINISHED,
-        next_argv=follow_up(ctx, run, "wait_generation.py", *_wait_option(ctx)),
-        **task_fields(run, state),
+        next_argv=go_on(ctx, run),
+        **fields,
         last_status=state.provider_status and inert(state.provider_status, 60),
         elapsed_seconds=elapsed,
-        video_url=state.url_of("video"),
-        error={"category": Category.TIMEOUT.value, "message": "not finished within the time given; go on with next"},
+        error={"category": Category.TIMEOUT.value},
     )
 
 
@@ -143,22 +159,20 @@ def finish_error(ctx: Context, run: Run | None, error: TaskError, *, next_argv: 
 
 def disk_refused(ctx: Context, run: Run | None, error: OSError) -> int:
     """The final line when the workspace could not be written to; a task that is known goes on with `next`."""
-    next_argv = follow_up(ctx, run, "task_status.py") if run is not None and run.state().task_id else None
+    next_argv = look_at(ctx, run) if run is not None and run.state().task_id else None
     return finish_error(
         ctx, run, durable_files.disk_error(error, "the workspace could not be written"), next_argv=next_argv
     )
 
 
-def follow_up(ctx: Context, run: Run, script: str, *more: str) -> list[str]:
-    """The command that goes on with a run; it never pays."""
-    return next_command.command(
-        script, "--run-id", run.run_id, *more, "--artifacts-dir", str(run.folder.parent), *ctx.next_options
-    )
+def go_on(ctx: Context, run: Run) -> list[str]:
+    """The command that waits on for a run; it never pays."""
+    return replace(ctx.asked, root=str(run.folder.parent)).wait("--run-id", run.run_id)
 
 
-def _wait_option(ctx: Context) -> tuple[str, ...]:
-    wait = ctx.limits.wait_s
-    return ("--timeout", f"{wait:g}") if wait is not None else ()
+def look_at(ctx: Context, run: Run, *, fetch: bool = False) -> list[str]:
+    """The command that looks at a run (and fetches its result); it never pays."""
+    return replace(ctx.asked, root=str(run.folder.parent)).look("--run-id", run.run_id, fetch=fetch)
 
 
 def mark_reported(ctx: Context, run: Run, outcome: str, exit_code: int) -> None:
@@ -179,7 +193,7 @@ def report_created(session: Session, run: Run, attached: bool = False) -> int:
     return ctx.reporter.final(
         "created",
         ExitCode.OK,
-        next_argv=follow_up(ctx, run, "wait_generation.py", "--timeout", "100"),
+        next_argv=go_on(ctx, run),
         **task_fields(run, state),
         attached=attached or None,
     )
@@ -206,7 +220,7 @@ def report_interrupted(ctx: Any, run: Run | None, signum: int) -> int:
     return ctx.reporter.final(
         "interrupted",
         code,
-        next_argv=follow_up(ctx, run, "wait_generation.py", "--timeout", "100"),
+        next_argv=go_on(ctx, run),
         **task_fields(run, state),
         video_url=state.url_of("video"),
         error={"category": "interrupted", "message": what},

@@ -30,6 +30,7 @@ class Terms:
     allow_unknown_cost: bool = False
 
 
+ASK_S = 5.0  # balance, price and limits are asked for once: "unknown" is an answer, too
 _COST = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([A-Za-z][A-Za-z _-]{0,30})\s*$")
 
 
@@ -222,7 +223,7 @@ def _ask(plan: Plan, path: str, found: Findings, what: str) -> Any:
     provider, ctx = plan.session.provider, plan.session.ctx
     client = provider.client()
     try:
-        return ctx.mailbox.call(lambda: provider.get_json(path, client=client), timeout=30.0)
+        return ctx.mailbox.call(lambda: provider.get_json(path, client=client, timeout=ASK_S), timeout=ASK_S)
     except (TaskError, NoAnswer) as error:
         found.notes.append(f"{what} could not be asked for: {error}")
     except CallTimedOut:

@@ -16,7 +16,7 @@ from videotasks.lifecycle.create_answer import server_date
 from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.submit import submission_unknown
-from videotasks.output import next_command
+from videotasks.output.next_command import quoted
 from videotasks.providers.provider import TaskRef
 from videotasks.runs import results
 from videotasks.runs.claims import Sender
@@ -63,11 +63,8 @@ def settle_unknown(session: Session, run: Run) -> int:
         error.details["lookup"] = f"{len(found)} candidate(s) by model and time; none is adopted by itself"
     if state.ids_in_answer:
         error.details["ids_in_answer"] = [inert(value, 300) for value in state.ids_in_answer]
-    base = ("--run-id", run.run_id, "--artifacts-dir", str(run.folder.parent), *ctx.next_options)
-    error.details["to_adopt"] = next_command.quoted(next_command.command("task_status.py", "--task-id", "ID", *base))
-    error.details["to_close"] = next_command.quoted(
-        next_command.command("task_status.py", "--resolve", "not-created", *base)
-    )
+    error.details["to_adopt"] = quoted(ctx.asked.settle("--task-id", "ID", "--run-id", run.run_id))
+    error.details["to_close"] = quoted(ctx.asked.settle("--resolve", "not-created", "--run-id", run.run_id))
     ctx.reporter.people(results.summary(run, state))
     final_line.keep_unread_line(ctx, run)
     return ctx.reporter.error(
@@ -125,6 +122,7 @@ def listed(session: Session, limit: int = 200) -> tuple[list[Any], float | None]
         ),
         40.0,
         what="list",
+        patient=True,
     )
     items = jmespath_eval.values(spec.items, answer.json())
     return list(items)[:limit], server_date(answer.headers.get("date"))

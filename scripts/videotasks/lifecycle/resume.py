@@ -22,7 +22,7 @@ def go_on_with_run(session: Session, run: Run, *, deadline: float, attached: boo
             from videotasks.lifecycle import check_status, fetch_outputs
 
             check_status.renew_rehearsed_link(session, run)
-            failure = fetch_outputs.fetch_all(ctx, run, session.provider, deadline=deadline)
+            failure = fetch_outputs.fetch_all(ctx, run, session.provider, deadline=file_deadline(ctx, deadline))
             write_results(ctx, run)
             return report(ctx, run, Outcome.SUCCEEDED, source="record", failure=failure, attached=attached)
         if state.outcome is not Outcome.NO_RESULT:
@@ -30,7 +30,17 @@ def go_on_with_run(session: Session, run: Run, *, deadline: float, attached: boo
     if not wait:
         return report_created(session, run, attached=attached)
     watched = Watched.of_run(session, run, state)
+    if state.status_at is not None:
+        watched.told = state.status, state.provider_status  # an earlier command has said it
     return wait_and_finish(session, watched, deadline=deadline, attached=attached)
+
+
+def file_deadline(ctx: Context, deadline: float | None) -> float | None:
+    """Until when a file may be fetched: a task that was found finished near the deadline still gets its file."""
+    if deadline is None:
+        return None
+    more_s = ctx.limits.last_file_s
+    return min(max(deadline, ctx.monotonic() + more_s), deadline + more_s)
 
 
 def wait_and_finish(session: Session, watched: Watched, *, deadline: float | None, attached: bool = False) -> int:
@@ -61,7 +71,7 @@ def finish(
     record_ending(ctx, run, provider, ending)
     failure: TaskError | None = None
     if ending.outcome is Outcome.SUCCEEDED and (ctx.download or ctx.output):
-        failure = fetch_outputs.fetch_all(ctx, run, provider, deadline=deadline)
+        failure = fetch_outputs.fetch_all(ctx, run, provider, deadline=file_deadline(ctx, deadline))
         write_results(ctx, run)
     return report(
         ctx, run, ending.outcome, source=ending.source, error=ending.error, failure=failure, attached=attached

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from videotasks.core.workers import CallTimedOut, Mailbox
+from videotasks.core.workers import Mailbox
+from videotasks.lifecycle import free_calls
+from videotasks.lifecycle.free_calls import FreeCalls
+from videotasks.output.next_command import Asked
 from videotasks.output.reporter import Reporter
 from videotasks.runs.store import Run, RunStore
 
@@ -25,6 +28,7 @@ class Timing:
     """Seconds. The defaults are those of the commands that this one extends (facts, peers 4.7)."""
 
     create_answer_s: float = 120.0
+    stream_answer_s: float = 120.0  # to the task id on a stream
     stream_silence_s: float = 120.0
     stream_doubt_s: float = 15.0  # an open but mute stream may sit behind a buffering proxy: poll beside it
     wait_s: float | None = 900.0
@@ -33,6 +37,7 @@ class Timing:
     poll_request_s: float = 20.0
     interrupt_grace_s: float = 5.0
     last_look_s: float = 2.0
+    last_file_s: float = 30.0  # past the deadline, for the file of a task that was found finished
     abort_slack_s: float = 2.0  # a request is given up this long after its own time-out should have fired
     not_found_grace_s: float = 15.0  # a fresh id may not be on every replica yet (facts, peers 5.1)
     result_looks_s: tuple[float, ...] = (1.0, 3.0, 6.0, 8.0, 12.0)  # success without a result: five more over 30 s
@@ -59,7 +64,9 @@ class Context:
     copied_to: str | None = None  # where --output put its copy, once it is there
     force: bool = False
     allow_private_results: bool = False
-    next_options: tuple[str, ...] = ()  # what `next` must repeat: --sandbox, --base-url, --provider FILE ...
+    with_link: bool = False  # the whole link in the last line, however long, also when the file is here
+    asked: Asked = field(default_factory=lambda: Asked(""))  # what every printed command repeats
+    free: FreeCalls = field(default_factory=FreeCalls)
 
     @property
     def sandbox(self) -> bool:
@@ -85,21 +92,6 @@ class Session:
     ctx: Context
     origin: str  # as runs are told apart: an origin with its base path, or sandbox:<provider>
 
-    def ask(self, verb: Callable[[Client], T], timeout: float, *, what: str = "answer") -> T:
-        """A call that costs nothing, in a worker, with a client of its own that is closed after it.
-
-        `timeout` in seconds bounds the whole call. Raises TaskError when no answer came, and Interrupted.
-        """
-        from videotasks.network.errors import NoAnswer
-        from videotasks.providers.provider import no_answer_error
-
-        client = self.provider.client()
-        try:
-            answer: T = self.ctx.mailbox.call(lambda: verb(client), timeout=timeout)
-            return answer
-        except NoAnswer as silence:
-            raise no_answer_error(silence) from None
-        except CallTimedOut:
-            raise no_answer_error(NoAnswer("timeout", f"no complete {what} in time", sent=True)) from None
-        finally:
-            client.close()
+    def ask(self, verb: Callable[[Client], T], timeout: float, **more: Any) -> T:
+        """A call that costs nothing, see `free_calls.ask`."""
+        return free_calls.ask(self.ctx, self.provider, verb, timeout, **more)

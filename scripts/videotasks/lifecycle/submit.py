@@ -217,7 +217,7 @@ class _Exchange:
     def run(self) -> CreateAnswer:
         ctx, limits = self.ctx, self.ctx.limits
         ctx.mailbox.start(self.token, self._work)
-        silence = limits.stream_silence_s if self.stream_path else limits.create_answer_s
+        silence = limits.stream_answer_s if self.stream_path else limits.create_answer_s
         deadline, woken = ctx.monotonic() + max(silence, 0.001), False
         while True:
             message = ctx.mailbox.get(max(deadline - ctx.monotonic(), 0.0))

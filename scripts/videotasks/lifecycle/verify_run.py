@@ -85,7 +85,7 @@ def report_unverified(session: Session, run: Run, unverified: Unverified, *, tak
     category = Category.SUBMISSION_UNKNOWN if state.task_id is None else Category.NO_RESULT
     expected = "a run that was made here, or a task that the provider knows"
     failure = TaskError(category, unverified.reason, expected=expected, hint=hint)
-    next_argv = final_line.follow_up(ctx, run, "task_status.py")
+    next_argv = final_line.look_at(ctx, run)
     return ctx.reporter.final(
         "terminal", failure.exit_code, next_argv=next_argv, source="record", error=error_fields(failure), **fields
     )

@@ -363,11 +363,10 @@ def _command(ctx: Context, task: Watched) -> str | None:
     """The command that would poll this task, for the verbose line."""
     if not ctx.reporter.verbose:
         return None
-    from videotasks.output import next_command
+    from videotasks.lifecycle.final_line import go_on
+    from videotasks.output.next_command import quoted
 
-    folder = str(task.run.folder.parent)
-    argv = ("--run-id", task.run.run_id, "--artifacts-dir", folder, *ctx.next_options)
-    return next_command.quoted(next_command.command("wait_generation.py", *argv))
+    return quoted(go_on(ctx, task.run))
 
 
 def _due(task: Watched, deadline: float | None) -> float:

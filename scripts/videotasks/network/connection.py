@@ -55,7 +55,7 @@ def require_versions() -> None:
             raise configuration_error(
                 f"the Python package {name} {have} is too old, so nothing was sent",
                 expected=f"{name} {least} or newer",
-                hint="run the script with `uv run`, or in a venv once: " + PIP_LINE,
+                hint="run the script with `uv run`, or once: " + PIP_LINE,
                 code="library_too_old",
             )
 

@@ -1,4 +1,8 @@
-"""The exact command that goes on: same runner, same script path as invoked, absolute folders, safely quoted."""
+"""The exact command that goes on: same runner, same script path as invoked, absolute folders, safely quoted.
+
+What we print does what the user asked for, from any shell and without the environment that gave half of it: `Asked`
+holds that, `cli` fills it in from flags and variables alike, and every printed command is made here of it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,72 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from videotasks.core.invocation import called_as, subcommand_of
 from videotasks.core.skill_folder import scripts_folder
+
+STEP_S = 80.0  # of waiting, where the user set no limit: fits a command limit of 120 s with what comes on top
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user asked for besides the task itself, as options that a later command repeats. Never a secret.
+
+    `place` says which API (--provider, --kind, --base-url, --sandbox ...), `files` what becomes of the result
+    (--output, --force ...), `pace` belongs to a wait alone, `manner` to every command (--no-retry, --text ...).
+    """
+
+    root: str  # the artifacts folder, absolute
+    place: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    pace: tuple[str, ...] = ()
+    manner: tuple[str, ...] = ()
+    wait_s: float | None = None  # the user's own limit
+    fetch: bool = True  # False with --no-download
+    look_fetches: bool = False  # a look was asked to fetch: --download, or --output with it
+
+    def wait(self, *target: str) -> list[str]:
+        """Wait for `target` (--run-id R, --task-id ID, --all-unfinished) and fetch its result."""
+        step = ("--timeout", f"{self.wait_s or STEP_S:g}")
+        fetch = () if self.fetch else ("--no-download",)
+        return command("wait_generation.py", *target, *step, *self.pace, *fetch, *self._common())
+
+    def look(self, *target: str, fetch: bool = False) -> list[str]:
+        """One look at `target`; with `fetch`, or when the user asked for it, its result, too."""
+        options: tuple[str, ...] = ("--download",) if fetch or self.look_fetches else ()
+        if options and self.wait_s:
+            options += ("--timeout", f"{self.wait_s:g}")
+        return command("task_status.py", *target, *options, *self._common())
+
+    def settle(self, *target: str) -> list[str]:
+        """What only the user may decide about a run in doubt: nothing of a result belongs to it yet."""
+        return command("task_status.py", *target, "--artifacts-dir", self.root, *self.place, *self.manner)
+
+    def place_options(self) -> list[tuple[str, ...]]:
+        """`place` option by option, each with its value."""
+        options: list[tuple[str, ...]] = []
+        for word in self.place:
+            if word.startswith("--"):
+                options.append((word,))
+            else:
+                options[-1] = (*options[-1], word)
+        return options
+
+    def _common(self) -> tuple[str, ...]:
+        return (*self.files, "--artifacts-dir", self.root, *self.place, *self.manner)
+
+
+def again(script: str, typed: Sequence[str], needed: Sequence[tuple[str, ...]]) -> list[str]:
+    """A command as it was typed, and then what only the environment had told (of two values the last one counts)."""
+    words = list(typed)
+    for option in needed:
+        there = "=".join(option) in words or any(
+            tuple(words[at : at + len(option)]) == option for at in range(len(words))
+        )
+        if not there:
+            words += option
+    return command(script, *words)
 
 
 def runner() -> list[str]:

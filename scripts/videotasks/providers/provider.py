@@ -315,6 +315,7 @@ def refusal(error: ApiError) -> TaskError:
         code=error.code,
         server_message=error.message or None,
         http_status=error.http_status,
+        details={"retry_after_s": error.retry_after_s} if error.retry_after_s is not None else None,
     )
 
 

@@ -38,7 +38,7 @@ def result_document(run: Run, state: RunState, *, now: float, raw: Any = None) -
         "video_file": video_file(run, state),
         "expires_at": iso(state.expires_at) if state.expires_at else None,
         "usage": dict(state.usage) if state.usage else None,
-        "cost": {"amount": state.cost, "unit": state.cost_unit} if state.cost is not None else None,
+        "cost": cost(state),
         "error": state.error,
         "model": request.get("model"),
         "prompt": request.get("prompt"),
@@ -61,9 +61,28 @@ def status_of(state: RunState) -> str:
     return state.status.value if state.phase is Phase.SUBMITTED else Status.UNKNOWN.value
 
 
+def unseen(run: Run, state: RunState) -> bool:
+    """A bare id that somebody asked about and that the provider has not shown so far."""
+    return bool(run.request.get("adopted")) and state.status_at is None and not state.ended
+
+
+def cost(state: RunState) -> dict[str, Any] | None:
+    """What the provider said that it charged; None when it did not say."""
+    return {"amount": state.cost, "unit": state.cost_unit} if state.cost is not None else None
+
+
+def measures(state: RunState) -> dict[str, Any]:
+    """Length in seconds, size in pixels and bytes of the first main file, as they were read from it."""
+    main = next((entry for kind in MAIN for entry in state.files if entry.get("kind") == kind), {})
+    return {name: main[name] for name in ("duration_s", "width", "height", "bytes") if main.get(name) is not None}
+
+
+MAIN = ("video", "image", "audio")
+
+
 def video_file(run: Run, state: RunState) -> str | None:
     """Absolute path of the first video (else of the first file) that is on disk as it was fetched."""
-    for wanted in ("video", "image", "audio"):
+    for wanted in MAIN:
         for entry in state.files:
             if entry.get("kind") == wanted and intact(run.folder, entry):
                 return str(run.folder / str(entry["path"]))
@@ -102,6 +121,8 @@ def summary(run: Run, state: RunState, *, brief: bool = False) -> str:
     }
     if state.outcome is not None:
         return words[state.outcome] + rehearsal
+    if unseen(run, state):
+        return "The provider has not answered about this task yet." + rehearsal
     progress = f" ({state.progress:.0f} %)" if state.progress is not None else ""
     if state.status is Status.QUEUED:
         return "The task is queued at the provider." + rehearsal
