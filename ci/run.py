@@ -26,6 +26,9 @@ CLOSING = re.compile(
 )
 
 
+VENDOR_CLIENTS = "tests/sandbox/test_vendor_clients.py"
+
+
 class StepError(Exception):
     """A check that does not hold; the text is the reason, `output` what the command printed."""
 
@@ -166,6 +169,13 @@ class Checks:
         """The campaigns, which README's command leaves out."""
         return run([*readme_command("uv run pytest"), "-m", "slow"], env={"UV_PYTHON": self.pythons[self.newest()]})
 
+    def clients(self) -> str:
+        """The vendors' own clients against the sandbox."""
+        env = {"UV_PYTHON": self.pythons[self.newest()], "UV_PROJECT_ENVIRONMENT": str(self.work / "venv-clients")}
+        return run(
+            [*["uv", "run", "--quiet", "--group", "clients", "pytest", "-q", "-m", "clients"], VENDOR_CLIENTS], env=env
+        )
+
     def oldest(self) -> str:
         return min(self.pythons, key=SUPPORTED.index)
 
@@ -199,6 +209,7 @@ class Checks:
             "audits": self.audits,
             "tests": self.tests,
             "slow": self.slow,
+            "clients": self.clients,
             "tests-lowest": self.tests_lowest,
         }
         if self.oldest() != self.newest():

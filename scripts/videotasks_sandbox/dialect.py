@@ -28,6 +28,7 @@ class Dialect:
         self.document = document
         self.name = str(document["name"])
         self.prefix = str(document.get("prefix", ""))
+        self.prefixes = (self.prefix, *document.get("also_below", ()))
         self.links: dict[str, Any] = document.get("links") or {}
         self.link_ttl_s = float(self.links.get("ttl_s", 86400))
         self.expires_s = float(document.get("expires_s", self.link_ttl_s))

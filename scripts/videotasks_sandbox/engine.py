@@ -75,7 +75,7 @@ class Call:
 
     def _play(self, path: str) -> Answer:
         method = "GET" if self.request.method == "HEAD" else self.request.method
-        behind = path.removeprefix(self.dialect.prefix) if path.startswith(self.dialect.prefix) else ""
+        behind = next((path[len(each) :] for each in self.dialect.prefixes if path.startswith(each + "/")), "")
         found = self.dialect.find(method, behind)
         for self.rule, values in found:
             self.path = {name: unquote(value) for name, value in values.items()}
@@ -180,9 +180,11 @@ class Call:
 
     def _find_task(self, scope: Scope) -> Task:
         self.task_id = str(fill(self.rule.get("task", "$path.id"), scope) or "")
-        task = next((each for each in self._own_tasks() if each["id"] == self.task_id), None)
+        by = self.rule.get("by")  # a kept value instead, such as the id of a file
+        task = next((t for t in self._own_tasks() if self.task_id == (t["kept"].get(by) if by else t["id"])), None)
         if task is None:
             raise Refused(self.refusal("unknown_task", id=self.task_id))
+        self.task_id = task["id"]
         return task
 
     def _forgotten(self, task: Task) -> bool:
@@ -313,11 +315,14 @@ class Call:
             "base": f"{self.request.origin}/{self.dialect.name}{self.dialect.prefix}",
             "data": self.dialect.document.get("data") or {}, "scenario": self.scenario.name,
             "left": 0 if self.scenario.name == "no-credits" else max(0, 1000 - 10 * self.state.get("creates", 0)),
+            "used": min(1000, 10 * self.state.get("creates", 0)),
             "uuid": str(uuid.uuid4()), "date": media.stamp(self.now, "%Y%m%d%H%M%S"), **_moments(now=self.now),
         }  # fmt: skip
         for length in (5, 12, 16, 20, 24, 26, 32):
             known[f"hex{length}"] = os.urandom(length).hex()[:length]
-        known["digits15"] = str(int.from_bytes(os.urandom(6), "big") % 10**15).zfill(15).replace("0", "1", 1)
+        for length in (12, 15):
+            number = int.from_bytes(os.urandom(8), "big") % 10 ** (length - 1)
+            known[f"digits{length}"] = f"1{number:0{length - 1}}"
         lazy: dict[str, Callable[[], Any]] = {
             "body": self._body,
             "fields": lambda: bodies.summarise(scope.get("body")),
@@ -370,6 +375,7 @@ class Call:
             "known": lambda task_id: task_id in self.state["tasks"],
             "uploaded": lambda key: bool(self.state["uploads"].get(str(key), {}).get("received")),
             "data_uri": bodies.data_uri,
+            "clock": lambda moment, hours: iso(moment + 3600 * hours).replace("T", " ")[:-1],
             "head": lambda path, count: "/".join(str(path).split("/")[:count]),
             "quoted": lambda text: quote(str(text), safe=""),
         }

@@ -26,6 +26,7 @@ from support.sandbox_http import (
     create,
     finished_link,
 )
+from videotasks_sandbox.dialect import shipped
 from videotasks_sandbox.scenarios import SandboxError
 from videotasks_sandbox.server import start_sandbox
 from videotasks_sandbox.sizes import frame_size, pixel_size
@@ -130,15 +131,13 @@ class TestBaseUrls:
         call = start("ark")
         port = call.sandbox.port
         assert call.sandbox.base_url == f"http://127.0.0.1:{port}/ark/api/v3"
-        assert call.sandbox.base_urls() == {
+        urls = call.sandbox.base_urls()
+        assert urls.keys() == set(shipped())
+        assert {name: urls[name] for name in ("skills-video", "creatok", "openai-compatible", "luma")} == {
             "skills-video": f"http://127.0.0.1:{port}/skills-video/api/v1",
             "creatok": f"http://127.0.0.1:{port}/creatok",
-            "octopusx": f"http://127.0.0.1:{port}/octopusx",
-            "ark": f"http://127.0.0.1:{port}/ark/api/v3",
-            "modelark": f"http://127.0.0.1:{port}/modelark/api/v3",
             "openai-compatible": f"http://127.0.0.1:{port}/openai-compatible/v1",
-            "fal": f"http://127.0.0.1:{port}/fal",
-            "replicate": f"http://127.0.0.1:{port}/replicate/v1",
+            "luma": f"http://127.0.0.1:{port}/luma/dream-machine/v1",
         }
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", ""])

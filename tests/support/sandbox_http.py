@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from videotasks_sandbox.dialect import load_dialect
 from videotasks_sandbox.server import Sandbox, start_sandbox
 
 START = 1_800_000_000.0
@@ -48,19 +49,20 @@ class Answer:
 class Caller:
     """Calls one sandbox. `path` is relative to its base URL, or a whole URL, which gets no key of its own accord."""
 
-    def __init__(self, sandbox: Sandbox, clock: Clock, state_file: Path, scheme: str = "Bearer") -> None:
-        self.sandbox, self.clock, self.state_file, self.scheme = sandbox, clock, state_file, scheme
+    def __init__(self, sandbox: Sandbox, clock: Clock, state_file: Path) -> None:
+        self.sandbox, self.clock, self.state_file = sandbox, clock, state_file
+        self.auth = load_dialect(sandbox.provider).auth
 
     def __call__(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, key: str | None = None
     ) -> Answer:
         url = path if path.startswith("http") else self.sandbox.base_url + path
         parts = urlsplit(url)
-        sent = dict(headers or {})
+        sent = {**NEEDED.get(self.sandbox.provider, {}), **(headers or {})}
         if key is None and not path.startswith("http"):
-            key = f"{self.scheme} {self.sandbox.api_key}"
+            key = f"{self.auth['prefix']}{self.sandbox.api_key}"
         if key:
-            sent["Authorization"] = key
+            sent[self.auth["header"]] = key
         if isinstance(body, (dict, list)):
             body = json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
@@ -116,7 +118,45 @@ CREATES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "openai-compatible": ("/videos", {"prompt": "a boat", "seconds": "4"}, "id", "/videos/{}"),
     "fal": ("/fal-ai/veo3", {"prompt": "a boat"}, "request_id", "/fal-ai/veo3/requests/{}/status"),
     "replicate": ("/predictions", {"version": "v", "input": {"prompt": "a boat"}}, "id", "/predictions/{}"),
+    "gemini": (
+        "/interactions",
+        {"model": "gemini-omni-1.1-flash", "input": "a boat", "background": True},
+        "id",
+        "/interactions/{}",
+    ),
+    "runway": (
+        "/v1/text_to_video",
+        {"model": "gen4.5", "promptText": "a boat", "ratio": "1280:720", "duration": 5},
+        "id",
+        "/v1/tasks/{}",
+    ),
+    "luma": ("/generations/video", {"model": "ray-2", "prompt": "a boat"}, "id", "/generations/{}"),
+    "kling": (
+        "/v1/videos/text2video",
+        {"model_name": "kling-v2-6", "prompt": "a boat"},
+        "data.task_id",
+        "/v1/videos/text2video/{}",
+    ),
+    "minimax": (
+        "/video_generation",
+        {"model": "MiniMax-Hailuo-2.3", "prompt": "a boat"},
+        "task_id",
+        "/query/video_generation?task_id={}",
+    ),
+    "vidu": ("/text2video", {"model": "viduq2", "prompt": "a boat"}, "task_id", "/tasks/{}/creations"),
+    "dashscope": (
+        "/services/aigc/video-generation/video-synthesis",
+        {"model": "wan2.6-t2v", "input": {"prompt": "a boat"}, "parameters": {"size": "1280*720"}},
+        "output.task_id",
+        "/tasks/{}",
+    ),
+    "xai": ("/videos/generations", {"model": "grok-imagine-video", "prompt": "a boat"}, "request_id", "/videos/{}"),
+    "wavespeed": ("/wavespeed-ai/wan-2.2/t2v", {"prompt": "a boat"}, "data.id", "/predictions/{}/result"),
+    "openrouter": ("/videos", {"model": "google/veo-3.1", "prompt": "a boat"}, "id", "/videos/{}"),
 }
+
+# Headers that an API wants on every call.
+NEEDED = {"runway": {"X-Runway-Version": "2024-11-06"}, "dashscope": {"X-DashScope-Async": "enable"}}
 
 
 def create(call: Caller) -> str:
@@ -150,7 +190,7 @@ def sandboxes(tmp_path: Path) -> Iterator[Start]:
             provider=provider, state_file=state_file, scenario=scenario, speed=speed, clock=clock, pause=clock.pause
         )
         started.append(sandbox)
-        return Caller(sandbox, clock, state_file, "Key" if provider == "fal" else "Bearer")
+        return Caller(sandbox, clock, state_file)
 
     try:
         yield start
