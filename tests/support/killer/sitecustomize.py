@@ -1,6 +1,6 @@
 """Kill this process at its n-th change of the disk or of the wire: $KILL_AT (1 is the first), $KILL_MODE.
 
-On PYTHONPATH of a child only. Counted are os.write, fsync, ftruncate, replace, rename, mkdir, unlink and creating
+On PYTHONPATH of a child only. Counted are os.write, fsync, ftruncate, link, replace, rename, mkdir, unlink and creating
 os.open, in every thread, and each sendall of a socket. Mode `before` kills instead of the call, `torn` after half of a
 write (or of a send), `after` when the call is done. Without $KILL_AT the calls are counted, into the file $KILL_COUNT.
 """
@@ -72,7 +72,7 @@ class _Socket(socket.socket):
 
 
 if _at or _count_file:
-    for _name in ("fsync", "ftruncate", "replace", "rename", "mkdir", "unlink"):
+    for _name in ("fsync", "ftruncate", "link", "replace", "rename", "mkdir", "unlink"):
         setattr(os, _name, _Watched(_name))
     os.write, os.open, socket.socket = _write, _open, _Socket  # type: ignore[assignment,misc]
 
