@@ -27,6 +27,7 @@ from videotasks.cli.bootstrap import run  # noqa: E402
 EXAMPLES = """  list_models.py --search kling
   list_models.py --provider skills-video --text
   list_models.py --provider skills-video --model kling-ai/kling-v2.6
+  list_models.py --provider fal --live --search veo
 """
 EXIT_CODES = """exit codes: 0 the list  1 no such model or provider  2 usage
 """
@@ -39,6 +40,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--search", metavar="WORDS", help="only models whose id, note or provider has all these words")
     parser.add_argument("--provider", metavar="NAME", help="only this provider's")
     parser.add_argument("--model", metavar="ID", help="this one, with every member of its body")
+    parser.add_argument("--live", action="store_true", help="ask the provider now: its list, or with --model that one")
     parser.add_argument("--makes", choices=("video", "image", "all"), default="video", help="(video)")
     parser.add_argument("--limit", type=positive_int, default=15, metavar="N", help="at most so many rows (15)")
     add_run_options(parser)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
 from support.commands import SCRIPTS, call, environment
+from support.faults import json_answer
+from support.faultserver import FaultServer, Request
 
 
 def test_a_search_goes_over_all_providers() -> None:
@@ -64,3 +67,26 @@ def test_it_is_quick() -> None:
     begun = time.perf_counter()
     call("list_models.py", "--search", "seedance")
     assert time.perf_counter() - begun < 2.0, "0.2 s on an idle machine"
+
+
+def test_the_live_list_and_one_model_of_it() -> None:
+    schemas = {"Input": {"type": "object", "properties": {"prompt": {"type": "string"}, "seconds": {"enum": [4, 8]}}}}
+    model = {"latest_version": {"openapi_schema": {"components": {"schemas": schemas}}}}
+    rows = {"models": [{"owner": "acme", "name": "film", "description": "films \x1b[2J"}, {"owner": "x", "name": "y"}]}
+
+    def answer(request: Request) -> Any:
+        assert "Bearer r8-CANARY" in str(request.headers)
+        return json_answer(model if request.target == "/models/acme/film" else rows)
+
+    with FaultServer(answer) as server:
+        env = {"REPLICATE_API_TOKEN": "r8-CANARY", "REPLICATE_BASE_URL": server.base_url}
+        found = call("list_models.py", "--provider", "replicate", "--live", "--search", "film", env=env)
+        assert found.exit_code == 0, found
+        assert [row["id"] for row in found.final["models"]] == ["acme/film"] and "\x1b" not in found.stdout
+        (one,) = call("list_models.py", "--provider", "replicate", "--live", "--model", "acme/film", env=env).final[
+            "models"
+        ]
+        assert one["options"]["--duration"] == "input.seconds" and one["seconds"] == "4, 8"
+    unset = call("list_models.py", "--provider", "replicate", "--live")
+    assert unset.exit_code == 24 and "REPLICATE_API_TOKEN" in unset.final["message"]
+    assert call("list_models.py", "--live").exit_code == 1

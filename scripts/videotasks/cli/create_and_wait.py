@@ -39,6 +39,10 @@ def create_and_wait(args: argparse.Namespace) -> int:
     endpoint = args.sse_endpoint
     model = chosen_model(profile, given, endpoint=endpoint, sandbox=args.sandbox)
     known = known_model(profile, model, openapi=args.openapi, endpoint=endpoint or create_path(profile, model))
+    if model and not args.sandbox and not args.openapi:
+        from videotasks.catalogue.live import with_live
+
+        known = with_live(profile, model, known, dry_run=args.dry_run)
     # Bad input is told before the key is asked for, and with or without one.
     draft = build_request(profile, given, endpoint=endpoint, known=known, sandbox=args.sandbox)
     with open_session(args, needs_key=not args.dry_run, profile=profile) as session:

@@ -7,7 +7,8 @@ import os
 from typing import Any
 
 from videotasks.catalogue import listing
-from videotasks.core.errors import ExitCode, TaskError, configuration_error
+from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
+from videotasks.core.safe_text import one_line
 from videotasks.output.reporter import Reporter
 from videotasks.providers import credentials
 from videotasks.providers.load_profile import load_profile, shipped_names
@@ -20,6 +21,12 @@ def list_models(args: argparse.Namespace) -> int:
     search = os.environ.get("VIDEO_TASKS_PROVIDERS")
     names = [args.provider] if args.provider else shipped_names()
     profiles = [load_profile(name, search=search) for name in names]
+    if args.live:
+        if not args.provider:
+            raise configuration_error("--live asks one provider", expected="--provider NAME as well")
+        (profile,) = profiles
+        profile = _at_named_origin(profile)
+        return _show_live(reporter, profile, args.model) if args.model else _list_live(reporter, profile, args)
     if args.model:
         return _show(reporter, profiles, args.model)
     found: list[tuple[Profile, Any, str, str | None]] = []
@@ -54,6 +61,58 @@ def _show(reporter: Reporter, profiles: list[Profile], wanted: str) -> int:
                         reporter.row(f"  {name:24} {_member(member)}")
                 return reporter.final("models", ExitCode.OK, models=[described], total=1)
     raise _unknown(profiles, wanted)
+
+
+def _at_named_origin(profile: Profile) -> Profile:
+    from videotasks.network import origins
+
+    named = credentials.named_origin(profile)
+    if named is None:
+        return profile
+    return profile.with_base_url(origins.checked_base_url(named[1], source=named[0], allow_http=False))
+
+
+def _list_live(reporter: Reporter, profile: Profile, args: argparse.Namespace) -> int:
+    from videotasks.catalogue import live
+    from videotasks.catalogue.cached_fetch import Unavailable
+
+    words = (args.search or "").casefold().split()
+    try:
+        told = live.listed(profile, args.search or "")
+    except Unavailable as error:
+        raise TaskError(Category.TRANSIENT, f"the list of {profile.name} could not be had: {error}") from None
+    fitting = [one for one in told if all(word in f"{one['id']} {one['note'] or ''}".casefold() for word in words)]
+    key = _has_key(profile)
+    rows = [
+        {
+            "id": one_line(one["id"], 120),
+            "provider": profile.name,
+            "takes": [],
+            "source": "live",
+            "key": key,
+            **({"server_message": one_line(one["note"], 120)} if one["note"] else {}),
+        }
+        for one in fitting
+    ]
+    shown = rows[: args.limit]
+    if reporter.shows_tables:
+        for entry in shown:
+            reporter.row(f"{entry['id']:50} {entry.get('server_message', '')}")
+    return reporter.final("models", ExitCode.OK, models=shown, total=len(rows))
+
+
+def _show_live(reporter: Reporter, profile: Profile, wanted: str) -> int:
+    from videotasks.catalogue.known import known_model
+    from videotasks.catalogue.live import with_live
+
+    known = with_live(profile, wanted, known_model(profile, wanted), dry_run=True)
+    if known.model is None:
+        raise _unknown([profile], wanted)
+    described = listing.described(profile, known.model, known.where or known.source, known.date)
+    described = {**described, "key": _has_key(profile), "notes": list(known.notes)}
+    if reporter.shows_tables:
+        reporter.row(_line(described))
+    return reporter.final("models", ExitCode.OK, models=[described], total=1)
 
 
 def _unknown(profiles: list[Profile], wanted: str) -> TaskError:

@@ -162,7 +162,7 @@ def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -
         balance=_balance(found.balance),
         attaches_to=found.attaches_to,
         take=plan.take,
-        notes=[*draft.warnings, *found.notes],
+        notes=[*draft.warnings, *draft.known.notes, *found.notes],
         if_wrong=_if_wrong(session.profile, draft),
         send=next_command.quoted(send),
         send_needs="the user's confirmation: it pays" if not session.ctx.sandbox and not found.attaches_to else None,

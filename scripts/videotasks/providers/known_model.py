@@ -23,4 +23,5 @@ class Known:
     where: str | None = None
     date: str | None = None
     ids: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # of the sources: how old, how they differ
     validated_later: bool = False  # the whole body is held against the specification itself before it is sent

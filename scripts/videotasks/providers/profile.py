@@ -85,6 +85,36 @@ class Model:
 
 
 @record(frozen=True)
+class SpecificationSource:
+    """Where a model's body is described today: at a public `url` (no key goes there), or at the API's own `path`.
+
+    `{model}` and `{page}` (of the catalogue) are filled in; `index` lists the pages of models that are not in the
+    catalogue. `shape`: openapi, schema (`schema` points to it inside a document, `into` is the member that it
+    fills), page (a fence of a documentation page), limits (of a body that is the same for all models).
+    """
+
+    url: str | None = None
+    path: str | None = None
+    shape: str = "openapi"
+    at: str | None = None  # JMESPath to the document inside the answer
+    schema: str | None = None
+    into: str | None = None
+    index: str | None = None
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+
+@record(frozen=True)
+class ModelList:
+    """Where the provider lists its models today: `items` and, inside one, `id` and `note` are JMESPath."""
+
+    items: str
+    id: str = "id"
+    note: str | None = None
+    url: str | None = None  # public; {search} is filled in
+    path: str | None = None
+
+
+@record(frozen=True)
 class Convention:
     """How a provider calls the same thing in nearly all of its models: what to assume of a model nobody documents.
 
@@ -300,6 +330,8 @@ class Profile:
     credits: Credits | None = None
     capabilities: Capabilities | None = None
     convention: Convention | None = None
+    specification: tuple[SpecificationSource, ...] = ()
+    model_list: ModelList | None = None
     times: Times = Times()
     idempotency: Idempotency | None = None
     tried: bool = True  # false: written from documents, and nobody has paid for a task through it
@@ -410,13 +442,14 @@ _PARTS: Mapping[str, type] = {
     "capabilities": Capabilities,
     "constraints": Constraints,
     "convention": Convention,
+    "model_list": ModelList,
     "times": Times,
     "idempotency": Idempotency,
 }
 _PLAIN = (
     "title", "default_model", "rehearsal_model", "headers", "inputs", "base_url_required", "tried", "basis",
 )  # fmt: skip
-_DOCUMENT_ONLY = {"name", "base_url", "base_url_env", "default_kind", "kinds", "models", "extends"}
+_DOCUMENT_ONLY = {"specification", "name", "base_url", "base_url_env", "default_kind", "kinds", "models", "extends"}
 
 
 def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | None = None) -> Profile:
@@ -445,6 +478,9 @@ def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | Non
     made.update({key: doc[key] for key in _PLAIN if doc.get(key) is not None})
     made.setdefault("title", name)
     models = tuple(_part(name, "models", Model, m) for m in doc.get("models") or ())
+    sources = tuple(_part(name, "specification", SpecificationSource, one) for one in doc.get("specification") or ())
+    if any((one.url is None) == (one.path is None) for one in sources):
+        raise bad_knob(name, "specification", "either url or path in each")
     made.setdefault("rehearsal_model", made.get("default_model") or (models[0].id if models else None))
     return Profile(
         name=name,
@@ -453,6 +489,7 @@ def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | Non
         kind=chosen,
         kinds=kinds,
         models=models,
+        specification=sources,
         foreign=foreign,
         document=document,
         **made,

@@ -1,0 +1,315 @@
+"""The live specification of a model, as the profile's `specification` says where and how: a free look before paying.
+
+It has five seconds and never stops a create. The key goes only to the API's own origin (`path`), never to an address
+that the profile names for its documents (`url`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from videotasks.catalogue import cached_fetch, pages, specification
+from videotasks.catalogue.cached_fetch import Got, Unavailable
+from videotasks.core import times
+from videotasks.formats import jmespath_eval
+from videotasks.openapi import document, operations
+from videotasks.openapi.errors import SpecError
+from videotasks.providers.known_model import CATALOGUE, SPECIFICATION, Known
+from videotasks.providers.profile import Model
+from videotasks.providers.record import changed
+
+if TYPE_CHECKING:
+    from videotasks.openapi.document import Document
+    from videotasks.providers.profile import Profile, SpecificationSource
+
+BUDGET_S = 5.0
+Asker = Callable[[str], Callable[[str | None], Got]]
+
+
+@dataclass(frozen=True)
+class Live:
+    """What a live source says of a model, where, and of which day."""
+
+    model: Model
+    where: str
+    date: str
+    stale: bool
+
+
+def look_up(
+    profile: Profile, model: str, known: Known, *, ask_url: Asker, ask_path: Asker | None, now: float
+) -> Live | None:
+    """The model by the first source of the profile that has it. Raises Unavailable with the reason of the last."""
+    reason = ""
+    for source in profile.specification:
+        try:
+            for address, asker in _addresses(source, model, known, ask_url, ask_path, now):
+                where = address if "://" in address else profile.base_url + address
+                found = cached_fetch.fetch(where, asker(address), now=now)
+                if made := _read(profile, source, model, found.body):
+                    return Live(made, where, times.iso(found.at)[:10], found.stale)
+        except Unavailable as error:
+            reason = str(error)
+    if reason:
+        raise Unavailable(reason)
+    return None
+
+
+def combined(known: Known, live: Live) -> Known:
+    """The live description where ours is none or a guess; ours where both are documents, and how they differ."""
+    theirs = Known(
+        model=live.model,
+        source=SPECIFICATION,
+        where=live.where,
+        date=live.date,
+        ids=known.ids,
+        notes=("the live specification could not be asked for today; a copy is used",) if live.stale else (),
+    )
+    ours = known.model
+    if ours is None or known.source != CATALOGUE or ours.inferred_from:
+        return theirs
+    if ours.fields is None:  # ours has limits only: names are theirs
+        return changed(theirs, model=changed(live.model, limits={**ours.limits}, inputs=ours.inputs))
+    if ours.partial:
+        fields = {**(live.model.fields or {}), **ours.fields}
+        members = {**live.model.members, **ours.members}
+        return changed(theirs, model=changed(live.model, fields=fields, members=members, limits=ours.limits))
+    differences = _differences(ours, live.model)
+    if not differences:
+        return changed(known, notes=(f"the live specification says the same ({live.where}, {live.date})",))
+    notes = [
+        f"sources differ, the shipped catalogue is used: {one} in {live.where} of {live.date}" for one in differences
+    ]
+    return changed(known, notes=tuple(notes[:5]))
+
+
+def _differences(ours: Model, theirs: Model) -> list[str]:
+    found = []
+    for key, member in (ours.fields or {}).items():
+        other = (theirs.fields or {}).get(key)
+        if other and other.replace("[+]", "") != member.replace("[+]", ""):
+            if member.replace("[+]", "") not in theirs.members:
+                found.append(f"--{key.replace('.', ' ')} is {member!r} here and {other!r}")
+        elif not other and member.replace("[+]", "") not in theirs.members:
+            found.append(f"{member!r} (--{key.replace('.', ' ')}) is not")
+    for name in ("duration", "ratio", "resolution"):
+        mine, live = ours.allowed(name), theirs.allowed(name)
+        if mine and live and _plain(mine) != _plain(live):
+            found.append(f"--{name} may be {_shown(mine)} here and {_shown(live)}")
+    return found
+
+
+def _plain(limit: Any) -> Any:
+    if isinstance(limit, Mapping):
+        return {
+            key: [float(one) for one in value] if isinstance(value, list) else value for key, value in limit.items()
+        }
+    return {str(one).casefold() for one in limit}
+
+
+def _shown(limit: Any) -> str:
+    if isinstance(limit, Mapping):
+        return ", ".join(map(str, limit["enum"])) if limit.get("enum") else f"{limit.get('min')} to {limit.get('max')}"
+    return ", ".join(map(str, limit))
+
+
+def _addresses(
+    source: SpecificationSource, model: str, known: Known, ask_url: Asker, ask_path: Asker | None, now: float
+) -> Any:
+    """(address, how to ask it) of the documents in which the model may be described."""
+    page = known.model.page if known.model else None
+    values = {"model": quote(model, safe="/:@~"), "page": quote(page, safe="/") if page else ""}
+    if source.path is not None:
+        if ask_path is None:
+            raise Unavailable("it is asked for with the key, and none is set")
+        yield _filled(source.path, values), ask_path
+        return
+    assert source.url is not None
+    if "{page}" not in source.url or page:
+        yield _filled(source.url, values), ask_url
+    elif source.index:
+        index = cached_fetch.fetch(source.index, ask_url(source.index), now=now)
+        base = source.url.partition("{page}")[0]
+        for address in pages.page_addresses(index.body.decode("utf-8", "replace"), model):
+            if address.startswith(base):  # the profile's own host and folder, whatever the index links
+                yield address if address.endswith(".md") else address + ".md", ask_url
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        template = template.replace("{" + name + "}", value)
+    return template
+
+
+def _read(profile: Profile, source: SpecificationSource, model: str, body: bytes) -> Model | None:
+    try:
+        if source.shape == "page":
+            for block in pages.specifications(body.decode("utf-8", "replace")):
+                found = document.from_bytes(
+                    block, "page.yaml" if not block.lstrip().startswith(b"{") else "page.json", None
+                )
+                if made := _by_operation(profile, model, found, last=False):
+                    return made
+            return None
+        told = json.loads(body)
+        if source.at:
+            told = jmespath_eval.evaluate(source.at.replace("{model}", model.replace("'", "")), told)
+        if not isinstance(told, dict):
+            return None
+        if source.shape == "limits":
+            limits = {name: jmespath_eval.evaluate(path, told) for name, path in source.limits.items()}
+            return Model(id=model, limits={name: _limit(name, one) for name, one in limits.items() if one})
+        if source.shape == "schema":
+            told = _wrapped(told, source)
+        return _by_operation(
+            profile, model, document.from_bytes(json.dumps(told).encode(), "live.json", None), last=True
+        )
+    except (ValueError, RecursionError, SpecError, KeyError, TypeError, AttributeError):
+        return None  # a document that is none describes nothing; the create goes on with what is known
+
+
+def _limit(name: str, told: Any) -> Any:
+    return {"enum": list(told)} if name == "duration" and isinstance(told, list) else told
+
+
+def _wrapped(told: dict[str, Any], source: SpecificationSource) -> dict[str, Any]:
+    """A schema, or a document whose schema has no path of its own, as the body of one operation."""
+    schema: Any = {"$ref": source.schema} if source.schema else told
+    if source.into:
+        schema = {"type": "object", "properties": {source.into: schema}, "required": [source.into]}
+    body = {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+    components = told.get("components") if source.schema else None
+    return {"openapi": "3.1.0", "info": {}, "paths": {"/": {"post": body}}, "components": components or {}}
+
+
+def _by_operation(profile: Profile, model: str, found: Document, *, last: bool) -> Model | None:
+    """The create of this model: at its own path, else (`last`) the only one that there is."""
+    creates = [one for one in operations.iterate(found) if one.method == "POST"]
+    path = profile.create.path.replace("{model}", model)
+    fitting = [one for one in creates if one.path.rstrip("/").endswith(path)]
+    if not fitting and "{model}" not in profile.create.path:
+        fitting = creates[:1]
+    if not fitting and last and len(creates) == 1:
+        fitting = creates
+    for one in fitting:
+        if made := specification.model_of_operation(profile, model, one):
+            return made
+    return None
+
+
+def with_live(profile: Profile, model: str, known: Known, *, dry_run: bool) -> Known:
+    """`known` with what the live source says: asked for in a dry run, and where ours is none or a guess.
+
+    An address is asked only while the API is at its own origin: another gateway is described by nobody here; a
+    <NAME>_SPECIFICATION_URL of the user's own takes its place. Never raises: what fails is a note.
+    """
+    import time
+
+    from videotasks.core.errors import TaskError
+    from videotasks.core.workers import CallTimedOut, Mailbox
+
+    ours = known.model
+    needed = ours is None or ours.inferred_from is not None or ours.partial
+    local = _at_this_origin(profile)
+    if not local.specification or not (dry_run or needed):
+        return known
+    try:
+        asker = _keyed_asker(local)
+        found = Mailbox().call(
+            lambda: look_up(
+                local,
+                model,
+                known,
+                ask_url=lambda address: cached_fetch.public_asker(address, seconds=BUDGET_S - 0.5),
+                ask_path=asker,
+                now=time.time(),
+            ),
+            timeout=BUDGET_S,
+        )
+    except (Unavailable, TaskError, CallTimedOut) as error:
+        reason = "no answer in time" if isinstance(error, CallTimedOut) else str(error)
+        return changed(known, notes=(f"the live specification was not asked: {reason[:200]}",))
+    return combined(known, found) if found else known
+
+
+def listed(profile: Profile, search: str) -> list[dict[str, Any]]:
+    """The models that the provider lists now, as {id, note}. Raises Unavailable with the reason."""
+    import time
+
+    from videotasks.core.workers import CallTimedOut, Mailbox
+
+    source = profile.model_list
+    if source is None:
+        raise Unavailable(f"{profile.name} has no list of its models that is known here")
+    place = source.url or source.path or ""
+    address = _filled(place, {"search": quote(search, safe="")})
+    asker = cached_fetch.public_asker(address, seconds=2 * BUDGET_S) if source.url else None
+    if asker is None:
+        keyed = _keyed_asker(profile)
+        if keyed is None:
+            raise Unavailable(f"its list is asked for with the key, and none is set ({profile.auth.env[0]})")
+        asker = keyed(address)
+    where = address if source.url else profile.base_url + address
+    try:
+        body = Mailbox().call(lambda: cached_fetch.fetch(where, asker, now=time.time()).body, timeout=2 * BUDGET_S)
+        told = json.loads(body)
+    except CallTimedOut:
+        raise Unavailable("no answer in time") from None
+    except (ValueError, RecursionError):
+        raise Unavailable("the answer is no JSON") from None
+    rows = []
+    for one in jmespath_eval.values(source.items, told):
+        found = jmespath_eval.first_string([source.id], one)
+        if found:
+            note = jmespath_eval.first_string([source.note], one) if source.note else None
+            rows.append({"id": found, "note": note})
+    return rows
+
+
+def _at_this_origin(profile: Profile) -> Profile:
+    """The profile with the sources that may be asked from here."""
+    from videotasks.providers import credentials
+
+    _, own = credentials.setting(profile, "SPECIFICATION_URL")
+    sources = profile.specification
+    if own and sources:
+        sources = tuple(changed(one, url=own, path=None, index=None) for one in sources[:1])
+    elif profile.base_url != profile.shipped_base_url:
+        sources = tuple(one for one in sources if one.path is not None)
+    made: Profile = changed(profile, specification=sources)
+    return made
+
+
+def _keyed_asker(profile: Profile) -> Asker | None:
+    """Asks a path of the API with its key; None without a key."""
+    from videotasks.core.errors import TaskError
+    from videotasks.network.errors import NoAnswer
+    from videotasks.providers import credentials
+    from videotasks.providers.provider import Provider
+
+    try:
+        key = credentials.find_key(profile)
+    except TaskError:
+        return None
+    if key is None:
+        return None
+    provider = Provider(profile, key)
+
+    def at(address: str) -> Callable[[str | None], Got]:
+        def ask(etag: str | None) -> Got:
+            client = provider.client()
+            try:
+                told = provider.get_json(address, client=client, timeout=BUDGET_S - 0.5)
+            except (TaskError, NoAnswer) as error:
+                raise Unavailable(str(error)) from None
+            finally:
+                client.close()
+            return Got(json.dumps(told).encode("utf-8"))
+
+        return ask
+
+    return at
