@@ -25,10 +25,10 @@ if sys.flags.isolated or getattr(sys.flags, "safe_path", False):
 
 from videotasks.cli.bootstrap import run  # noqa: E402
 
-EXAMPLES = """  wait_generation.py --run-id RUN --timeout 100
-  wait_generation.py --latest --timeout 100
-  wait_generation.py --task-id cgt-20260514183217-t8rzv --provider ark --timeout 100
-  wait_generation.py --all-unfinished --timeout 100
+EXAMPLES = """  wait_generation.py --run-id RUN --timeout 80
+  wait_generation.py --latest --timeout 80
+  wait_generation.py --task-id cgt-20260514183217-t8rzv --provider ark --timeout 80
+  wait_generation.py --all-unfinished --timeout 80
 """
 
 
