@@ -22,7 +22,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from audits import NAME, stage
+from make_dist import NAME, make_dist, stage
 from check_job import check_job
 
 REPO = Path(__file__).resolve().parent.parent

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.samples import files_of_a_home
 from videotasks.formats.media_type import sniff
 from videotasks.formats.mp4 import Mp4Info, check_mp4
 from videotasks.formats.structure import MediaError
@@ -544,7 +545,7 @@ def test_sniff(head: bytes, mime: str, extension: str) -> None:
     [
         b"",
         b"\x89PNG",
-        b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA",
+        files_of_a_home()["id_rsa"],
         b"root:x:0:0:root:/root:/bin/bash\n",
         b"SKILLS_VIDEO_API_KEY=sk-CANARY-7f3a\n",
         b"<!DOCTYPE html><html>",

@@ -19,6 +19,7 @@ from test_security_foreign import profile_file
 from support import scene as scenes
 from support.faults import answer
 from support.fileserver import png
+from support.samples import files_of_a_home
 from support.scene import FAST, Scene, healthy
 from videotasks.runs import locks
 from videotasks.runs.identity import valid_run_id
@@ -133,20 +134,12 @@ def test_23_a_file_has_our_name_whatever_the_server_calls_it(scene: Scene, dispo
 def test_an_injected_image_that_is_no_image_is_refused_by_its_content(scene: Scene, tmp_path: Path, how: str) -> None:
     """--image ~/.ssh/id_rsa, as a prompt injection would have it, also with a profile that takes any file."""
     api = scene.api()
-    secrets = {
-        "id_rsa": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
-        "id_rsa.png": "-----BEGIN RSA PRIVATE KEY-----\n",
-        ".env": "API_KEY=1234567890\n",
-        ".netrc": "machine x login y password z\n",
-        "cookies.sqlite": "SQLite format 3\0" + "\1" * 100,
-        "passwd": "root:x:0:0:root:/root:/bin/bash\n",
-    }
     ssh = scene.home / ".ssh"
     ssh.mkdir()
     foreign = profile_file(tmp_path, api.base_url, how=how)
     os.environ["VIDEO_TASKS_KEY_MINE"] = "my-own-key"
-    for name, text in secrets.items():
-        (ssh / name).write_text(text)
+    for name, content in files_of_a_home().items():
+        (ssh / name).write_bytes(content)
         for words in (["--provider", str(foreign)], ["--base-url", api.base_url, "--model", "openai/sora-2"]):
             for flag in ("--image", "--video", "--audio"):
                 said = scene.run("create_and_wait", *words, "--prompt", "x", flag, f"~/.ssh/{name}", *FAST)
@@ -158,7 +151,7 @@ def test_an_injected_image_that_is_no_image_is_refused_by_its_content(scene: Sce
 
 @needs_links
 def test_an_image_that_links_to_a_secret_is_refused_all_the_same(scene: Scene, workspace: Path) -> None:
-    (scene.home / "id_rsa").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    (scene.home / "id_rsa").write_bytes(files_of_a_home()["id_rsa"])
     (workspace / "photo.png").symlink_to(scene.home / "id_rsa")
     api = scene.api()
     assert scene.create(api, "--prompt", "x", "--image", "photo.png").code == 1

@@ -162,8 +162,8 @@ def _subject(path: str) -> str:
     parts = [part for part in path.split("/") if part]
     for index in range(len(parts) - 1, 0, -1):
         if is_parameter(parts[index]):
-            tokens = [_stem(token.lower()) for token in _SPLIT.findall(parts[index - 1])]
-            return tokens[-1] if tokens else ""
+            words = [_stem(word.lower()) for word in _SPLIT.findall(parts[index - 1])]
+            return words[-1] if words else ""
     return ""
 
 

@@ -242,11 +242,11 @@ class Claims:
 
     def take(self, attempts: Mapping[str, int], run_id: str) -> Held | None:
         """Claim every key at its attempt, or none of them; None when somebody else was first. Raises OSError."""
-        token = secrets.token_hex(16)
-        _sending.add(token)  # before anybody can see the claim
-        record: dict[str, Any] = {"run_id": run_id, "token": token, "owner": asdict(self.owner)}
+        mark = secrets.token_hex(16)
+        _sending.add(mark)  # before anybody can see the claim
+        record: dict[str, Any] = {"run_id": run_id, "token": mark, "owner": asdict(self.owner)}
         data = json.dumps(record).encode("ascii")
-        held = Held(self, token)
+        held = Held(self, mark)
         # In one order for everybody: of two commands that share a key, one gets all of its keys.
         for key in sorted(attempts):
             name = _name(key, attempts[key])

@@ -1,0 +1,147 @@
+"""Make the layout that users install from: `python3 ci/make_dist.py OUT` (a new or empty folder).
+
+    OUT/skills/ai-video-tasks/       the skill: SKILL.md and what it needs at run time, nothing else
+    OUT/.claude-plugin/plugin.json   makes the same tree a plugin
+    OUT/server.json                  what registries of MCP servers read; only when the skill has such a server
+    OUT/SHA256SUMS                   of every file above: `sha256sum -c SHA256SUMS`
+
+Taken from HEAD, and the same bytes for the same commit, so that installers report no update where nothing changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+NAME = "ai-video-tasks"  # the frontmatter's name must be the folder's
+REPO = Path(__file__).resolve().parent.parent
+# agents/ is what Codex shows of a skill.
+PARTS = ("SKILL.md", "LICENSE", "pyproject.toml", "agents", "references", "scripts", "shared")
+MOST_FILES, MOST_BYTES = 270, 2_000_000  # what an install may copy into somebody's project
+
+
+class DistError(Exception):
+    """What must not be shipped; the text is the reason."""
+
+
+def stage(repo: Path, place: Path, name: str = NAME) -> Path:
+    """Write what is committed in `repo` into the folder `name` of `place`. (git archive would leave out tests.)"""
+    folder = place / name
+    folder.mkdir(parents=True)
+    env = {**os.environ, "GIT_INDEX_FILE": str(place / f"{name}.index")}
+    subprocess.run(["git", "read-tree", "HEAD"], cwd=repo, env=env, check=True)
+    subprocess.run(["git", "checkout-index", "--all", f"--prefix={folder}/"], cwd=repo, env=env, check=True)
+    return folder
+
+
+def make_dist(repo: Path, out: Path) -> Path:
+    """Fill `out`; returns the skill's folder in it. Raises DistError."""
+    if out.exists() and any(out.iterdir()):
+        raise DistError(f"{out} is not empty")
+    skill = out / "skills" / NAME
+    skill.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="dist-") as place:
+        whole = stage(repo, Path(place))
+        for part in PARTS:
+            source = whole / part
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, skill / part)
+    version, description = facts_of(skill)
+    plugin = {
+        "name": NAME,
+        "version": version,
+        "description": description,
+        "author": {"name": f"{NAME} contributors"},
+        "license": "MIT",
+        "keywords": ["video", "text-to-video", "image-to-video"],
+    }
+    write_json(out / ".claude-plugin" / "plugin.json", plugin)
+    if (skill / "scripts" / "mcp_server.py").is_file():
+        write_json(out / "server.json", server(version, description))
+    check(out, skill)
+    sums = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(out).as_posix()}" for path in files(out)
+    ]
+    (out / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
+    return skill
+
+
+def facts_of(skill: Path) -> tuple[str, str]:
+    """Version and description, of pyproject.toml."""
+    text = (skill / "pyproject.toml").read_text(encoding="utf-8")
+    found = {key: value for key, value in re.findall(r'^(version|description) = "(.*)"$', text, re.M)}
+    return found["version"], found["description"]
+
+
+def server(version: str, description: str) -> dict[str, object]:
+    """The MCP registry's record: the wheel's command, over standard input and output."""
+    return {
+        "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
+        "name": f"io.github.OWNER/{NAME}",
+        "description": description[:100],
+        "version": version,
+        "packages": [
+            {
+                "registryType": "pypi",
+                "identifier": NAME,
+                "version": version,
+                "runtimeHint": "uvx",
+                "packageArguments": [{"type": "positional", "value": "mcp"}],
+                "transport": {"type": "stdio"},
+            }
+        ],
+    }
+
+
+def write_json(path: Path, document: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def check(out: Path, skill: Path) -> None:
+    """What would fail only at the user's: dead links, two versions, weight."""
+    wrong = []
+    for page in skill.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8")):
+            target = (page.parent / link).resolve()
+            if "://" not in link and not (target.exists() and target.is_relative_to(skill.resolve())):
+                wrong.append(f"{page.relative_to(skill)} links to {link}, which is not shipped")
+    version = re.search(r'^  version: "(.*)"$', (skill / "SKILL.md").read_text(encoding="utf-8"), re.M)
+    if version is None or version[1] != facts_of(skill)[0]:
+        wrong.append("SKILL.md and pyproject.toml differ in their version")
+    shipped = files(out)
+    size = sum(path.stat().st_size for path in shipped)
+    if len(shipped) >= MOST_FILES or size > MOST_BYTES:
+        wrong.append(f"{len(shipped)} files, {size} bytes: at most {MOST_FILES} and {MOST_BYTES}")
+    if wrong:
+        raise DistError("\n".join(wrong))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--repository", type=Path, default=REPO, help="whose HEAD is taken (this one)")
+    args = parser.parse_args()
+    try:
+        make_dist(args.repository.resolve(), args.out)
+    except DistError as error:
+        print(error, file=sys.stderr)
+        return 1
+    shipped = files(args.out)
+    print(f"{args.out}: {len(shipped)} files, {sum(path.stat().st_size for path in shipped)} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
