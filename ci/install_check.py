@@ -22,8 +22,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from make_dist import NAME, make_dist, stage
 from check_job import check_job
+from make_dist import NAME, stage
 
 REPO = Path(__file__).resolve().parent.parent
 OWNER = "acme"

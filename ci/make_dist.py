@@ -76,7 +76,7 @@ def make_dist(repo: Path, out: Path) -> Path:
 def facts_of(skill: Path) -> tuple[str, str]:
     """Version and description, of pyproject.toml."""
     text = (skill / "pyproject.toml").read_text(encoding="utf-8")
-    found = {key: value for key, value in re.findall(r'^(version|description) = "(.*)"$', text, re.M)}
+    found = dict(re.findall(r'^(version|description) = "(.*)"$', text, re.M))
     return found["version"], found["description"]
 
 
