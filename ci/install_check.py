@@ -3,27 +3,33 @@
     python3 ci/install_check.py [--repository DIR] [--python EXECUTABLE] [--skills VERSION ...]
 
 What is committed is published as a git repository behind a local stand-in for GitHub, so that the user's own command
-(`skills add owner/name`) runs unchanged and reaches no outside host but the package registries. Checked for each
-version of the installer: every file arrives; the job succeeds through the agent's folder from another project, with
-`python3` and with `uv run`; nothing is written inside the installed skill. With the current version also re-install,
-update, remove and a global install. Prints one line a check; exits 1 with the reason at the first that fails.
+(`skills add owner/name#dist`) runs unchanged and reaches no outside host but the package registries. Its branch `dist`
+holds what ci/make_dist.py makes. Checked for each version of the installer: every file arrives; the job succeeds
+through the agent's folder from another project, with `python3` and with `uv run`; nothing is written inside the
+installed skill. With the current version also: an unchanged version is no update, re-install, update, remove, a global
+install; an install from the root, and one from an archive. Then the wheel: its command does the job, too.
+Prints one line a check; exits 1 with the reason at the first that fails.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from check_job import check_job
-from make_dist import NAME, stage
+from make_dist import NAME, make_dist, stage
 
 REPO = Path(__file__).resolve().parent.parent
 OWNER = "acme"
@@ -85,6 +91,7 @@ class Place:
 
     root: Path
     env: dict[str, str]
+    source: str = f"{OWNER}/{NAME}"  # what a user gives to `skills add`
 
     @property
     def project(self) -> Path:
@@ -93,6 +100,12 @@ class Place:
     @property
     def published(self) -> Path:
         return self.root / "gh" / OWNER / f"{NAME}.git"
+
+    @property
+    def skill(self) -> Path:
+        """The published skill: in the dist layout, or at the root."""
+        nested = self.published / "skills" / NAME
+        return nested if nested.is_dir() else self.published
 
     @property
     def installed(self) -> Path:
@@ -111,7 +124,7 @@ class Place:
         return capture(["git", *identity, *words], cwd=self.published, env=self.env)
 
 
-def make_place(root: Path, repository: Path) -> Place:
+def make_place(root: Path, repository: Path, *, dist: bool) -> Place:
     env = {
         name: value
         for name, value in os.environ.items()
@@ -138,6 +151,14 @@ def make_place(root: Path, repository: Path) -> Place:
     place.git("init", "-q", "-b", "main")
     place.git("add", "--all", "--force")
     place.git("commit", "-q", "-m", "published")
+    if dist:
+        place.source += "#dist"
+        place.git("checkout", "-q", "--orphan", "dist")
+        place.git("rm", "-q", "-r", "-f", ".")
+        make_dist(repository, root / "dist")
+        shutil.copytree(root / "dist", place.published, dirs_exist_ok=True)
+        place.git("add", "--all", "--force")
+        place.git("commit", "-q", "-m", "published")
     # A Python project of the user's own: neither `uv run` nor an import may take notice of it.
     (place.project / "src").mkdir(parents=True)
     (place.project / "pyproject.toml").write_text(
@@ -151,12 +172,13 @@ def make_place(root: Path, repository: Path) -> Place:
 def check_files(place: Place, version: str) -> None:
     expect(place.entry.is_symlink(), f"{place.entry} is not a link")
     expect(place.entry.resolve() == place.installed.resolve(), f"{place.entry} leads to {place.entry.resolve()}")
-    tracked = [Path(name) for name in place.git("ls-files", "-z").split("\0") if name]
-    expect(len(tracked) > 5, f"only {len(tracked)} files are published")
+    listed = [place.published / name for name in place.git("ls-files", "-z").split("\0") if name]
+    tracked = [path.relative_to(place.skill) for path in listed if path.is_relative_to(place.skill)]
+    expect(len(tracked) > 100, f"only {len(tracked)} files are published")
     for name in tracked:
         if version == "1.4.4" and name.name.startswith("_"):
             continue
-        there, here = place.published / name, place.installed / name
+        there, here = place.skill / name, place.installed / name
         expect(here.is_file(), f"{name} did not arrive")
         expect(here.read_bytes() == there.read_bytes(), f"{name} arrived changed")
         expect(os.access(here, os.X_OK) == os.access(there, os.X_OK), f"{name} lost its execute bit")
@@ -187,15 +209,20 @@ def check_job_runs(place: Place, python: Path) -> None:
 
 def check_lifecycle(place: Place) -> None:
     """Re-install, update, remove and a global install with the current installer."""
-    source, agents = f"{OWNER}/{NAME}", ["-a", "claude-code", "-a", "codex"]
+    source, agents = place.source, ["-a", "claude-code", "-a", "codex"]
     state = place.installed / "STATE"
     state.touch()
+    (place.published / "elsewhere").write_text("a commit that changes nothing of the skill\n", encoding="utf-8")
+    place.git("add", "--all", "--force")
+    place.git("commit", "-q", "-m", "the same version")
+    place.skills(CURRENT, "update", "-y")
+    expect(state.exists(), "an unchanged version was installed again")
     place.skills(CURRENT, "add", source, "-y", *agents)
     expect(not state.exists(), "a re-install is expected to replace the folder: state in it would be lost")
     listed = json.loads(place.skills(CURRENT, "list", "--json"))
     expect([skill["name"] for skill in listed] == [NAME], f"list shows {listed}")
 
-    marker = place.published / "references" / "update-marker.md"
+    marker = place.skill / "references" / "update-marker.md"
     marker.parent.mkdir(exist_ok=True)
     marker.write_text("new\n", encoding="utf-8")
     place.git("add", "--all", "--force")
@@ -207,6 +234,72 @@ def check_lifecycle(place: Place) -> None:
     expect(not place.installed.exists() and not place.entry.exists(), "remove left the skill behind")
     place.skills(CURRENT, "add", source, "-g", "-y", "-a", "claude-code", "--json")
     expect((place.root / "home" / ".claude" / "skills" / NAME / "SKILL.md").is_file(), "the global install is missing")
+
+
+def say(text: str) -> None:
+    print(f"ok     {text}", flush=True)
+
+
+def new_folder(place: str, name: str) -> Path:
+    root = Path(place).resolve() / name
+    root.mkdir()
+    return root
+
+
+def install(place: Place, version: str) -> None:
+    place.skills(version, "add", place.source, "-y", "-a", "claude-code", "-a", "codex")
+
+
+def check_archive(place: Place, python: Path) -> None:
+    """The host's own archive of the root layout, from an address: .gitattributes keeps developers' files out of it."""
+    served = place.root / "served"
+    served.mkdir()
+    name = f"{NAME}.tar.gz"
+    place.git("archive", f"--prefix={NAME}-main/", "-o", str(served / name), "HEAD")
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(served))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place.source = f"http://127.0.0.1:{server.server_address[1]}/{name}"
+        install(place, CURRENT)
+        server.shutdown()
+    expect((place.installed / "SKILL.md").is_file(), "no SKILL.md came from the archive")
+    unwanted = [part for part in ("tests", "ci", "evals", "benchmarks") if (place.installed / part).exists()]
+    expect(not unwanted, f"the archive holds {', '.join(unwanted)}")
+    check_job_runs(place, python)
+
+
+def check_wheel(place: Place, interpreter: str) -> None:
+    """`ai-video-tasks` from a built wheel in an empty environment, and by uvx from the published repository."""
+    venv, wheels = place.root / "venv", place.root / "wheels"
+    capture(["uv", "build", "--quiet", "--wheel", "-o", str(wheels), str(place.skill)], cwd=place.root, env=place.env)
+    (wheel,) = wheels.glob("*.whl")
+    capture(["uv", "venv", "--quiet", "--python", interpreter, str(venv)], cwd=place.root, env=place.env)
+    python = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
+    capture(["uv", "pip", "install", "--quiet", "--python", python, str(wheel)], cwd=place.root, env=place.env)
+    command = str(Path(python).with_name(NAME))
+    version = capture([command, "--version"], cwd=place.project, env=place.env).strip()
+    expect(version == f"{NAME} {wheel.name.split('-')[1]}", f"--version says {version}")
+    listed = re.findall(
+        r"^  (\w+) ", capture([command, "--help"], cwd=place.project, env=place.env).split("commands:")[1], re.M
+    )
+    expect({"create", "wait", "status", "key", "inspect", "sandbox"} <= set(listed), f"--help lists {listed}")
+    for name in listed:
+        expect("usage:" in capture([command, name, "--help"], cwd=place.project, env=place.env), f"no help of {name}")
+    stdout = capture([command, "--json", "create", *JOB], cwd=place.project, env=place.env)
+    check_job(stdout, place.project)
+    said = capture([command, "create", *JOB, "--take", "2"], cwd=place.project, env=place.env)
+    expect(".mp4" in said and '"event"' not in said, f"words are expected, not {said[-600:]}")
+    origin = f"git+file://{place.published}@main"
+    shown = capture(
+        ["uvx", "--quiet", "--python", interpreter, "--from", origin, NAME, "--version"],
+        cwd=place.project,
+        env=place.env,
+    )
+    expect(shown.strip() == version, f"uvx says {shown}")
 
 
 def main() -> int:
@@ -227,20 +320,25 @@ def main() -> int:
             requirements = str(args.repository.resolve() / "pyproject.toml")
             capture(["uv", "venv", "--quiet", "--python", args.python, str(venv)], cwd=here)
             capture(["uv", "pip", "install", "--quiet", "--python", str(python), "-r", requirements], cwd=here)
+            repository = args.repository.resolve()
             for version in args.skills:
-                root = Path(folder).resolve() / version
-                root.mkdir()
-                place = make_place(root, args.repository.resolve())
-                place.skills(version, "add", f"{OWNER}/{NAME}", "-y", "-a", "claude-code", "-a", "codex")
+                place = make_place(new_folder(folder, version), repository, dist=True)
+                install(place, version)
                 check_files(place, version)
-                print(f"ok     skills {version}: every file arrived", flush=True)
+                say(f"skills {version}: every file arrived")
                 check_job_runs(place, python)
-                print(
-                    f"ok     skills {version}: the job runs from the installed copy, which stays untouched", flush=True
-                )
+                say(f"skills {version}: the job runs from the installed copy, which stays untouched")
                 if version == CURRENT:
                     check_lifecycle(place)
-                    print(f"ok     skills {version}: re-install, list, update, remove, global", flush=True)
+                    say(f"skills {version}: no update of the same, re-install, list, update, remove, global")
+            place = make_place(new_folder(folder, "root"), repository, dist=False)
+            install(place, CURRENT)
+            check_files(place, CURRENT)
+            say(f"skills {CURRENT}: every file arrived from the root layout")
+            check_archive(make_place(new_folder(folder, "archive"), repository, dist=False), python)
+            say(f"skills {CURRENT}: the job runs from an archive, which holds no tests")
+            check_wheel(make_place(new_folder(folder, "wheel"), repository, dist=True), args.python)
+            say("the wheel: version, help and a rehearsal; uvx from git")
         except (CheckError, subprocess.TimeoutExpired) as fault:
             print(f"FAILED {fault}", flush=True)
             return 1
