@@ -247,7 +247,10 @@ def new_folder(place: str, name: str) -> Path:
 
 
 def install(place: Place, version: str) -> None:
-    place.skills(version, "add", place.source, "-y", "-a", "claude-code", "-a", "codex")
+    source = place.source
+    if version == "1.4.4":  # it knows no branches: the stand-in's default one is the same
+        source = source.removesuffix("#dist")
+    place.skills(version, "add", source, "-y", "-a", "claude-code", "-a", "codex")
 
 
 def check_archive(place: Place, python: Path) -> None:
