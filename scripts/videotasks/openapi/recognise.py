@@ -62,7 +62,7 @@ def refuse_text(text: str) -> None:
 
 # Older dialects that are written in XML.
 _XML = (
-    ("http://wadl.dev.java.net", "a WADL document"), ("<application xmlns", "a WADL document"),
+    ("wadl.dev.java.net", "a WADL document"), ("<application xmlns", "a WADL document"),
     ("schemas.xmlsoap.org/wsdl", "a WSDL document"), ("www.w3.org/ns/wsdl", "a WSDL document"),
     ("<edmx:", "OData metadata"), ("<svg", "an SVG picture"),
 )  # fmt: skip

@@ -95,15 +95,15 @@ def secret_of(key: Key) -> str:
     if not key.command:
         return key.secret
     with _running:
-        made, token = _tokens.get(key.command, (0.0, ""))
-        if not token or time.monotonic() - made > TOKEN_LIFE_S:
+        made, value = _tokens.get(key.command, (0.0, ""))
+        if not value or time.monotonic() - made > TOKEN_LIFE_S:
             try:
-                token = _checked(key.variable, _printed(key))
+                value = _checked(key.variable, _printed(key))
             except TaskError:
-                if not token:
+                if not value:
                     raise
-            _tokens[key.command] = time.monotonic(), token
-        return token
+            _tokens[key.command] = time.monotonic(), value
+        return value
 
 
 def _printed(key: Key) -> str:

@@ -252,7 +252,7 @@ class Claims:
             name = _name(key, attempts[key])
             if not self.store.create(name, data):
                 held.withdraw()
-                _sending.discard(token)
+                _sending.discard(mark)
                 return None
             held.names.append(name)
         return held
