@@ -1,0 +1,85 @@
+"""What ci/make_dist.py makes is what users get: nothing that they do not need, nothing missing, the same each time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+MAKE = REPO / "ci" / "make_dist.py"
+IN_GIT = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPO, capture_output=True).returncode == 0
+
+pytestmark = pytest.mark.skipif(not IN_GIT, reason="it is made from a commit")
+
+
+def make(out: Path, repository: Path = REPO) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, str(MAKE), str(out), "--repository", str(repository)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist") / "out"
+    done = make(out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_it_holds_the_skill_and_nothing_else(dist: Path) -> None:
+    assert {path.name for path in dist.iterdir()} - {"server.json"} == {"skills", ".claude-plugin", "SHA256SUMS"}
+    (skill,) = (dist / "skills").iterdir()
+    parts = {"SKILL.md", "LICENSE", "pyproject.toml", "agents", "references", "scripts", "shared"}
+    assert {path.name for path in skill.iterdir()} == parts
+    assert not [path for path in dist.rglob("*") if path.is_symlink() or path.name.startswith("test_")]
+    files = [path for path in dist.rglob("*") if path.is_file()]
+    assert len(files) <= 270 and sum(path.stat().st_size for path in files) <= 2_000_000
+
+
+def test_the_version_stands_once(dist: Path) -> None:
+    plugin = json.loads((dist / ".claude-plugin" / "plugin.json").read_text(encoding="utf-8"))
+    assert f'version = "{plugin["version"]}"' in (REPO / "pyproject.toml").read_text(encoding="utf-8")
+    assert plugin["name"] == "ai-video-tasks" and plugin["description"]
+
+
+def test_the_checksums_are_those_of_every_file(dist: Path) -> None:
+    lines = (dist / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    there = {path.relative_to(dist).as_posix() for path in dist.rglob("*") if path.is_file()} - {"SHA256SUMS"}
+    assert set(listed) == there
+    assert all(hashlib.sha256((dist / name).read_bytes()).hexdigest() == digest for name, digest in listed.items())
+
+
+def test_the_same_commit_makes_the_same_bytes(dist: Path, tmp_path: Path) -> None:
+    assert make(tmp_path / "again").returncode == 0
+    assert (tmp_path / "again" / "SHA256SUMS").read_bytes() == (dist / "SHA256SUMS").read_bytes()
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    done = make(tmp_path)
+    assert done.returncode == 1 and "not empty" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_dead_link_is_not_shipped(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{REPO}", str(copy)], check=True)
+    page = copy / "references" / "commands.md"
+    page.write_text(page.read_text(encoding="utf-8") + "\n[tests](../tests/conftest.py)\n", encoding="utf-8")
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.invalid", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, "commit", "--quiet", "-am", "x"], cwd=copy, check=True)
+    done = make(tmp_path / "out", copy)
+    assert done.returncode == 1 and "../tests/conftest.py" in done.stderr
+
+
+def test_an_archive_leaves_out_what_is_for_developers() -> None:
+    listed = subprocess.run(["git", "archive", "HEAD"], cwd=REPO, capture_output=True, check=True).stdout
+    names = subprocess.run(["tar", "t"], input=listed, capture_output=True, check=True).stdout.decode().splitlines()
+    tops = {name.partition("/")[0] for name in names}
+    assert {"SKILL.md", "scripts", "references", "shared", "LICENSE", "pyproject.toml"} <= tops
+    assert not tops & {"tests", "ci", ".ci", "evals", "benchmarks", ".github", "CONTRIBUTING.md"}
