@@ -49,10 +49,14 @@ class Plan:
             origin=origin,
             method=self.draft.method,
             path=self.draft.path,
-            body=canonical_body(self.draft),
+            body=self.canonical_body,
             take=self.take,
         )
         return Identity(intent, body)
+
+    @cached_property
+    def canonical_body(self) -> bytes:
+        return canonical_body(self.draft)
 
     @property
     def prompt_kept(self) -> str | None:
@@ -91,9 +95,9 @@ class CreatedRun:
         return self.submitted is None
 
 
-def refuse_keys(draft: RequestDraft) -> None:
+def refuse_keys(plan: Plan) -> None:
     """A key in the prompt would go to a model and into files: refused before it does."""
-    body = canonical_body(draft).decode("ascii")
+    body = plan.canonical_body.decode("ascii")
     for secret in redaction.known_secrets():
         if len(secret) >= 8 and secret in body:
             raise configuration_error(
@@ -103,19 +107,19 @@ def refuse_keys(draft: RequestDraft) -> None:
             )
 
 
-def attachable(plan: Plan) -> Run | None:
+def attachable(plan: Plan, related: list[Run] | None = None) -> Run | None:
     """The run that the same command made before and that stands in the way of paying again."""
-    for run in plan.session.ctx.store.by_identity(plan.identity):
-        if not run.state().may_pay_again:
+    for run in plan.session.ctx.store.related(plan.identity) if related is None else related:
+        if plan.identity.fits(run.request) and not run.state().may_pay_again:
             return run
     return None
 
 
-def refuse_earlier_version(plan: Plan) -> None:
+def refuse_earlier_version(plan: Plan, related: list[Run] | None = None) -> None:
     """A run of version 0.1 says little of what was typed: one like this that may be paid for stops the create."""
-    for run in plan.session.ctx.store.of_version_1(plan.identity):
+    for run in plan.session.ctx.store.related(plan.identity) if related is None else related:
         request = run.request
-        same = run.mode == plan.session.ctx.mode and run.is_at(plan.session.origin)
+        same = run.of_version_1 and run.mode == plan.session.ctx.mode and run.is_at(plan.session.origin)
         same = same and run.provider == plan.session.profile.name and request.get("take") == plan.take
         same = same and request.get("model") == plan.draft.model
         told = request.get("prompt")
@@ -133,17 +137,18 @@ def refuse_earlier_version(plan: Plan) -> None:
 def create_or_attach(plan: Plan) -> CreatedRun:
     """Submit the plan, or attach to the run that is already its answer. Raises TaskError and Interrupted."""
     ctx = plan.session.ctx
-    refuse_keys(plan.draft)
+    refuse_keys(plan)
     plan.session.provider.client().close()  # too old a library is told before there is anything on disk
     ctx.store.prepare()
     waiting_until: float | None = None
     while True:
-        standing = _standing(plan)
+        related = ctx.store.related(plan.identity)
+        standing = _standing(plan, related)
         if isinstance(standing, Run):
             return _attach(plan, standing)
         if standing is not None:
-            refuse_earlier_version(plan)
-            made = _send_once(plan, standing)
+            refuse_earlier_version(plan, related)
+            made = _send_once(plan, standing, related)
             if made is not None:
                 return made
             continue  # somebody else was first with the claim
@@ -159,13 +164,13 @@ def create_or_attach(plan: Plan) -> CreatedRun:
         ctx.mailbox.sleep(LOOK_AT_CLAIM_S)
 
 
-def _standing(plan: Plan) -> Run | dict[str, int] | None:
+def _standing(plan: Plan, related: list[Run]) -> Run | dict[str, int] | None:
     """What the same command finds: a run to attach to, the attempts that may be claimed, or None: wait.
 
     Safety does not rest on this look: who sends is decided by making the claims of these attempts.
     """
     store, keys = plan.session.ctx.store, plan.identity.keys
-    run = attachable(plan)
+    run = attachable(plan, related)
     if run is not None:
         busy = run.state().phase is Phase.SUBMITTING and store.claims.sender_of_run(keys, run.run_id) is Sender.BUSY
         return None if busy else run
@@ -195,10 +200,10 @@ def _standing(plan: Plan) -> Run | dict[str, int] | None:
     return attempts
 
 
-def _send_once(plan: Plan, attempts: Mapping[str, int]) -> CreatedRun | None:
+def _send_once(plan: Plan, attempts: Mapping[str, int], related: list[Run]) -> CreatedRun | None:
     """Claim, then send. None when another process has made one of the claims first; nothing was sent then."""
     ctx = plan.session.ctx
-    run, is_new = _run_for(plan)
+    run, is_new = _run_for(plan, related)
     held = ctx.store.claims.take(attempts, run.run_id)
     if held is None:
         if is_new and not _was_claimed(plan, run):
@@ -214,7 +219,9 @@ def _send_once(plan: Plan, attempts: Mapping[str, int]) -> CreatedRun | None:
                 mode=("sse_then_poll_fallback" if plan.draft.stream_path else "poll") if ctx.reporter.verbose else None,
                 run_id=run.run_id,
             )
-            uploads = upload_inputs.upload_files(ctx, run, plan.session.provider, plan.draft, _known_uploads(plan))
+            uploads = upload_inputs.upload_files(
+                ctx, run, plan.session.provider, plan.draft, _known_uploads(plan, related)
+            )
             sent = submit(ctx, run, plan.session.provider, _create_request(plan, uploads), held.check)
             return CreatedRun(run, run.state(), sent)
     finally:
@@ -272,14 +279,14 @@ def _refused_before(state: RunState) -> TaskError:
     )
 
 
-def _run_for(plan: Plan) -> tuple[Run, bool]:
+def _run_for(plan: Plan, related: list[Run]) -> tuple[Run, bool]:
     """A run folder for this submission: one that was prepared for this very body but never sent serves again.
 
     The second value says whether the folder was made just now. A folder that another process may have made just now,
     and takes away when it does not get the claim, is left to it.
     """
     ctx, store = plan.session.ctx, plan.session.ctx.store
-    for run in store.by_identity(plan.identity):
+    for run in related:
         if run.request.get("identity") != plan.identity.body or plan.run_id not in (None, run.run_id):
             continue
         if not run.made_here:
@@ -296,11 +303,14 @@ def _was_claimed(plan: Plan, run: Run) -> bool:
     return any(claim.run_id == run.run_id for key in plan.identity.keys for claim in claims.of_key(key))
 
 
-def _known_uploads(plan: Plan) -> dict[str, str]:
-    """Uploads that earlier tries of the same request have made: they are not made twice."""
+def _known_uploads(plan: Plan, related: list[Run]) -> dict[str, str]:
+    """Uploads that earlier tries of the same request have made: they are not made twice.
+
+    Only of this machine's own runs: else somebody else's picture would be sent in the place of the user's.
+    """
     known: dict[str, str] = {}
-    for run in reversed(plan.session.ctx.store.by_identity(plan.identity)):
-        if run.made_here:  # else somebody else's picture would be sent in the place of the user's own
+    for run in reversed(related):
+        if run.made_here and plan.identity.fits(run.request):
             known.update(run.state().uploads)
     return known
 

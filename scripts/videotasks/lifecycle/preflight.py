@@ -48,7 +48,7 @@ class Findings:
 
 def check(plan: Plan, terms: Terms) -> Findings:
     """Everything that costs nothing. Network calls here are GETs; one that fails is a note, not an obstacle."""
-    refuse_keys(plan.draft)
+    refuse_keys(plan)
     found = Findings()
     run = attachable(plan)
     found.attaches_to = run.run_id if run is not None else None

@@ -6,7 +6,7 @@ import errno
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -307,16 +307,15 @@ class RunStore:
 
     def by_identity(self, identity: Identity) -> list[Run]:
         """Runs of one identity by either key, newest first. A generated run id shows both, so few files are read."""
-        return self._newest_first(identity, lambda run: identity.fits(run.request))
+        return [run for run in self.related(identity) if identity.fits(run.request)]
 
-    def of_version_1(self, identity: Identity) -> list[Run]:
-        """Runs that version 0.1 made, newest first: their names and requests do not show what the user typed."""
-        return self._newest_first(identity, lambda run: run.of_version_1)
-
-    def _newest_first(self, identity: Identity, wanted: Callable[[Run], bool]) -> list[Run]:
+    def related(self, identity: Identity) -> list[Run]:
+        """Runs of an identity, and those of version 0.1, whose requests do not show what the user typed."""
         named = (self._load(self.root / name) for name in self.names() if identity.may_be(name))
         return sorted(
-            (run for run in named if run is not None and wanted(run)), key=lambda run: run.created_at, reverse=True
+            (run for run in named if run is not None and (run.of_version_1 or identity.fits(run.request))),
+            key=lambda run: run.created_at,
+            reverse=True,
         )
 
     def by_task(self, task_id: str, *, mode: str, origin: str) -> Run | None:
