@@ -11,7 +11,8 @@ import pytest
 
 from support.virtual import Slow as slow
 from support.virtual import VirtualMailbox, Wait, body, json_body, silence, wait
-from videotasks.core.errors import Category
+from videotasks.core.errors import ApiError, Category
+from videotasks.core.task import Outcome, Output, Snapshot, Status
 from videotasks.core.workers import Interrupted, Message
 from videotasks.formats.sse import SseEvent
 from videotasks.lifecycle.session import Timing
@@ -19,6 +20,7 @@ from videotasks.lifecycle.stream import Stream
 from videotasks.lifecycle.watched import Watched
 from videotasks.network.client import Client
 from videotasks.network.flight import Flight
+from videotasks.providers.provider import Look
 
 RUNNING = {"id": "t-1", "status": "running"}
 DONE = {"id": "t-1", "status": "succeeded", "content": {"video_url": "https://cdn.example/v.mp4"}}
@@ -71,6 +73,39 @@ def test_a_success_without_result_is_looked_at_five_more_times_over_30_s(tmp_pat
     waited = wait(tmp_path, lambda now: json_body({"id": "t-1", "status": "succeeded"}))
     assert waited.ending.outcome == "no_result"
     assert waited.pauses == [1.0, 3.0, 6.0, 8.0, 12.0]
+
+
+def test_a_result_that_meets_a_passing_fault_has_more_looks(tmp_path: Path) -> None:
+    """HTTP 500 for the result of a task that is done: the task stays done, and is not given up within half a minute."""
+    fault = ApiError(Category.TRANSIENT, "internal error", http_status=500)
+    missing = Look(snapshot=Snapshot(Status.SUCCEEDED, "COMPLETED", needs_result_fetch=True, error=fault))
+    late = Look(snapshot=Snapshot(Status.SUCCEEDED, outputs=(Output("video", "https://x.example/v.mp4"),)))
+    waited = wait(tmp_path / "late", lambda now: late if now > 100 else missing)
+    assert waited.ending.outcome is Outcome.SUCCEEDED
+    waited = wait(tmp_path / "never", lambda now: missing)
+    assert waited.ending.outcome is Outcome.NO_RESULT and waited.ended_at > 100
+    assert waited.ending.error == fault
+
+
+@pytest.mark.parametrize(("bytes_per_s", "arrives"), [(400_000, True), (1_000, False)])
+def test_an_answer_that_is_large_and_not_late_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bytes_per_s: int, arrives: bool
+) -> None:
+    """A video of 12 MB inside an answer takes longer than any task's body; a trickle is given up."""
+    clock: list[VirtualMailbox] = []
+
+    class Arriving(Flight):
+        @property
+        def received(self) -> int:
+            return int(clock[0].now * bytes_per_s)
+
+        @received.setter
+        def received(self, value: int) -> None: ...
+
+    monkeypatch.setattr("videotasks.lifecycle.wait.Flight", Arriving)
+    script = lambda now: slow(45.0, json_body(DONE))  # noqa: E731
+    waited = wait(tmp_path, script, prepare=lambda mailbox, task: clock.append(mailbox), deadline=70.0)
+    assert (waited.ending.outcome is Outcome.SUCCEEDED and waited.ended_at == 45.0) == arrives
 
 
 def test_a_result_that_comes_late_counts(tmp_path: Path) -> None:
@@ -280,6 +315,22 @@ def test_an_event_that_proves_nothing_makes_us_ask(tmp_path: Path, data: str) ->
     waited = streamed(tmp_path, task_of(30), (0.0, RUNNING), (5.0, data))
     assert waited.asked[0] == 5.0
     assert waited.ended_at >= 30
+
+
+@pytest.mark.parametrize("data", ['{"type": "ping"}', '{"type": "Keep-Alive", "at": 7}', '{"event": "heartbeat"}'])
+def test_heartbeats_cause_no_look(tmp_path: Path, data: str) -> None:
+    beats = [(1.0 + n / 50, data) for n in range(500)]
+    assert streamed(tmp_path, task_of(30), (0.0, RUNNING), *beats).asked[0] == 15.0
+
+
+@pytest.mark.parametrize(
+    "data", ["{}", "not json", '{"progress": 7}', '{"status": "succeeded"}', '{"error": {"code": "X", "message": "x"}}']
+)
+def test_a_flood_of_events_without_news_is_asked_for_at_the_pace_of_polls(tmp_path: Path, data: str) -> None:
+    flood = [(1.0 + n / 50, data) for n in range(500)]
+    waited = streamed(tmp_path, task_of(30), (0.0, RUNNING), *flood)
+    assert waited.asked[0] == 1.0
+    assert min(waited.pauses[:4]) >= 2.0
 
 
 def test_the_end_of_somebody_else_s_task_is_not_ours(tmp_path: Path) -> None:

@@ -260,3 +260,23 @@ def test_a_document_is_whole_inert_and_one(said: Any) -> None:
     assert not set(text) & set(hidden) and SECRET not in text and "NaN" not in text
     found = json.loads(text)
     assert found[hidden][0] == hidden and found["next_argv"] == ["a b", "c"] and isinstance(found["next"], str)
+
+
+def test_links_of_16_000_characters_keep_the_bound_and_are_never_cut() -> None:
+    link = "https://cdn.example/v.mp4?sig=" + "a" * 16_000
+    out = io.BytesIO()
+    reporter = Reporter(stdout=out, stderr=io.StringIO())
+    reporter.event("status", status="succeeded", video_url=link, downloading=True)
+    reporter.final("terminal", 0, task_id="t1", video_url=link, last_frame_url=link, outputs=[{"url": link}] * 9)
+    assert len(out.getvalue()) < 8_000
+    last = json.loads(out.getvalue().splitlines()[-1])
+    assert last["video_url"] is None and last["result_file"] == "outputs/result.json" and last["task_id"] == "t1"
+    assert "https://cdn.example" not in out.getvalue().decode()
+
+
+def test_a_link_of_an_honest_length_stays_whole() -> None:
+    link = "https://cdn.example/v.mp4?sig=" + "a" * 2_000
+    out = io.BytesIO()
+    reporter = Reporter(stdout=out, stderr=io.StringIO())
+    reporter.final("terminal", 0, task_id="t1", video_url=link, usage={"x": "y" * 9_000})
+    assert json.loads(out.getvalue())["video_url"] == link

@@ -94,7 +94,7 @@ class ScriptedProvider(Provider):
             took_s, item = item.took_s, item.look
         if isinstance(item, Exception):
             raise Delayed(took_s, item)
-        look: Look = self.read_look(item, ref)
+        look: Look = item if isinstance(item, Look) else self.read_look(item, ref)
         return Slow(took_s, look)
 
 

@@ -135,6 +135,8 @@ def _finish_many(
                     record_ending(ctx, task.run, task.provider, task.ending)
         for task in [*watched, *done]:
             assert task.ending is not None
+            if task.ending.outcome is Outcome.NO_RESULT:
+                _guess(ctx, task, deadline)
             if task.ending.outcome is Outcome.REFUSED and task.ending.error is not None:
                 trouble.append({"run_id": task.run.run_id, "category": task.ending.error.category.value})
             if task.ending.outcome is Outcome.SUCCEEDED and ctx.download:
@@ -190,6 +192,17 @@ def _one_profile(sessions: Sessions, runs: list[Run]) -> Profile | None:
             profile = sessions.of(run).profile
             found[id(profile)] = profile
     return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _guess(ctx: Any, task: Watched, deadline: float) -> None:
+    """The one video in the answer of a success whose paths gave nothing, if there is one."""
+    from videotasks.lifecycle import fetch_outputs
+
+    assert task.ending is not None
+    found = fetch_outputs.try_guesses(ctx, task.run, task.provider, task.ending, deadline=deadline)
+    if found is not task.ending:
+        task.ending = found
+        record_ending(ctx, task.run, task.provider, found)
 
 
 def _fetch(ctx: Any, task: Watched, deadline: float) -> TaskError | None:

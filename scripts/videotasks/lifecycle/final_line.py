@@ -47,8 +47,18 @@ def report(
         return finish_error(ctx, run, failure, next_argv=look_at(ctx, run))
     exit_code = int(outcome.exit_code)
     fields: dict[str, Any] = {}
-    if outcome is Outcome.NO_RESULT:
-        failure = TaskError(Category.NO_RESULT, category_message(Category.NO_RESULT))
+    if outcome is Outcome.SUCCEEDED and not _proven(run, state):
+        outcome = Outcome.NO_RESULT  # whatever was seen: what is on disk has neither a link nor a file
+        exit_code = int(outcome.exit_code)
+    if outcome is Outcome.NO_RESULT and failure is None:
+        said = error or ApiError(Category.NO_RESULT, "")
+        failure = TaskError(
+            Category.NO_RESULT,
+            category_message(Category.NO_RESULT),
+            code=said.code,
+            http_status=said.http_status,
+            server_message=said.message or None,
+        )
     if outcome.without_video:
         fields["error"] = state.error or {"category": Category.GENERATION_FAILED.value}
     elif failure is not None:
@@ -66,6 +76,12 @@ def report(
     ctx.reporter.final("terminal", exit_code, next_argv=next_argv, source=source, **fields)
     mark_reported(ctx, run, outcome, exit_code)
     return exit_code
+
+
+def _proven(run: Run, state: RunState) -> bool:
+    """A success, read back from disk, with something to show for it."""
+    shown = results.video_file(run, state) is not None or any(entry.get("url") for entry in state.outputs)
+    return state.outcome is Outcome.SUCCEEDED and (shown or any(o.get("content_path") for o in state.outputs))
 
 
 def task_fields(run: Run, state: RunState) -> dict[str, Any]:

@@ -93,11 +93,15 @@ def report_unverified(session: Session, run: Run, unverified: Unverified, *, tak
 
 def _is_whole(path: str) -> bool:
     """Whether the file is whole as far as its structure tells; what no check knows does not count here."""
-    from videotasks.formats.mp4 import check_mp4
+    from videotasks.formats.media_check import check_animation, check_media
+    from videotasks.formats.media_type import sniff
     from videotasks.formats.structure import MediaError
 
     try:
-        check_mp4(path)
+        with open(path, "rb") as file:
+            media = sniff(file.read(512))
+        if media is None:
+            return False
+        return (check_animation(path, media) if media.may_move else check_media(path, media, None)) is not None
     except (OSError, MediaError):
         return False
-    return True

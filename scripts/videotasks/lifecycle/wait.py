@@ -5,9 +5,11 @@ One loop serves one task or hundreds: it owns the schedule; requests run in work
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from videotasks.core.errors import ApiError, Category, TaskError
+from videotasks.core.json_values import parse_json
 from videotasks.core.safe_text import inert
 from videotasks.core.task import Outcome, Snapshot, Status
 from videotasks.core.workers import Interrupted
@@ -28,6 +30,12 @@ MAX_WORKERS = 8  # requests at once, however many tasks are waited for
 NOT_FOUND_LOOKS = 3  # a fresh id may not be on every replica yet (facts, peers 5.1: "404 on the first poll")
 # A refusal ends a wait only with such a status (2xx: in the body). Codes alone do not: gateways put them into 5xx.
 FINAL_STATUSES = frozenset({200, 201, 202, 400, 401, 402, 403, 404, 410, 422})
+
+
+_HEARTBEATS = re.compile(r"\s*(?:ping|pong|heart_?beat|keep_?-?alive)\s*", re.IGNORECASE)
+SLOW_ANSWER_BYTES = 100_000  # an answer that brings so much in `SLOW_ANSWER_S` is on its way: a video may stand in it
+SLOW_ANSWER_S = 5.0
+MORE_RESULT_LOOKS = 3  # times as many while the API has a passing fault instead of the result
 
 
 class Waiter:
@@ -72,7 +80,7 @@ class Waiter:
             now = ctx.monotonic()
             hard_end = None if deadline is None else deadline + ctx.limits.last_look_s
             for task in waiting:
-                if task.looking is not None and now >= task.look_limit:
+                if task.looking is not None and now >= task.look_limit and not self._still_arriving(task):
                     self._give_up_look(task)
                 if (
                     task.looking is None
@@ -120,6 +128,7 @@ class Waiter:
         task.looking, task.look_flight = token, flight
         task.look_limit = ctx.monotonic() + timeout + ctx.limits.abort_slack_s
         task.looks += 1
+        task.asked_at, task.look_bytes = ctx.monotonic(), 0
         self._by_token[token] = task
         self._busy += 1
 
@@ -131,6 +140,23 @@ class Waiter:
                 raise
 
         ctx.mailbox.start(token, work)
+
+    def _still_arriving(self, task: Watched) -> bool:
+        """Whether an answer is large rather than late; then it has a little longer, and again."""
+        received = task.look_flight.received if task.look_flight is not None else 0
+        if received - task.look_bytes < SLOW_ANSWER_BYTES:
+            return False
+        task.look_bytes = received
+        task.look_limit = self.ctx.monotonic() + SLOW_ANSWER_S
+        return True
+
+    def _ask(self, task: Watched, gap_s: float | None = None) -> None:
+        """Look now; however often a stream gives a reason, not before `gap_s` (a poll's least) after the last look."""
+        if gap_s is None:
+            poll, limits = task.provider.profile.poll, self.ctx.limits
+            interval = task.interval_s if task.interval_s is not None else limits.poll_interval_s
+            gap_s = (poll.floor_s if interval is None else interval) / limits.sandbox_speed
+        task.due = min(task.due, max(self.ctx.monotonic(), task.asked_at + gap_s))
 
     def _give_up_look(self, task: Watched) -> None:
         """A request that its own time-outs did not end: headers that trickle, a resolver that hangs."""
@@ -238,20 +264,21 @@ class Waiter:
             task_id, snapshot = normalize.stream_event(task.provider.profile, value.data)
             report_event(ctx, value, task_id or task.ref.task_id, snapshot)
             if snapshot is None:
-                # An event that proves nothing (done, failed by name, [DONE]): ask. No news, so doubt stays.
-                task.due = min(task.due, now)
+                # An event that proves nothing (done, failed by name, [DONE]): ask, of many at the pace of a plain poll.
+                # No news, so doubt stays.
+                if not _is_heartbeat(value):
+                    self._ask(task, self._delay(task))
                 return
             if task_id is not None and task_id != task.ref.task_id:
                 return
             task.due = now + ctx.limits.stream_doubt_s
             if snapshot.status.terminal and not _conclusive(snapshot):
                 task.unexplained = snapshot if snapshot.status is Status.FAILED else None
-                task.due = now
-                return
+                return self._ask(task)
             if snapshot.error is None or snapshot.error.in_task:
                 self._observe(task, snapshot, "sse")
             else:
-                task.due = now
+                self._ask(task)
         elif kind in ("result", "error"):
             message = value.message if isinstance(value, NoAnswer) else "the stream ended"
             name = "sse_timeout" if isinstance(value, NoAnswer) and value.kind == "timeout" else "sse_stream_ended"
@@ -275,7 +302,12 @@ class Waiter:
         task.snapshot = snapshot
         status = snapshot.status
         if status is Status.SUCCEEDED and not snapshot.has_result:
-            if task.result_looks >= len(self.ctx.limits.result_looks_s):
+            passing = snapshot.error is not None and snapshot.error.category in (
+                Category.TRANSIENT,
+                Category.RATE_LIMITED,
+            )
+            most = len(self.ctx.limits.result_looks_s) * (MORE_RESULT_LOOKS if passing else 1)
+            if task.result_looks >= most:
                 task.ending = Ending(Outcome.NO_RESULT, source, snapshot, snapshot.error)
             else:
                 task.result_looks += 1
@@ -372,6 +404,13 @@ def _command(ctx: Context, task: Watched) -> str | None:
 def _due(task: Watched, deadline: float | None) -> float:
     """When the next look is due; whatever the schedule says, there is one at the deadline."""
     return task.due if deadline is None else min(task.due, deadline)
+
+
+def _is_heartbeat(event: SseEvent) -> bool:
+    """An event that only keeps the connection open, by its name or by the type in its data."""
+    body = parse_json(event.data)
+    kind = (body.get("type") or body.get("event")) if isinstance(body, dict) else None
+    return any(isinstance(word, str) and _HEARTBEATS.fullmatch(word) for word in (event.event, kind))
 
 
 def _conclusive(snapshot: Snapshot) -> bool:

@@ -37,6 +37,8 @@ class Watched:
     looking: object | None = None
     look_flight: Flight | None = None
     look_limit: float = 0.0
+    look_bytes: int = 0  # of its answer, when the limit was last put off
+    asked_at: float = float("-inf")  # when the last look began
     unexplained: Snapshot | None = None  # a failure that the stream told without a reason: asked for once
     last_look: bool = False  # the look at the deadline has begun
     told: tuple[Any, ...] | None = None

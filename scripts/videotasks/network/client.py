@@ -222,6 +222,7 @@ class OpenAnswer:
             while total <= max_bytes and (chunk := raw.read1(65536, decode_content=False)):
                 parts.append(chunk)
                 total += len(chunk)
+                self._flight.received = total
             if self._flight.aborted:
                 raise AbortedBeforeSending
         except Exception as error:

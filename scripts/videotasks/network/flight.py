@@ -34,6 +34,7 @@ class Flight:
         self._sent = False
         self._aborted = False
         self._sock: Any = None
+        self.received = 0  # bytes of the answer's body so far
 
     @property
     def sent(self) -> bool:

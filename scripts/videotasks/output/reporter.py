@@ -275,9 +275,16 @@ def _dumps(line: Mapping[str, Any]) -> str:
 
 
 def shortened(line: Mapping[str, Any], limit: int) -> dict[str, Any]:
-    """A line that fits: the bulky extras go first, then the ends of what is long; what decides stays whole."""
+    """A line that fits: the bulky extras go first, then the ends of what is long; what decides stays whole.
+
+    A link is whole or left out: a signed one may have 16,000 characters, and the run's result.json has it.
+    """
     short = {key: value for key, value in line.items() if key not in _BULKY}
     short["shortened"] = True
+    for key, value in line.items():
+        if key.endswith("_url") and isinstance(value, str) and len(value) > min(LINK_LIMIT, limit // 3):
+            short[key] = None
+            short["result_file"] = "outputs/result.json"
     for most in (1_000, 300, 100):
         if len(_dumps(short)) <= limit:
             break
@@ -291,6 +298,7 @@ def shortened(line: Mapping[str, Any], limit: int) -> dict[str, Any]:
     return short
 
 
+LINK_LIMIT = 4_000  # characters of one link in a line that must be shortened
 _BULKY = ("response", "usage", "candidates", "for_a_running_assistant")
 _DECIDING = frozenset(
     {"event", "final", "ok", "exit_code", "next", "next_argv", "task_id", "run_id", "video_url", "video_file"}
@@ -300,6 +308,8 @@ _DECIDING = frozenset(
 def _cut(value: Any, most: int) -> Any:
     """Strings of at most `most` characters, lists of as many items as fit into four times that."""
     if isinstance(value, str):
+        if "://" in value[:20]:
+            return value if len(value) <= most else None
         return value if len(value) <= most else value[:most] + "..."
     if isinstance(value, Mapping):
         return {key: _cut(item, most) for key, item in list(value.items())[:30]}
