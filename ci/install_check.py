@@ -287,7 +287,7 @@ def check_wheel(place: Place, interpreter: str) -> None:
     version = capture([command, "--version"], cwd=place.project, env=place.env).strip()
     expect(version == f"{NAME} {wheel.name.split('-')[1]}", f"--version says {version}")
     listed = re.findall(
-        r"^  (\w+) ", capture([command, "--help"], cwd=place.project, env=place.env).split("commands:")[1], re.M
+        r"^  ([a-z]+) ", capture([command, "--help"], cwd=place.project, env=place.env).split("commands:")[1], re.M
     )
     expect({"create", "wait", "status", "key", "inspect", "sandbox"} <= set(listed), f"--help lists {listed}")
     for name in listed:

@@ -112,7 +112,7 @@ def main() -> None:
         import jmespath  # noqa: F401  the dialects need both at the first request
         import yaml  # noqa: F401
     except ImportError as missing:
-        needed = "run the script with `uv run`, or once: python3 -m pip install pyyaml jmespath"
+        needed = "run the script with `uv run`, or in an environment of its own: python3 -m pip install pyyaml jmespath"
         fail(EXIT_CONFIGURATION, "missing_library", f"the Python package {missing.name} is missing; {needed}")
     from videotasks_sandbox.server import start_sandbox  # not for --help
 

@@ -62,6 +62,27 @@ def test_a_missing_package_is_one_error_with_the_line_that_mends_it(package: str
     assert "uv run" in done.error["hint"] and "python3 -m venv" in done.error["hint"]
 
 
+@pytest.mark.parametrize("package", runtime_packages.NEEDED_PACKAGES)
+def test_a_package_that_only_the_answer_needs_is_missed_before_anything_begins(package: str, tmp_path: Path) -> None:
+    blocker = tmp_path / "blocker"
+    blocker.mkdir()
+    (blocker / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Without:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] == {package!r}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Without())\n",
+        encoding="utf-8",
+    )
+    words = ("create_and_wait.py", "--sandbox", "--prompt", "x")
+    done = start(*words, env={"PYTHONPATH": str(blocker)}, cwd=tmp_path)
+    assert done.exit_code == 1 and package in done.error["message"] and len(done.lines) == 1
+    (said,) = done.stderr.splitlines()
+    assert package in said and "uv run" in said and "-m venv" in said
+    assert not (tmp_path / "task-status").exists()
+
+
 def test_the_pip_line_is_the_scripts_own_header() -> None:
     for script in ENTRY:
         text = (SCRIPTS / script).read_text(encoding="utf-8")

@@ -33,14 +33,14 @@ def run(main: Callable[[list[str]], int], argv: list[str] | None = None) -> int:
         return 1
     except ImportError as error:
         name = (error.name or "").split(".")[0]
-        from videotasks.core.runtime_packages import PIP_LINE, RUNTIME_PACKAGES
+        from videotasks.core.runtime_packages import HOW_TO_GET_THEM, RUNTIME_PACKAGES
 
         if name in RUNTIME_PACKAGES:
             return fail(
                 "configuration",
                 f"the Python package {name} is missing",
                 expected="the packages that this script's header lists",
-                hint="run the script with `uv run`, or once: " + PIP_LINE,
+                hint=HOW_TO_GET_THEM,
             )
         return _unexpected(error)
     except Exception as error:
@@ -84,7 +84,7 @@ def _unexpected(error: Exception) -> int:
 
 
 def fail(category: str, message: str, expected: str | None = None, hint: str | None = None, exit_code: int = 1) -> int:
-    """The one final line of a command that could not even begin."""
+    """The one final line of a command that could not even begin, and one for people on stderr."""
     line: Any = {
         "event": "error",
         "final": True,
@@ -96,6 +96,11 @@ def fail(category: str, message: str, expected: str | None = None, hint: str | N
     }
     import json
 
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(f"error: {message}" + (f" ({hint})" if hint else "") + "\n")
+    except (OSError, ValueError):
+        pass
     if sys.stdout is None:  # started with a closed descriptor 1
         return exit_code
     try:

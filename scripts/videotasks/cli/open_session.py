@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -88,6 +89,17 @@ def origin_here(args: argparse.Namespace, provider: str) -> str | None:
         return None
 
 
+def require_packages() -> None:
+    """Raises ModuleNotFoundError for a library that would be missed only later: after the payment."""
+    from importlib.util import find_spec
+
+    from videotasks.core.runtime_packages import NEEDED_PACKAGES
+
+    for name in NEEDED_PACKAGES:
+        if name not in sys.modules and find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+
 @contextmanager
 def open_session(
     args: argparse.Namespace,
@@ -111,6 +123,7 @@ def open_session(
     from videotasks.runs import workspace
     from videotasks.runs.store import RunStore
 
+    require_packages()
     if args.sandbox_scenario and not args.sandbox:
         raise configuration_error("--sandbox-scenario is for the sandbox", expected="--sandbox as well")
     if args.sandbox and args.base_url:

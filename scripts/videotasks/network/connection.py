@@ -11,7 +11,7 @@ import urllib3.connection
 import urllib3.connectionpool
 
 from videotasks.core.errors import configuration_error
-from videotasks.core.runtime_packages import PIP_LINE
+from videotasks.core.runtime_packages import HOW_TO_GET_THEM
 
 if TYPE_CHECKING:
     from videotasks.network.client import Client
@@ -55,7 +55,7 @@ def require_versions() -> None:
             raise configuration_error(
                 f"the Python package {name} {have} is too old, so nothing was sent",
                 expected=f"{name} {least} or newer",
-                hint="run the script with `uv run`, or once: " + PIP_LINE,
+                hint=HOW_TO_GET_THEM,
                 code="library_too_old",
             )
 
