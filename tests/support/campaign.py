@@ -44,6 +44,12 @@ def _whole(wire: Wire, task_id: str) -> bytes:
     return json.dumps(wire.created(task_id)).encode()
 
 
+def _refusal_with_id(wire: Wire) -> Action:
+    """A refusal whose id belongs to no task: a look at it is answered with 404."""
+    body = wire.refusal("the prompt is too long")
+    return json_answer({**body, "id": "req-17", "task_id": "req-17", "request_id": "req-17"}, 422)
+
+
 # -- the fault points of a create (facts, reliability section 3) ----------------------------------------------------
 
 UNSENT = [CreateFault("reset on connect", lambda w, t: faults.reset_on_connect(), creates=False, connection=True)]
@@ -99,6 +105,7 @@ REFUSED: list[CreateFault] = [
     CreateFault("429 then", lambda w, t: retry_after("0.05", 429, w.refusal("slow down")), creates=False),
     CreateFault("422", lambda w, t: json_answer(w.refusal("the prompt is too long"), 422), creates=False),
     CreateFault("401 echo", lambda w, t: json_answer(w.refusal(f"no such key: Bearer {KEY}"), 401), creates=False),
+    CreateFault("a refusal with a request's id", lambda w, t: _refusal_with_id(w), creates=False),
     CreateFault("307", lambda w, t: faults.redirect("http://127.0.0.1:9/elsewhere", 307), creates=False),
 ]
 
@@ -160,6 +167,10 @@ POLLS: list[Callable[[Wire], Action]] = [
     lambda w: faults.trickle(b'{"a": 1}' + b" " * 200, 0.02),
     lambda w: json_answer({"message": "succeeded", "event": "succeeded"}),
     lambda w: json_answer(w.task("task-7f31", "post_processing", None)),
+    lambda w: json_answer(w.task("task-other", "succeeded", "http://127.0.0.1:9/other.mp4")),
+    lambda w: json_answer(w.task("task-other", "failed", None)),
+    lambda w: faults.interim(html(502), 102, 103),
+    lambda w: faults.raw(b"HTTP/1.1 102 Processing\r\n\r\n", name="102, then close"),
     lambda w: faults.redirect("http://127.0.0.1:9/elsewhere"),
     lambda w: answer(500, f"Authorization: Bearer {KEY}"),
     lambda w: json_answer(w.refusal(f"Bearer {KEY} is over its limit"), 429),

@@ -240,6 +240,8 @@ class TaskServer(FaultServer):
             self.looks += 1
             if self._polls:
                 return self._polls.pop(0)
+            if "req-17" in request.target:  # the id of a request, not of a task
+                return json_answer(self.wire.refusal("no such task"), 404)
             asked = next((told for told in reversed(self.told) if told in request.target), None)
             return json_answer(self.now(asked))
 
