@@ -163,7 +163,7 @@ def test_a_bare_id_is_looked_up_in_the_workspace_before_it_means_skills_video() 
             "create_and_wait.py", "--sandbox", "--provider", "ark", "--prompt", "a boat", "--duration", "4", "--no-wait"
         )
         done = call("wait_generation.py", "--sandbox", "--generation-id", made.final["task_id"], "--timeout", "0.1")
-    assert done.final["provider"] == "ark" and done.final["run_id"] == made.final["run_id"]
+    assert done.final["task_id"] == made.final["task_id"] and done.final["run_id"] == made.final["run_id"]
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,17 @@ def test_after_an_interrupt_the_command_stands_on_stderr() -> None:
 
 def test_the_way_on_is_never_cut() -> None:
     reporter, _, people = both(False)
-    reporter.final("timeout", 11, next_argv=[*WAIT, "x" * 1500])
+    reporter.final("error", 24, next_argv=[*WAIT, "x" * 1500])
     assert "x" * 1500 in people()
+
+
+def test_a_step_of_a_long_wait_tells_a_machine_its_command_once_and_a_person_in_full() -> None:
+    reporter, _, people = both(False)
+    reporter.final("timeout", 11, next_argv=WAIT, error={"category": "timeout"})
+    assert people() == "not finished yet, nothing is lost: go on with next\n"
+    reporter, _, people = both(True)
+    reporter.final("timeout", 11, next_argv=WAIT, error={"category": "timeout"})
+    assert "go on: python3" in people()
 
 
 def test_text_has_no_json_and_says_length_pixels_bytes_cost_and_copy() -> None:

@@ -139,15 +139,19 @@ def terminal_fields(ctx: Context, run: Run, state: RunState, attached: bool = Fa
     return fields
 
 
+KNOWN_BY_THE_RUN = ("provider", "artifacts_dir")
+
+
 def report_timeout(ctx: Context, run: Run, state: RunState) -> int:
     """The deadline passed: nothing is lost, and `next` goes on waiting or downloading."""
     submitted = epoch_of(state.submitted_at)
     elapsed = round(ctx.clock() - submitted, 1) if submitted else None
     ctx.reporter.live_end()
-    ctx.reporter.people(results.summary(run, state) + " Nothing is lost.")
+    if ctx.reporter.shows_tables:
+        ctx.reporter.people(results.summary(run, state))
     keep_unread_line(ctx, run)
     # Read at every step of a long wait: what the command that goes on will say again is left out.
-    fields = {name: value for name, value in task_fields(run, state).items() if name != "artifacts_dir"}
+    fields = {name: value for name, value in task_fields(run, state).items() if name not in KNOWN_BY_THE_RUN}
     if state.url_of("video"):
         fields["video_url"] = state.url_of("video")
     return ctx.reporter.final(

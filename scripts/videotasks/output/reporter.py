@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
-from videotasks.core.errors import TaskError, error_fields
+from videotasks.core.errors import ExitCode, TaskError, error_fields
 from videotasks.core.invocation import in_words_of_the_caller
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import inert, json_inert, one_line
@@ -122,6 +122,10 @@ class Reporter:
                 self.on_closed(line)
         else:
             self._write(line, text)
+        # A long wait ends many times: who reads no terminal has the command in the line, and once is enough.
+        if exit_code == ExitCode.NOT_FINISHED and not self.shows_tables:
+            self.people("not finished yet, nothing is lost: go on with next")
+            return int(exit_code)
         for said in account.way_on(line):
             self._plain(one_line(in_words_of_the_caller(said), account.LONGEST))
         return int(exit_code)
