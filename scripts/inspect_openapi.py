@@ -30,6 +30,7 @@ EXAMPLES = """  inspect_openapi.py --openapi openapi.json --list-endpoints
   inspect_openapi.py --openapi https://api.example.com/openapi.yaml --search "image to video"
   inspect_openapi.py --openapi openapi.json --endpoint "POST /v1/videos" --include-template
   inspect_openapi.py --openapi openapi.json --endpoint /v1/videos --validate payload.json
+  inspect_openapi.py --openapi openapi.json --make-profile acme.yaml
 """
 EXIT_CODES = """exit codes: 0 done, the payload is valid  1 bad input, or the payload is not valid  2 usage
 Prints one JSON document under 8,000 characters; --limit 0 prints everything. Sends no key and no request.
@@ -50,6 +51,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--endpoint", metavar="ENDPOINT", help="'POST /path', a path, a URL or an operationId")
     parser.add_argument("--include-template", action="store_true", help="a request body that the schema accepts")
     parser.add_argument("--validate", metavar="PAYLOAD", help="check a JSON file (- for stdin) before anything is sent")
+    parser.add_argument("--make-profile", metavar="FILE", help="write a first provider profile; guesses are marked")
     parser.add_argument("--allow-unknown-fields", action="store_true", help="with --validate: let unknown fields pass")
     parser.add_argument("--limit", type=int, metavar="N", help="rows shown (default 40, or what fits); 0 shows all")
     parser.add_argument("--json-indent", type=int, default=2, metavar="N", help="default 2")

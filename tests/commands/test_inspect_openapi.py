@@ -286,6 +286,26 @@ def test_a_document_of_schemas_says_so(inspect: Any, workspace: Path) -> None:
     assert found["note"] == "the document holds 1 schemas and no paths" and found["total"] == 0
 
 
+def test_a_profile_is_written_once_and_loads(inspect: Any, seed: str) -> None:
+    spec = seed_like()
+    answer = {"type": "object", "properties": {"id": STRING, "status": STRING, "video_url": STRING}}
+    spec["paths"]["/v1/generation/{id}"]["get"]["responses"]["200"]["content"] = {
+        "application/json": {"schema": answer}
+    }
+    spec["servers"] = [{"url": "https://api.acme.example"}]
+    Path("acme.json").write_text(json.dumps(spec), encoding="utf-8")
+    made = inspect("--openapi", "acme.json", "--make-profile", "acme.yaml")
+    found = made.json
+    assert made.code == 0 and found["provider"] == "acme" and found["poll"] == "GET /v1/generation/{id}"
+    assert found["key_variable"] == "VIDEO_TASKS_KEY_ACME" and "--dry-run" in found["next_argv"]
+    assert "status.map" in found["guessed"] and "# guessed:" in Path("acme.yaml").read_text(encoding="utf-8")
+    again = inspect("--openapi", "acme.json", "--make-profile", "acme.yaml")
+    assert again.code == 1 and "not replaced" in again.json["error"]["message"]
+    for name in ("skills-video.yaml", "acme.txt", "no/such/folder.yaml"):
+        assert inspect("--openapi", "acme.json", "--make-profile", name).code == 1 and not Path(name).exists()
+    assert sorted(path.name for path in Path().glob(".*")) == []
+
+
 # ---------------------------------------------------------------- bounds
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +50,7 @@ def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     if args.limit is not None and args.limit < 0:
         raise TaskError(Category.USAGE, "--limit is below 0", expected="0 for everything, or a number of rows")
     wants_one = bool(args.endpoint or args.include_template) or args.validate is not None
-    if not (wants_one or args.list_endpoints or args.search):
+    if not (wants_one or args.list_endpoints or args.search or args.make_profile):
         raise SpecError(
             "Provide --endpoint or use --list-endpoints only",
             expected='--list-endpoints, --search WORD, or --endpoint "POST /path"',
@@ -59,6 +61,8 @@ def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     gc.freeze()  # the document lives until the end; walking its million objects again and again finds nothing
     found: dict[str, Any] = {"ok": True, "exit_code": 0}
     failed = False
+    if args.make_profile:
+        return _fitted({**found, **_profile(spec, args), **_warnings(spec, args)}, args), False
     if args.search:
         found.update(_searched(spec, args))
     elif args.list_endpoints:
@@ -256,6 +260,65 @@ def _after_contract(operation: Operation, args: argparse.Namespace) -> list[str]
     if args.include_template:
         return _next(args, "--endpoint", operation.endpoint, "--validate", "payload.json")
     return _next(args, "--endpoint", operation.endpoint, "--include-template")
+
+
+# ---------------------------------------------------------------- a profile
+
+
+def _profile(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
+    """Write a first profile; only one that loads and passes the check of foreign profiles is left behind."""
+    from videotasks.openapi import profile_draft
+    from videotasks.providers.load_profile import load_profile
+
+    path = os.path.abspath(os.path.expanduser(args.make_profile))
+    stem, ending = os.path.splitext(os.path.basename(path))
+    name = "-".join(re.findall("[a-z0-9]+", stem.lower()))[:40]
+    if ending.lower() not in (".yaml", ".yml") or not name:
+        raise SpecError(f"--make-profile {args.make_profile} is no profile's name", expected="a file such as acme.yaml")
+    if os.path.lexists(path):
+        raise SpecError(f"{args.make_profile} exists and is not replaced", expected="the name of a new file")
+    if args.endpoint:
+        create = operations.find(spec, args.endpoint)
+    else:
+        created, how = endpoints.creating(spec, args.category)
+        if not created or (how == "all" and len(created) > 1):
+            raise SpecError(
+                f"no operation of the specification makes {args.category}",
+                expected='--endpoint "POST /path"',
+                next_step="run with --list-endpoints",
+            )
+        create = next((one for one in created if polling.find_poll(spec, one).operation), created[0])
+    made = profile_draft.draft(spec, create, name)
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.yaml")
+    try:
+        with open(temporary, "x", encoding="utf-8", newline="\n") as file:
+            file.write(made.text)
+        profile = load_profile(temporary)
+        os.rename(temporary, path)
+    except OSError as exc:
+        raise SpecError(f"cannot write {args.make_profile}: {exc.strerror}", expected="a folder to write to") from None
+    except TaskError as exc:
+        said = exc.message.replace(temporary, args.make_profile)
+        raise SpecError(f"no profile was written: {said}", expected=exc.expected, next_step=exc.hint) from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+    model = profile.default_model or profile.rehearsal_model
+    steps = [os.path.abspath(path), *(["--model", model] if model else []), "--prompt", "a paper boat", "--dry-run"]
+    return {
+        "profile": path,
+        "provider": profile.name,
+        "create": made.create,
+        "poll": made.poll,
+        "poll_found_by": made.poll_found_by,
+        "result": made.result,
+        "base_url": profile.base_url,
+        "key_variable": profile.auth.env[0],
+        "guessed": made.guessed,
+        "to_do": made.open,
+        "next": next_command.command("create_and_wait.py", "--provider", *steps),
+    }
 
 
 # ---------------------------------------------------------------- validation
