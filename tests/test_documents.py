@@ -344,7 +344,7 @@ def test_every_word_of_every_provider_is_documented() -> None:
     assert set(rows) == set(shipped_names())
     for name, cells in rows.items():
         mapped = load_profile(name).status.map
-        assert cells == [set(mapped.get(status, ())) for status in order], name
+        assert cells == [{str(word) for word in mapped.get(status, ())} for status in order], name
 
 
 def test_the_figures_of_the_schedule_are_its_own() -> None:

@@ -52,6 +52,7 @@ def row(profile: Profile, model: Model, source: str, date: str | None) -> dict[s
         "date": date,
         "inferred_from": model.inferred_from,
         "note": model.note,
+        "tried": None if profile.tried else False,
     }
     return {name: value for name, value in made.items() if value is not None and value != []}
 

@@ -162,7 +162,7 @@ def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -
         balance=_balance(found.balance),
         attaches_to=found.attaches_to,
         take=plan.take,
-        notes=[*draft.warnings, *draft.known.notes, *found.notes],
+        notes=[*_untried(session.profile), *draft.warnings, *draft.known.notes, *found.notes],
         if_wrong=_if_wrong(session.profile, draft),
         send=next_command.quoted(send),
         send_needs="the user's confirmation: it pays" if not session.ctx.sandbox and not found.attaches_to else None,
@@ -231,6 +231,15 @@ def _ask(plan: Plan, path: str, found: Findings, what: str) -> Any:
     finally:
         client.close()
     return None
+
+
+def _untried(profile: Profile) -> list[str]:
+    """What a profile that nobody has paid through rests on."""
+    if profile.tried:
+        return []
+    told = profile.basis.get("all") or {}
+    source = f" ({told['source']}, {told.get('date', 'undated')})" if told else ""
+    return [f"{profile.title} is known from documents only{source}: nobody has paid for a task through it yet"]
 
 
 def _has_key(profile: Profile) -> bool:
