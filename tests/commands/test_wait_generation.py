@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from support import faults
 from support.commands import Done, call, fast_sandbox, follow, start
 from support.faults import answer, html, json_answer
 from support.faultserver import FaultServer, refused_port
-from support.taskserver import KEY, WIRES, TaskServer
+from support.taskserver import KEY, VIDEO, WIRES, TaskServer
 
 ROOT = Path("task-status") / ".artifacts"
 FAST = ("--interval", "0.02")
@@ -276,6 +279,133 @@ def test_a_bare_id_that_nobody_knows_is_no_unfinished_run_afterwards() -> None:
 def test_output_is_for_one_task() -> None:
     done = call("wait_generation.py", "--all-unfinished", "--output", "x.mp4")
     assert done.exit_code == 1 and "--output" in done.error["message"]
+
+
+# -- many: each file as its task ends, and what is in the way of one ends nothing else -----------------------------
+
+
+class Tasks:
+    """Tasks of skills-video that end when `ends` says: a number of looks, or never; files are logged as fetched."""
+
+    def __init__(self, ends: dict[str, int | None], fetch: Any = None) -> None:
+        self.ends, self.fetch = ends, fetch
+        self.looks: dict[str, int] = {}
+        self.log: list[str] = []
+        self.made = 0
+
+    def __call__(self, request: Any) -> faults.Action:
+        if request.method == "POST":
+            request.read()
+            self.made += 1
+            return json_answer({"id": f"gen-{self.made}", "status": "IN_QUEUE"})
+        name = request.target.rsplit("/", 1)[1].removesuffix(".mp4")
+        if request.target.endswith(".mp4"):
+            self.log.append(f"file {name}")
+            told = self.fetch(name) if self.fetch else None
+            return told or answer(200, VIDEO, [("Content-Type", "video/mp4")])
+        self.looks[name] = self.looks.get(name, 0) + 1
+        needed = self.ends[name]
+        over = needed is not None and self.looks[name] >= needed
+        if over:
+            self.log.append(f"end {name}")
+        data = {"video": {"url": f"{self.base}/{name}.mp4"}} if over else None
+        return json_answer({"id": name, "status": "COMPLETED" if over else "IN_PROGRESS", "data": data})
+
+    base = ""
+
+
+def many(tasks: Tasks, server: FaultServer) -> tuple[list[Done], tuple[str, ...]]:
+    tasks.base = server.base_url
+    base = ("--base-url", server.base_url, "--allow-private-results")
+    how = ("--model", "openai/sora-2", "--no-wait")
+    made = [call("create_and_wait.py", *base, "--prompt", f"boat {n}", *how, env=ENV) for n in range(len(tasks.ends))]
+    return made, base
+
+
+def test_each_file_is_fetched_as_its_task_ends() -> None:
+    tasks = Tasks({"gen-1": 1, "gen-2": 40, "gen-3": 1})
+    with FaultServer(tasks) as server:
+        made, base = many(tasks, server)
+        done = call("wait_generation.py", "--all-unfinished", *base, *FAST, env=ENV)
+    assert done.exit_code == 0 and len(done.lines) == 1
+    assert {"file gen-1", "file gen-3"} <= set(tasks.log[: tasks.log.index("end gen-2")]), tasks.log
+    for one in made:
+        assert (Path(one.final["artifacts_dir"]) / "outputs" / "video.mp4").read_bytes() == VIDEO
+
+
+def test_a_success_without_its_file_stays_in_next_until_it_is_there() -> None:
+    broken = {"gen-1"}
+    tasks = Tasks({"gen-1": 1, "gen-2": 1}, fetch=lambda name: html(403) if name in broken else None)
+    with FaultServer(tasks) as server:
+        made, base = many(tasks, server)
+        done = call("wait_generation.py", "--all-unfinished", *base, *FAST, "--timeout", "5", env=ENV)
+        assert done.exit_code == 13 and "--all-unfinished" in done.final["next_argv"]
+        (trouble,) = done.final["trouble"]
+        assert trouble["run_id"] == made[0].final["run_id"] and trouble["message"]
+        broken.clear()
+        again = follow(done, env=ENV)
+    assert again.exit_code == 0 and again.final["total"] == 1 and again.final["next"] is None
+    assert (Path(made[0].final["artifacts_dir"]) / "outputs" / "video.mp4").read_bytes() == VIDEO
+
+
+def test_a_success_that_was_asked_for_without_its_file_is_done() -> None:
+    tasks = Tasks({"gen-1": 1, "gen-2": 1})
+    with FaultServer(tasks) as server:
+        _, base = many(tasks, server)
+        assert call("wait_generation.py", "--all-unfinished", *base, *FAST, "--no-download", env=ENV).exit_code == 0
+        assert call("wait_generation.py", "--all-unfinished", *base, *FAST, env=ENV).final["total"] == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links")
+def test_one_bad_folder_ends_the_wait_of_nobody_else() -> None:
+    tasks = Tasks({"gen-1": 1, "gen-2": 5, "gen-3": 5})
+    with FaultServer(tasks) as server:
+        made, base = many(tasks, server)
+        outputs = Path(made[0].final["artifacts_dir"]) / "outputs"
+        shutil.rmtree(outputs)
+        outputs.symlink_to(Path.cwd())
+        done = call("wait_generation.py", "--all-unfinished", *base, *FAST, env=ENV)
+        shutil.rmtree(made[1].final["artifacts_dir"])
+        ids = [word for one in made[1:] for word in ("--run-id", one.final["run_id"])]
+        named = call("wait_generation.py", *ids, *base, *FAST, env=ENV)
+    assert done.exit_code == 13 and "symbolic link" in done.final["trouble"][0]["message"]
+    assert done.final["next_argv"] is not None
+    for one in made[2:]:
+        assert (Path(one.final["artifacts_dir"]) / "outputs" / "video.mp4").read_bytes() == VIDEO
+    assert "no run" in named.final["trouble"][0]["message"] and named.final["total"] == 1
+
+
+def test_folders_deleted_while_they_are_waited_for_come_back_with_their_files() -> None:
+    tasks = Tasks({"gen-1": 3, "gen-2": 6})
+
+    def choose(request: Any) -> faults.Action:
+        if request.method == "GET" and tasks.looks.get("gen-1") == 1:
+            shutil.rmtree("task-status", ignore_errors=True)  # `git clean` while the command waits
+        return tasks(request)
+
+    with FaultServer(choose) as server:
+        made, base = many(tasks, server)
+        done = call("wait_generation.py", "--all-unfinished", *base, *FAST, env=ENV)
+    assert done.exit_code == 0, done.stdout
+    assert {row["task_id"] for row in done.final["runs"]} == {"gen-1", "gen-2"}
+    for one in made:
+        assert (Path(one.final["artifacts_dir"]) / "outputs" / "video.mp4").read_bytes() == VIDEO
+
+
+def test_a_signal_keeps_what_has_come_and_next_fetches_the_rest() -> None:
+    tasks = Tasks({"gen-1": 1, "gen-2": None})
+
+    def choose(request: Any) -> faults.Action:
+        if tasks.looks.get("gen-2", 0) > 20:
+            os.kill(os.getpid(), signal.SIGINT)
+            tasks.looks["gen-2"] = -1000
+        return tasks(request)
+
+    with FaultServer(choose) as server:
+        made, base = many(tasks, server)
+        done = call("wait_generation.py", "--all-unfinished", *base, *FAST, env=ENV)
+    assert done.exit_code == 130 and done.final["event"] == "interrupted" and done.final["next_argv"]
+    assert (Path(made[0].final["artifacts_dir"]) / "outputs" / "video.mp4").read_bytes() == VIDEO
 
 
 def polls_of_each(count: int, together: bool) -> dict[str, int]:

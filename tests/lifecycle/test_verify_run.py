@@ -117,6 +117,6 @@ def test_uploads_of_a_folder_from_elsewhere_are_not_sent(tmp_path: Path, monkeyp
         client = Client(server, tmp_path / "a")
         assert client.create().code == 0
         client.run.journal_file.write_text('{"event": "uploaded", "sha256": "aa", "key": "evil"}\n', encoding="utf-8")
-        assert _known_uploads(client.plan(client.session())) == {"aa": "evil"}
+        assert _known_uploads(client.plan(client.session()), client.runs()) == {"aa": "evil"}
         to_another_home(monkeypatch, tmp_path)
-        assert _known_uploads(client.plan(client.session())) == {}
+        assert _known_uploads(client.plan(client.session()), client.runs()) == {}

@@ -87,9 +87,12 @@ class ScriptedProvider(Provider):
         self.script, self.mailbox = script, mailbox
         self.asked: list[float] = []
 
+    def item(self, ref: TaskRef) -> Item:
+        return self.script(self.mailbox.now)
+
     def look(self, ref: TaskRef, **_: Any) -> Any:
         self.asked.append(self.mailbox.now)
-        item, took_s = self.script(self.mailbox.now), 0.0
+        item, took_s = self.item(ref), 0.0
         if isinstance(item, Slow):
             took_s, item = item.took_s, item.look
         if isinstance(item, Exception):
@@ -158,3 +161,65 @@ def wait(
     assert task.ending is not None
     lines = [json.loads(line) for line in output.getvalue().splitlines()]
     return Wait(task.ending, mailbox.now, source.asked, run, lines)
+
+
+class ManyTasks(ScriptedProvider):
+    """Answers for any number of tasks: `answer(task id, time)` gives what a look begun then shows."""
+
+    def __init__(self, name: str, answer: Callable[[str, float], Item], mailbox: VirtualMailbox) -> None:
+        super().__init__(name, lambda time: None, mailbox)
+        self.answer = answer
+        self.asked_of: dict[str, list[float]] = {}
+
+    def item(self, ref: TaskRef) -> Item:
+        self.asked_of.setdefault(ref.task_id, []).append(self.mailbox.now)
+        return self.answer(ref.task_id, self.mailbox.now)
+
+
+@dataclass
+class ManyWaits:
+    """When each task was asked for, when its end was handed on, and its ending then."""
+
+    asked: dict[str, list[float]]
+    ended_at: dict[str, float]
+    tasks: list[Watched]
+
+    def longest_gap(self) -> float:
+        """The longest time from the beginning or one look at a task to its next."""
+        return max(b - a for times in self.asked.values() for a, b in itertools.pairwise([0.0, *times]))
+
+
+def wait_for_many(
+    root: Path,
+    count: int,
+    answer: Callable[[str, float], Item],
+    *,
+    deadline: float,
+    limits: Timing | None = None,
+) -> ManyWaits:
+    """Wait in virtual time for tasks t-0, t-1, ..., whose answers `answer` gives."""
+    mailbox = VirtualMailbox()
+    ctx = Context(
+        store=RunStore(root),
+        reporter=Reporter(stdout=io.BytesIO(), stderr=io.StringIO()),
+        mailbox=mailbox,
+        limits=limits or Timing(),
+        clock=lambda: EPOCH + mailbox.now,
+        monotonic=lambda: mailbox.now,
+        random=lambda: 0.0,
+    )
+    ctx.store.prepare()
+    provider = ManyTasks("ark", answer, mailbox)
+    request = {"provider": "ark", "mode": "real", "origin": "x"}
+    tasks = []
+    for number in range(count):
+        run = ctx.store.create({**request, "identity": f"{number:064x}"}, now=EPOCH)
+        tasks.append(Watched(run, provider, TaskRef(f"t-{number}"), age_s=0.0))
+    ended_at: dict[str, float] = {}
+
+    def on_end(task: Watched) -> None:
+        assert task.ref.task_id not in ended_at and task.ending is not None
+        ended_at[task.ref.task_id] = mailbox.now
+
+    Waiter(ctx, tasks, on_end).run(deadline)
+    return ManyWaits(provider.asked_of, ended_at, tasks)

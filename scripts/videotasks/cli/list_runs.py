@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from videotasks.cli.open_session import open_session, origin_here
-from videotasks.core.errors import ExitCode, configuration_error
+from videotasks.core.errors import ExitCode, TaskError, configuration_error
 from videotasks.core.safe_text import one_line
 from videotasks.core.task import Outcome, Phase, Status
 from videotasks.core.times import age_text
@@ -170,12 +170,15 @@ def look_at_unfinished(args: argparse.Namespace) -> tuple[list[Run], list[dict[s
             assert task.ending is not None
             if task.ending.outcome is Outcome.REFUSED and task.ending.error is not None:
                 trouble.append({"run_id": task.run.run_id, "category": task.ending.error.category.value})
-            elif task.ending.outcome is Outcome.TIMEOUT:
-                if task.faults:
-                    trouble.append({"run_id": task.run.run_id, "message": "no usable answer"})
-                write_results(ctx, task.run, task.snapshot)
-            else:
-                record_ending(ctx, task.run, task.provider, task.ending)
+            elif task.ending.outcome is Outcome.TIMEOUT and task.faults:
+                trouble.append({"run_id": task.run.run_id, "message": "no usable answer"})
+            try:
+                if task.ending.outcome is Outcome.TIMEOUT:
+                    write_results(ctx, task.run, task.snapshot)
+                elif task.ending.outcome is not Outcome.REFUSED:
+                    record_ending(ctx, task.run, task.provider, task.ending)
+            except TaskError as error:  # a folder that somebody made a link
+                trouble.append({"run_id": task.run.run_id, "message": error.message})
     return runs, trouble
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,16 @@ from videotasks.core.errors import ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome
 from videotasks.core.workers import Interrupted
 from videotasks.lifecycle import check_status, final_line
-from videotasks.lifecycle.outcome import Ending, exit_code_of, write_results
+from videotasks.lifecycle.collect import Collector
+from videotasks.lifecycle.outcome import Ending, exit_code_of
 from videotasks.lifecycle.reconcile import settle_unknown
-from videotasks.lifecycle.record_ending import record_ending
-from videotasks.lifecycle.resume import file_deadline, go_on_with_run
+from videotasks.lifecycle.resume import go_on_with_run
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.wait import Waiter
 from videotasks.lifecycle.watched import Watched
 from videotasks.providers.provider import TaskRef
 from videotasks.runs import results
+from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from videotasks.providers.profile import Profile
 
 WAIT_S, REQUEST_S = 600.0, 20.0  # unless the user says otherwise (facts, peers 4.7)
+FILES_ASKED_FOR_S = 7 * 86_400.0  # links of most APIs are dead by then
 NEXT_RUNS = 12  # more run ids than this would not fit into a bounded `next`, which then waits for all unfinished ones
 
 
@@ -93,14 +96,22 @@ def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]
     """All of them in one loop; each session keeps its own origin and key, all share one mailbox."""
     if args.output:
         raise configuration_error("--output is for one task", expected="the files in the runs' folders, or one run")
+    runs: list[Run] = []
+    trouble: list[dict[str, Any]] = []
     if args.all_unfinished:
-        runs = []
+        now = time.time()
         for run in list_runs.of_mode(store, args):
             state = run.state()
-            if state.unfinished and state.task_id and not results.unseen(run, state):
+            asked = state.unfinished and state.task_id and not results.unseen(run, state)
+            if asked or (not args.no_download and _awaits_its_file(run, state, now)):
                 runs.append(run)
-    else:
-        runs = [store.open(run_id) for run_id in run_ids]
+    for run_id in run_ids:
+        try:
+            runs.append(store.open(run_id))
+        except TaskError as error:  # one folder that is gone must not end the wait for the others
+            trouble.append({"run_id": run_id, "message": error.message})
+    if trouble and not runs:
+        raise configuration_error(trouble[0]["message"], expected="run ids that --list shows")
     if not runs:
         from videotasks.output.reporter import Reporter
 
@@ -108,7 +119,6 @@ def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]
         reporter.people("no unfinished run")
         return reporter.final("list", ExitCode.OK, total=0, unfinished=0, runs=[])
     with Sessions(args, on_open=lambda session: _limits(session, args)) as sessions:
-        trouble: list[dict[str, Any]] = []
         watched = sessions.watch(runs, trouble)
         if not sessions:
             raise configuration_error(trouble[0]["message"] if trouble else "no run can be waited for")
@@ -125,29 +135,24 @@ def _finish_many(
     ctx = sessions.first.ctx
     deadline = ctx.monotonic() + _wait_s(args)
     interrupted: int | None = None
-    done = _done_without_files(sessions, runs) if ctx.download else []
+    collector = Collector(ctx, deadline)
     try:
-        try:
-            Waiter(ctx, watched).run(deadline)
-        finally:
-            for task in watched:  # an interrupt must not undo what others have come to
-                if task.ending is not None:
-                    record_ending(ctx, task.run, task.provider, task.ending)
-        for task in [*watched, *done]:
-            assert task.ending is not None
-            if task.ending.outcome is Outcome.NO_RESULT:
-                _guess(ctx, task, deadline)
-            if task.ending.outcome is Outcome.REFUSED and task.ending.error is not None:
-                trouble.append({"run_id": task.run.run_id, "category": task.ending.error.category.value})
-            if task.ending.outcome is Outcome.SUCCEEDED and ctx.download:
-                failure = _fetch(ctx, task, deadline)
-                if failure is not None:
-                    trouble.append({"run_id": task.run.run_id, "message": failure.message})
+        for task in _done_without_files(sessions, runs) if ctx.download else []:
+            collector.take(task)
+        Waiter(ctx, watched, collector.take).run(deadline)
+        collector.finish()
     except Interrupted as stop:
         interrupted = stop.signum
-    rows = [list_runs.row(run, run.state()) for run in runs]
-    code = _exit_code(runs, trouble, interrupted)
-    left = [run for run in runs if run.state().unfinished and run.state().task_id]
+        collector.stop(stop.signum)
+    trouble += collector.trouble
+    rows, codes, left = [], {}, []
+    for run in runs:
+        state = run.state()
+        rows.append(list_runs.row(run, state))
+        codes[run.run_id] = own = _code_of(run, state, ctx.download, collector)
+        if state.task_id and (state.unfinished or (state.outcome is Outcome.SUCCEEDED and own != ExitCode.OK)):
+            left.append(run)
+    code = _exit_code(set(codes.values()), trouble, interrupted)
     next_argv = None
     if left:
         named = tuple(word for run in left for word in ("--run-id", run.run_id))
@@ -164,9 +169,16 @@ def _finish_many(
     )
     for run in runs:
         state = run.state()
-        if state.outcome is not None and not state.reported:
-            final_line.mark_reported(ctx, run, state.outcome, code)
+        if state.outcome is not None and not (state.reported and state.delivered):
+            final_line.mark_reported(ctx, run, state.outcome, codes[run.run_id])
     return code
+
+
+def _awaits_its_file(run: Run, state: RunState, now: float) -> bool:
+    """A success of late whose file was asked for and did not come: waiting for it goes on, too."""
+    if state.outcome is not Outcome.SUCCEEDED or state.delivered or results.video_file(run, state) is not None:
+        return False
+    return now - run.created_at < FILES_ASKED_FOR_S and (state.expires_at is None or now < state.expires_at)
 
 
 def _done_without_files(sessions: Sessions, runs: list[Run]) -> list[Watched]:
@@ -194,38 +206,22 @@ def _one_profile(sessions: Sessions, runs: list[Run]) -> Profile | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def _guess(ctx: Any, task: Watched, deadline: float) -> None:
-    """The one video in the answer of a success whose paths gave nothing, if there is one."""
-    from videotasks.lifecycle import fetch_outputs
-
-    assert task.ending is not None
-    found = fetch_outputs.try_guesses(ctx, task.run, task.provider, task.ending, deadline=deadline)
-    if found is not task.ending:
-        task.ending = found
-        record_ending(ctx, task.run, task.provider, found)
+def _code_of(run: Run, state: RunState, download: bool, collector: Collector) -> ExitCode:
+    """How one of many stands: a success counts with its file, when files were asked for."""
+    code = exit_code_of(state)
+    if not download or state.outcome is not Outcome.SUCCEEDED or results.video_file(run, state) is not None:
+        return code
+    return ExitCode.NOT_FINISHED if run.run_id in collector.late else ExitCode.NO_RESULT
 
 
-def _fetch(ctx: Any, task: Watched, deadline: float) -> TaskError | None:
-    """The files of one of many; what is in the way of one must not stop the others."""
-    from videotasks.lifecycle import fetch_outputs
-
-    try:
-        failure = fetch_outputs.fetch_all(ctx, task.run, task.provider, deadline=file_deadline(ctx, deadline))
-    except TaskError as error:
-        failure = error
-    write_results(ctx, task.run)
-    return failure
-
-
-def _exit_code(runs: list[Run], trouble: list[dict[str, Any]], interrupted: int | None) -> int:
+def _exit_code(codes: set[ExitCode], trouble: list[dict[str, Any]], interrupted: int | None) -> int:
     """The worst of all: interrupted, unfinished, failed, without a file; 0 only when every one has its result."""
     if interrupted is not None:
         return int(ExitCode.of_signal(interrupted))
-    codes = {exit_code_of(run.state()) for run in runs}
     if ExitCode.NOT_FINISHED in codes and any("category" in entry for entry in trouble):
         return int(ExitCode.POLL_REFUSED)
     if trouble:
-        codes.add(ExitCode.NO_RESULT)
+        codes = codes | {ExitCode.NO_RESULT}
     worst_first = (
         ExitCode.NOT_FINISHED, ExitCode.SUBMISSION_UNKNOWN, ExitCode.TASK_ENDED, ExitCode.NO_RESULT, ExitCode.OK,
     )  # fmt: skip

@@ -65,14 +65,26 @@ def finish(
     attached: bool = False,
 ) -> int:
     """Everything after the wait, up to the final line. Returns the exit code."""
+    ending, failure = settle(ctx, run, provider, ending, deadline=deadline)
+    return report(
+        ctx, run, ending.outcome, source=ending.source, error=ending.error, failure=failure, attached=attached
+    )
+
+
+def settle(
+    ctx: Context, run: Run, provider: Provider, ending: Ending, *, deadline: float | None
+) -> tuple[Ending, TaskError | None]:
+    """Record how a task ended and fetch its result: the ending, and what a person must hear of the download, or None.
+
+    Raises Interrupted.
+    """
     from videotasks.lifecycle import fetch_outputs
 
-    ending = fetch_outputs.try_guesses(ctx, run, provider, ending, deadline=deadline)
-    record_ending(ctx, run, provider, ending)
+    if ending.source != "record":
+        ending = fetch_outputs.try_guesses(ctx, run, provider, ending, deadline=deadline)
+        record_ending(ctx, run, provider, ending)
     failure: TaskError | None = None
     if ending.outcome is Outcome.SUCCEEDED and (ctx.download or ctx.output):
         failure = fetch_outputs.fetch_all(ctx, run, provider, deadline=file_deadline(ctx, deadline))
         write_results(ctx, run)
-    return report(
-        ctx, run, ending.outcome, source=ending.source, error=ending.error, failure=failure, attached=attached
-    )
+    return ending, failure

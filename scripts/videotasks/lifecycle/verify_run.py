@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from videotasks.core import durable_files
 from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.session import Session
 from videotasks.providers.provider import TaskRef
-from videotasks.runs import results
+from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run
 
 FROM_ELSEWHERE = "this run folder was not made by this user's machine"
@@ -66,12 +67,11 @@ def report_unverified(session: Session, run: Run, unverified: Unverified, *, tak
     0 with the file when a whole one is there, else 13 with the way to make another (which pays).
     """
     ctx, state = session.ctx, run.state()
-    file = results.video_file(run, state)
-    whole = file is not None and _is_whole(file)
+    file = _whole_file(run, state)
     fields: dict[str, Any] = {
         **final_line.task_fields(run, state),
         "video_url": None,
-        "video_file": file if whole else None,
+        "video_file": file,
         "attached": True,
         "created_at": run.request.get("created_at"),
         "unverified": True,
@@ -80,7 +80,7 @@ def report_unverified(session: Session, run: Run, unverified: Unverified, *, tak
     hint = f"--take {take + 1} makes another one, and pays for it"
     ctx.reporter.people(f"{unverified.reason}; {hint}")
     final_line.keep_unread_line(ctx, run)
-    if whole:
+    if file is not None:
         return ctx.reporter.final("terminal", ExitCode.OK, source="record", error=None, hint=hint, **fields)
     category = Category.SUBMISSION_UNKNOWN if state.task_id is None else Category.NO_RESULT
     expected = "a run that was made here, or a task that the provider knows"
@@ -91,17 +91,25 @@ def report_unverified(session: Session, run: Run, unverified: Unverified, *, tak
     )
 
 
-def _is_whole(path: str) -> bool:
-    """Whether the file is whole as far as its structure tells; what no check knows does not count here."""
+def _whole_file(run: Run, state: RunState) -> str | None:
+    """The first result in the folder that is whole as far as its structure tells; what no check knows is none."""
     from videotasks.formats.media_check import check_animation, check_media
     from videotasks.formats.media_type import sniff
     from videotasks.formats.structure import MediaError
 
-    try:
-        with open(path, "rb") as file:
-            media = sniff(file.read(512))
-        if media is None:
-            return False
-        return (check_animation(path, media) if media.may_move else check_media(path, media, None)) is not None
-    except (OSError, MediaError):
-        return False
+    for entry in state.files:
+        path = run.folder / str(entry["path"])
+        try:
+            if path.is_symlink() or path.parent.is_symlink():
+                continue
+            handle = durable_files.open_regular(path)
+            with open(handle, "rb") as file:
+                media = sniff(file.read(4096))
+            if media is None:
+                continue
+            whole = check_animation(path, media) if media.may_move else check_media(path, media, None)
+            if whole is not None:
+                return str(path)
+        except (OSError, MediaError):
+            continue
+    return None

@@ -6,6 +6,7 @@ One loop serves one task or hundreds: it owns the schedule; requests run in work
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from videotasks.core.errors import ApiError, Category, TaskError
@@ -39,11 +40,18 @@ MORE_RESULT_LOOKS = 3  # times as many while the API has a passing fault instead
 
 
 class Waiter:
-    """Waits for all of `tasks` until they end, the deadline passes, or a signal comes (Interrupted)."""
+    """Waits for all of `tasks` until they end, the deadline passes, or a signal comes (Interrupted).
 
-    def __init__(self, ctx: Context, tasks: list[Watched]) -> None:
+    `on_end` is called once for each task, as soon as its `ending` is known; it must return at once.
+    """
+
+    def __init__(
+        self, ctx: Context, tasks: list[Watched], on_end: Callable[[Watched], None] = lambda task: None
+    ) -> None:
         self.ctx = ctx
         self.tasks = tasks
+        self._on_end = on_end
+        self._open = list(tasks)
         self._idle: dict[int, list[Client]] = {}
         self._by_token: dict[object, Watched] = {}
         self._busy = 0
@@ -74,12 +82,14 @@ class Waiter:
     def _loop(self, deadline: float | None) -> None:
         ctx = self.ctx
         while True:
-            waiting = [task for task in self.tasks if task.ending is None]
+            waiting = self._still_open()
             if not waiting:
                 return
             now = ctx.monotonic()
             hard_end = None if deadline is None else deadline + ctx.limits.last_look_s
-            for task in waiting:
+            # The longest overdue first: in the order of a list, the first ones are due again before the last ones were
+            # ever looked at (25 of 150 in 100 s).
+            for task in sorted(waiting, key=lambda task: task.due):
                 if task.looking is not None and now >= task.look_limit and not self._still_arriving(task):
                     self._give_up_look(task)
                 if (
@@ -94,6 +104,7 @@ class Waiter:
                 looking = any(task.looking is not None or not task.last_look for task in waiting)
                 if not looking or now >= (hard_end or deadline):
                     self._time_out(waiting)
+                    self._still_open()
                     return
             message = ctx.mailbox.get(self._pause(waiting, now, deadline, hard_end))
             if message is None:
@@ -103,6 +114,14 @@ class Waiter:
             owner = self._by_token.get(message.source)
             if owner is not None:
                 self._handle(owner, message.source, message.kind, message.value)
+
+    def _still_open(self) -> list[Watched]:
+        ended = [task for task in self._open if task.ending is not None]
+        if ended:
+            self._open = [task for task in self._open if task.ending is None]
+            for task in ended:
+                self._on_end(task)
+        return self._open
 
     def _pause(
         self, waiting: list[Watched], now: float, deadline: float | None, hard_end: float | None

@@ -24,6 +24,9 @@ from videotasks.output.next_command import quoted
 STDOUT_LIMIT = 7_900  # characters of a whole run without --verbose; the promise is 8,000
 EVENTS_LIMIT = 3_000  # of these, for the lines before the last: a status that flaps must not fill them
 WIDEST_DOCUMENT = 100_000_000  # characters; a longer one is printed without layout
+STDERR_LIMIT = 16_000  # characters before the last line, where no person looks on: a status that flaps is no news
+LONGEST_LINK_SHOWN = 200  # a longer one gives way to the place of result.json where the line would not fit
+LONGEST_ID_TWICE = 1_500  # a longer task id stands in the last line only
 VERBOSE_ONLY = frozenset(
     {
         "sse_open",
@@ -62,7 +65,7 @@ class Reporter:
         self.on_closed: Callable[[Mapping[str, Any]], object] | None = None
         self.finished = False
         self.closed = False
-        self._used = 0
+        self._used = self._said = 0
         self._live: Any = None
 
     # -- machines ---------------------------------------------------------------------------------------------
@@ -77,6 +80,8 @@ class Reporter:
                     self.people(f"note: {fields[word]}")
             return
         line = {"event": name, **{k: v for k, v in fields.items() if v is not None}}
+        if not self.verbose and len(str(line.get("task_id", ""))) > LONGEST_ID_TWICE:
+            line = {**line, "task_id": None, "shortened": True}  # whole in the last line, and on disk
         text = _dumps(line)
         if not self.verbose:
             # What must be seen (an id, a link, a disk that is full) has more room than the rest.
@@ -178,7 +183,15 @@ class Reporter:
     def people(self, text: str) -> None:
         """A short line for people: on stderr, with --text on stdout. Server text in it is made inert here."""
         line = one_line(redact(text, known_secrets()), 600)
+        if not self.finished and not self.verbose and not self._watched():
+            self._said += len(line) + 1
+            if self._said > STDERR_LIMIT:
+                return
         self._tell(line) if self.text else self._plain(line)
+
+    def _watched(self) -> bool:
+        stream = self._stderr if self._stderr is not None else sys.stderr
+        return stream is not None and stream.isatty()
 
     def row(self, text: str) -> None:
         """A row of a table: as `people`, with its blanks."""
@@ -293,19 +306,33 @@ def shortened(line: Mapping[str, Any], limit: int) -> dict[str, Any]:
         if len(_dumps(short)) <= limit:
             break
         short = {key: value if key in _DECIDING else _cut(value, most) for key, value in short.items()}
+    short = _without_link(short, line, limit, 2_000)
     for key in sorted(short.keys() - _DECIDING, key=lambda key: -len(_dumps({"": short[key]}))):
         if len(_dumps(short)) <= limit:
             break
         error = short.pop(key)
         if key == "error" and isinstance(error, Mapping):
             short[key] = {name: error[name] for name in ("category", "message") if name in error}
-    return short
+    return _without_link(short, line, limit, LONGEST_LINK_SHOWN)
+
+
+def _without_link(short: dict[str, Any], line: Mapping[str, Any], limit: int, longest: int) -> dict[str, Any]:
+    """Links of 16,000 characters exist: one that leaves no room for the rest is told by the file that holds it."""
+    if (
+        len(_dumps(short)) <= limit
+        or len(str(short.get("video_url") or "")) <= longest
+        or not line.get("artifacts_dir")
+    ):
+        return short
+    file = os.path.join(str(line["artifacts_dir"]), "outputs", "result.json")
+    return {**short, "video_url": None, "result_file": file}
 
 
 LINK_LIMIT = 4_000  # characters of one link in a line that must be shortened
 _BULKY = ("response", "usage", "candidates", "for_a_running_assistant")
 _DECIDING = frozenset(
     {"event", "final", "ok", "exit_code", "next", "next_argv", "task_id", "run_id", "video_url", "video_file"}
+    | {"result_file"}
 )
 
 

@@ -46,6 +46,7 @@ class RunState:
     cost_unit: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
     reported: bool = False
+    delivered: bool = False  # reported with exit code 0: what was asked for is there
     posts: int = 0
     closed_by_user: bool = False
 
@@ -128,6 +129,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
             state.error = _mapping(entry.get("error"))
         elif event == "reported":
             state.reported = True
+            state.delivered = state.ended and entry.get("exit_code") == 0
         elif event == "taken_over" and state.task_id is not None:
             # A folder from elsewhere whose task the provider knows: of what it told, only the id counts.
             follow = state.follow_of_the_id()

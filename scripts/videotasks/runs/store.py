@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from videotasks.core import durable_files
-from videotasks.core.errors import configuration_error
+from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import json_inert
 from videotasks.core.task import Phase
@@ -103,9 +103,12 @@ class Run:
 
     def restore(self) -> None:
         """Write the folder again as far as this process knows it. Raises OSError."""
-        prepare_root(self.folder.parent)
-        for folder in (self.folder, self.folder / "inputs", self.outputs):
-            durable_files.make_private_dir(folder)
+        try:
+            prepare_root(self.folder.parent)
+            for folder in (self.folder, self.folder / "inputs", self.outputs):
+                durable_files.make_private_dir(folder)
+        except TaskError as error:
+            raise OSError(errno.ELOOP, error.message, str(self.folder)) from None
         if not (self.folder / "inputs" / "request.json").exists():
             write_json(self.folder / "inputs" / "request.json", dict(self.request))
         if not self.journal_file.exists():
