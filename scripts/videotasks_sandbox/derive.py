@@ -73,11 +73,20 @@ def _calls(profile: Document) -> list[Document]:
             calls += make(profile, profile[name])
     result = profile.get("result") or {}
     if result.get("fetch"):
-        calls.append({**_address(profile, result["fetch"], "GET"), "does": "show", "answer": _result(profile, {})})
+        at = _address(profile, _by_id(result["fetch"]), "GET")
+        calls.append({**at, "does": "show", "answer": _result(profile, _envelope(profile))})
     if result.get("content"):
-        path = _route(result["content"]["path"])
-        calls.append({"on": f"GET {path}", "does": "show", "task": _id_in(path), "answer": {"$file": "video.mp4"}})
+        at = _address(profile, _by_id(result["content"]), "GET")
+        calls.append({**at, "does": "show", "answer": {"$file": "video.mp4"}})
     return calls
+
+
+def _by_id(second: Document) -> Document:
+    """A second call with its own value in the address, such as a file's id: here that is the task's id again."""
+    path = str(second.get("path") or "")
+    for name in second.get("values") or {}:
+        path = path.replace(f"{{{name}}}", "{task_id}")
+    return {**second, "path": path}
 
 
 # ------------------------------------------------------------ one call each
@@ -140,8 +149,12 @@ def _status(profile: Document) -> Document:
     place = _first_plain(error.get("task_code") or error.get("code", "error.code"))
     if moderated and place and place != _status_path(profile):
         put(failed, place, f"$(moderated && '{moderated}' || 'generation_failed')")
-    whole = not (profile.get("result") or {}).get("fetch")
-    succeeded = _result(profile, shown) if whole else shown
+    result = profile.get("result") or {}
+    ended = _copied(shown)
+    for second in (result.get("fetch"), result.get("content")):
+        for name, where in ((second or {}).get("values") or {}).items():
+            put(ended, _path(where, f"result: {name}"), "$id")
+    succeeded = ended if result.get("fetch") else _result(profile, ended)
     answer = {"$phase": {"succeeded": succeeded, "failed": failed, "else": shown}}
     return {**_address(profile, status, "GET"), "does": "status", "answer": answer}
 
@@ -184,7 +197,9 @@ def _list(profile: Document, listed: Document) -> list[Document]:
 
 def _credits(profile: Document, credits: Document) -> list[Document]:
     answer = _envelope(profile)
-    put(answer, _path(credits.get("balance") or (), "credits.balance"), "$left")
+    if not (balance := _first_plain(credits.get("balance") or ())):
+        return []  # a sum or the like: the rehearsal goes without a balance
+    put(answer, balance, "$left")
     for place in credits.get("minus") or ():
         put(answer, _path(place, "credits.minus"), 0)
     return [{"on": f"GET {_route(credits['path'])}", "answer": answer}]
@@ -220,10 +235,6 @@ def _upload(profile: Document, upload: Document) -> list[Document]:
 def _route(path: str) -> str:
     """A profile's path as a route: {task_id} is {id}, {model} may hold slashes, a query is no part of it."""
     return path.partition("?")[0].replace("{task_id}", "{id}").replace("{model}", "{model**}")
-
-
-def _id_in(path: str) -> str:
-    return "$path.id" if "{id}" in path else "$query.id"
 
 
 def _address(profile: Document, verb: Document, method: str) -> Document:
