@@ -261,6 +261,8 @@ def check_archive(place: Place, python: Path) -> None:
     place.git("archive", f"--prefix={NAME}-main/", "-o", str(served / name), "HEAD")
 
     class Handler(SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def log_message(self, *_: object) -> None:
             pass
 
