@@ -56,6 +56,8 @@ def main(argv: list[str]) -> int:
     action.add_argument(
         "--resolve", choices=["not-created"], help="close a run whose answer was lost: nothing was created"
     )
+    action.add_argument("--report", metavar="RUN", help="write a zip of a run to send along with a question")
+    action.add_argument("--with-inputs", action="store_true", help="with --report: with the prompt and the inputs")
     many = parser.add_argument_group("many tasks")
     many.add_argument("--list", action="store_true", help="the runs of this workspace, and what they cost")
     many.add_argument("--refresh", action="store_true", help="one look at every unfinished run")

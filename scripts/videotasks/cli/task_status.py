@@ -32,6 +32,10 @@ WAIT_S = 100.0  # with --wait or --download, unless the user says otherwise
 def task_status(args: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
     check_options(args)
+    if args.report:
+        from videotasks.cli.report_run import report_run
+
+        return report_run(args)
     if args.list or args.refresh:
         from videotasks.cli import list_runs
 
@@ -91,7 +95,9 @@ def check_options(args: argparse.Namespace) -> None:
             "several of TASK_ID, --run-id, --latest and --from are given",
             expected="one of them (--run-id with --task-id adopts the id into that run)",
         )
-    actions = [name for name in ("wait", "download", "cancel", "resolve", "list", "refresh") if getattr(args, name)]
+    actions = [
+        name for name in ("wait", "download", "cancel", "resolve", "list", "refresh", "report") if getattr(args, name)
+    ]
     if len(actions) > 1 and set(actions) not in ({"wait", "download"}, {"list", "refresh"}):
         raise configuration_error(
             "these do not go together: " + ", ".join("--" + name for name in actions), expected="one of them"
@@ -99,6 +105,10 @@ def check_options(args: argparse.Namespace) -> None:
     filters = [name for name in ("remote", "status", "since", "limit") if getattr(args, name) not in (None, False)]
     if filters and not args.list:
         raise configuration_error(f"--{filters[0]} goes with --list", expected="--list as well")
+    if args.with_inputs and not args.report:
+        raise configuration_error("--with-inputs goes with --report", expected="--report RUN as well")
+    if args.report and (a_task or args.run_id or args.latest or args.from_file):
+        raise configuration_error("--report names its run itself", expected="--report RUN alone")
     if (args.list or args.refresh) and (a_task or args.run_id or args.latest or args.from_file):
         raise configuration_error("--list and --refresh are about all runs", expected="no task or run named")
 
