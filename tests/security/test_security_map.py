@@ -124,10 +124,11 @@ CHECKLIST: dict[int, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     16: (
-        "two processes with one request pay once; dead locks are taken over",
+        "two processes with one request pay once: a claim decides, not a lock; dead locks are taken over",
         (
             "create_or_attach.two_processes_at_one_instant_pay_once",
             "create_or_attach.a_run_id_is_of_one_request_only",
+            "claims.of_sixteen_that_want_it_one_gets_it",
             "security_files.16_the_lock_of_a_dead_process_is_taken_over",
         ),
     ),
@@ -207,7 +208,7 @@ CHECKLIST: dict[int, tuple[str, tuple[str, ...]]] = {
             "sse.line_cap",
             "sse.event_cap",
             "sse.stream_cap_ends_streams_that_never_say_anything",
-            "sse.retry_is_advice_within_bounds",
+            "sse.what_is_for_connecting_again_says_nothing",
             "sse.content_type",
             "security_server.25_a_stream_that_floods_before_the_id_ends_as_unknown",
             "security_server.25_a_page_instead_of_a_stream_is_unknown_with_an_excerpt",
