@@ -299,7 +299,7 @@ def test_poll_endpoints(create: str, others: list[str], poll: str | None) -> Non
     paths: dict[str, Any] = {create: {"post": operation()}}
     paths.update({path: {"get": {"responses": {}}} for path in others})
     document = spec(paths)
-    found = polling.poll_operation(document, operations.find(document, create))
+    found = polling.find_poll(document, operations.find(document, create)).operation
     assert (found.path if found else None) == poll
 
 
@@ -369,11 +369,11 @@ def test_two_that_are_too_close_are_both_offered() -> None:
 
 def test_a_poll_by_post_and_by_query() -> None:
     by_post = spec({"/video/queue": {"post": operation()}, "/video/retrieve": {"post": operation()}})
-    found = polling.poll_operation(by_post, operations.find(by_post, "/video/queue"))
+    found = polling.find_poll(by_post, operations.find(by_post, "/video/queue")).operation
     assert found is not None and found.endpoint == "POST /video/retrieve"
     query = [{"in": "query", "name": "generation_id", "schema": {"type": "string"}}]
     by_query = spec({"/v2/video/generations": {"post": operation(), "get": {"parameters": query, "responses": {}}}})
-    found = polling.poll_operation(by_query, operations.find(by_query, "/v2/video/generations"))
+    found = polling.find_poll(by_query, operations.find(by_query, "/v2/video/generations")).operation
     assert found is not None and found.endpoint == "GET /v2/video/generations"
 
 
@@ -381,7 +381,7 @@ def test_links_say_which_operation_polls() -> None:
     linked = {"202": {"description": "ok", "links": {"poll": {"operationId": "look"}}}}
     paths = {"/a": {"post": operation(responses=linked)}, "/z/{q}": {"get": {"operationId": "look", "responses": {}}}}
     document = spec(paths)
-    found = polling.poll_operation(document, operations.find(document, "/a"))
+    found = polling.find_poll(document, operations.find(document, "/a")).operation
     assert found is not None and found.path == "/z/{q}"
 
 
@@ -390,7 +390,7 @@ def test_status_words_also_from_inside_the_answer() -> None:
     task = {"type": "object", "properties": {"data": {"type": "object", "properties": {"task_status": status}}}}
     answer = {"200": {"description": "", "content": {"application/json": {"schema": {"allOf": [task]}}}}}
     document = spec({"/videos": {"post": operation()}, "/videos/{id}": {"get": {"responses": answer}}})
-    poll = polling.poll_operation(document, operations.find(document, "/videos"))
+    poll = polling.find_poll(document, operations.find(document, "/videos")).operation
     assert endpoints.status_values(document, Schemas(document), poll) == ["queued", "done"]
 
 

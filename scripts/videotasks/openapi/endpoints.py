@@ -78,7 +78,7 @@ _SEGMENT_STREAM = ("sse", "stream")
 _STATUS_NAMES = answers.STATUS_NAMES
 _SUBSCRIBE = re.compile(r"/predictions/\{[^}]+\}/subscribe$")
 _BASE = re.compile(r"api|v\d+(?:[a-z]+\d*)?")
-LOOKED_INTO = 60  # operations whose bodies and answers are read to put them in order
+LOOKED_INTO = 30  # operations whose bodies and answers are read to put them in order
 
 
 def creating(document: Document, category: str) -> tuple[list[Operation], str]:

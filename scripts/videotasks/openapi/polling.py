@@ -67,10 +67,6 @@ class Found(NamedTuple):
     candidates: tuple[Operation, ...] = ()
 
 
-def poll_operation(document: Document, create: Operation | None) -> Operation | None:
-    return find_poll(document, create).operation
-
-
 def find_poll(document: Document, create: Operation | None) -> Found:
     """The poll of a create operation; without one, only the place of skills-video's documents is looked at."""
     if create is None:
