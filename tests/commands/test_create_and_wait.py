@@ -591,3 +591,18 @@ def test_too_old_a_library_leaves_nothing_on_disk(workspace: Path, monkeypatch: 
         env={"SKILLS_VIDEO_API_KEY": "sk-CANARY-7f3a"},
     )
     assert done.exit_code == 1 and done.error["code"] == "library_too_old" and not list(workspace.iterdir())
+
+
+def test_the_same_command_finds_its_own_copy_and_never_another_file(server: TaskServer, tmp_path: Path) -> None:
+    target = tmp_path / "boat.mp4"
+    command = ("--prompt", "a boat", "--model", "openai/sora-2", "--output", str(target), "--poll-interval", "0.05")
+    ends = [
+        call("create_and_wait.py", "--base-url", server.base, *command, env={"SKILLS_VIDEO_API_KEY": KEY})
+        for _ in range(2)
+    ]
+    assert [done.exit_code for done in ends] == [0, 0], ends
+    assert server.paid == 1
+    target.write_bytes(b"mine")
+    done = call("create_and_wait.py", "--base-url", server.base, *command, env={"SKILLS_VIDEO_API_KEY": KEY})
+    assert done.exit_code == 1 and "exists already" in json.dumps(done.error)
+    assert target.read_bytes() == b"mine" and server.paid == 1
