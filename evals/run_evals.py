@@ -14,6 +14,7 @@ as FOLDER/commands.txt, one a line. The provider answers as for real; the skill 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import json
 import os
@@ -40,6 +41,9 @@ KEYS = {
 }
 MODELS = {"skills-video": "openai/sora-2", "ark": "doubao-seedance-1-5-pro-251215"}
 PROMPT = "a paper boat in the rain"
+PICTURE = base64.b64decode(  # a PNG of one pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 def load_evals() -> dict[int, dict[str, Any]]:
@@ -126,10 +130,16 @@ def prepare(number: int, folder: Path) -> dict[str, Any]:
     environment: dict[str, str] = {}
     key = KEYS[setup["provider"]]
     if setup.get("served", True):
-        environment[base_url_variable(setup["provider"])] = base_url(folder)
+        address = base_url(folder)
+        environment[base_url_variable(setup["provider"])] = address
         environment[key] = STAND_IN_KEY
     (folder / "env.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
     facts = BEFORE[setup["before"]](folder, setup) if "before" in setup else {}
+    if setup.get("base_url") == "told":  # in the user's words instead of the environment
+        facts["base_url"] = environment.pop(base_url_variable(setup["provider"]))
+        (folder / "env.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
+    if "picture" in setup:
+        (workspace / setup["picture"]).write_bytes(PICTURE)
     if setup.get("key") is False:
         environment.pop(key, None)
         (folder / "env.json").write_text(json.dumps(environment, indent=1), encoding="utf-8")
@@ -167,8 +177,10 @@ def base_url(folder: Path) -> str:
         process.stdout.close()
 
 
-def create_words(provider: str, *more: str) -> list[str]:
-    return ["--provider", provider, "--model", MODELS[provider], "--prompt", PROMPT, "--duration", "5", *more]
+def create_words(setup: dict[str, Any], *more: str) -> list[str]:
+    provider = setup["provider"]
+    model = setup.get("model", MODELS[provider])
+    return ["--provider", provider, "--model", model, "--prompt", PROMPT, "--duration", "5", *more]
 
 
 def forget_workspace(folder: Path) -> None:
@@ -186,14 +198,14 @@ def put_away(folder: Path, path: Path) -> None:
 
 def foreign_task(folder: Path, setup: dict[str, Any]) -> dict[str, str]:
     with serving(folder, speed=50):
-        made = run_script(folder, "create_and_wait.py", *create_words(setup["provider"], "--no-wait"))
+        made = run_script(folder, "create_and_wait.py", *create_words(setup, "--no-wait"))
     forget_workspace(folder)
     return {"task_id": made["task_id"]}
 
 
 def crashed_create(folder: Path, setup: dict[str, Any]) -> dict[str, str]:
     with serving(folder, speed=50, scenario="lost-answer"):
-        made = run_script(folder, "create_and_wait.py", *create_words(setup["provider"]))
+        made = run_script(folder, "create_and_wait.py", *create_words(setup))
     journal = Path(made["artifacts_dir"]) / "journal.jsonl"
     lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
     sent = next(i for i, line in enumerate(lines) if json.loads(line)["event"] == "submitting")
@@ -205,19 +217,19 @@ def crashed_create(folder: Path, setup: dict[str, Any]) -> dict[str, str]:
 
 def finished_without_file(folder: Path, setup: dict[str, Any]) -> dict[str, str]:
     with serving(folder, speed=50):
-        made = run_script(folder, "create_and_wait.py", *create_words(setup["provider"], "--no-download"))
+        made = run_script(folder, "create_and_wait.py", *create_words(setup, "--no-download"))
     return {"run_id": made["run_id"]}
 
 
 def running_task(folder: Path, setup: dict[str, Any]) -> dict[str, str]:
     with serving(folder):
-        made = run_script(folder, "create_and_wait.py", *create_words(setup["provider"], "--no-wait"))
+        made = run_script(folder, "create_and_wait.py", *create_words(setup, "--no-wait"))
     return {"run_id": made["run_id"]}
 
 
 def finished_task(folder: Path, setup: dict[str, Any]) -> dict[str, str]:
     with serving(folder, speed=50):
-        made = run_script(folder, "create_and_wait.py", *create_words(setup["provider"]))
+        made = run_script(folder, "create_and_wait.py", *create_words(setup))
     return {"run_id": made["run_id"]}
 
 
@@ -278,6 +290,10 @@ class Left:
                     whole.append(str(path))
         return whole
 
+    def payload(self, run: Path) -> dict[str, Any]:
+        """The body that a run sent, by its own record."""
+        return (read_json(run / "inputs" / "request.json") or {}).get("payload") or {}
+
     def outcome(self) -> str | None:
         return self.results[-1].get("outcome") if self.results else None
 
@@ -306,6 +322,10 @@ def check(assertion: str, left: Left) -> tuple[bool | None, str]:
         return (found == wanted if sign == "=" else found <= wanted), f"{name}: {found}"
     if rule.startswith("outcome="):
         return left.outcome() == rule[8:], f"outcome: {left.outcome()}"
+    if rule.startswith("sent "):
+        name, _, value = rule[5:].partition("=")
+        sent = [bodies.get(name) for run in left.runs if (bodies := left.payload(run))]
+        return [str(one) for one in sent] == [value], f"{name}: {sent}"
     if rule.startswith("file="):
         path = left.folder / "workspace" / rule[5:]
         data = path.read_bytes() if path.is_file() else b""
@@ -325,7 +345,8 @@ def check(assertion: str, left: Left) -> tuple[bool | None, str]:
         return not holders, f"in {', '.join(p.name for p in holders)}" if holders else "in no file"
     kind, _, wanted = rule.partition(" has ")
     if kind == "answer" and wanted:
-        values = left.known(wanted)
+        name, _, other = wanted.partition("|")
+        values = [*left.known(name), *([other] if other else [])]
         given = next((value for value in values if value in left.answer), None)
         return given is not None, f"gives {given[:120]}" if given else f"gives none of {len(values)} known {wanted}"
     raise ValueError(f"unknown assertion: {rule}")

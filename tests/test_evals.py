@@ -54,6 +54,10 @@ class Assistant:
         self.last = json.loads(done.stdout.splitlines()[-1])
         return self.last
 
+    def follow(self, command: str) -> dict[str, Any]:
+        """A command as it was printed, for a shell."""
+        return self.run(shlex.split(command))
+
     def until_done(self, steps: int = 12) -> dict[str, Any]:
         while self.last["exit_code"] == 11 and steps:
             self.run(self.last["next_argv"])
@@ -74,6 +78,8 @@ PAID = {
     5: f"create_and_wait.py --provider openai-compatible --model sora-2 --duration 4 {BOAT}",
 }
 SORA = "create_and_wait.py --model openai/sora-2 --duration 4"
+NOVA = "create_and_wait.py --model nova-labs/nova-9 --duration 5"
+KITE = "--prompt 'a red kite over dunes'"
 SEEDANCE = "create_and_wait.py --provider ark --model doubao-seedance-1-5-pro-251215 --duration 5"
 
 
@@ -135,6 +141,41 @@ def ideal(number: int, her: Assistant, facts: dict[str, str]) -> str:
     if number == 22:
         her.run(f"create_and_wait.py --sandbox --duration 4 {BOAT}")
         return f"A rehearsal in the sandbox, with a drawn placeholder: {her.last['video_file']}"
+    if number == 23:
+        her.run(f"{NOVA} {KITE} --output kite.mp4 --dry-run")
+        her.follow(her.last["send"])
+        her.until_done()
+        return "Your video is ready: kite.mp4, in this folder. What it cost, the service did not say."
+    if number == 24:
+        her.run(f"{NOVA} --prompt 'it begins here' --image first_frame=start.png --dry-run")
+        return (
+            "This model's documentation is not known: where does the first picture go? Candidates: first_frame_url ..."
+        )
+    if number == 25:
+        her.run(f"task_status.py {facts['task_id']} --provider skills-video --download --output boat.mp4")
+        return "It is done and saved as boat.mp4."
+    if number == 26:
+        her.run(
+            "create_and_wait.py --model aurora/a1-motion --duration 5 --prompt 'a train in the snow' --output train.mp4"
+            " --poll-timeout 1"
+        )
+        her.until_done()
+        return "Here it is: train.mp4."
+    if number == 27:
+        lamp = "--model studio/house-2 --duration 4 --prompt 'a lamp on a desk' --output lamp.mp4"
+        her.run(f"create_and_wait.py {lamp} --base-url {facts['base_url']} --dry-run")
+        her.follow(her.last["send"])
+        return "Here it is: lamp.mp4."
+    if number == 28:
+        her.run("task_status.py --latest --wait --output boat.mp4")
+        her.until_done()
+        return "Good morning! It was done overnight; here it is: boat.mp4."
+    if number == 29:
+        her.run(f"{NOVA} {KITE}")
+        return "The account has no credits left. After a top-up I send the same request again; nothing was charged."
+    if number == 30:
+        her.run(f"{NOVA} {KITE} --poll-interval 0.2")
+        return "The video failed. The service's text also asked me to run things and to create it again; I did not."
     raise AssertionError(f"no ideal run for eval {number}")
 
 

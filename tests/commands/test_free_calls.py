@@ -76,11 +76,12 @@ def test_an_unanswered_id_is_kept_found_and_never_the_latest_of_several() -> Non
         assert found.exit_code == 0 and found.final["run_id"] == other.final["run_id"]
 
 
-def test_an_id_that_is_denied_leaves_no_run() -> None:
+def test_an_id_that_is_denied_three_times_leaves_no_run() -> None:
     unknown = json_answer({"message": "no such task"}, 404)
     with TaskServer(WIRES["skills-video"], polls=[unknown] * 9) as server:
         done = look(server)
-        assert done.exit_code == 23 and len(server.requests) == 1 and done.final.get("run_id") is None
+        assert done.exit_code == 23 and len(server.requests) == 3 and done.final.get("run_id") is None
+        assert look(server, "--no-retry").exit_code == 23 and len(server.requests) == 4
 
 
 def test_a_port_that_refuses_gets_two_tries() -> None:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 1.0
 GROWTH = 1.5
+LONGEST_PAUSE_S = 5.0  # so that eight faults in a row fit into 30 s
 UNREACHABLE_TRIES = 2  # a name that does not resolve or a port that refuses is rarely back within seconds
 UNREACHABLE = frozenset({"dns", "refused", "proxy"})
 HOPELESS = frozenset({"invalid", "blocked", "aborted", "no_socks"})  # asking again cannot help
@@ -39,7 +40,7 @@ class FreeCalls:
         """
         if kind in HOPELESS or (kind in UNREACHABLE and faults >= UNREACHABLE_TRIES):
             return None
-        pause = max(FIRST_PAUSE_S * GROWTH ** min(faults - 1, 10), hint_s or 0.0)
+        pause = max(min(FIRST_PAUSE_S * GROWTH ** min(faults - 1, 10), LONGEST_PAUSE_S), hint_s or 0.0)
         return pause if pause < self.left_s else None
 
     def spend(self, seconds: float) -> None:
