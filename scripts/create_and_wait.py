@@ -80,7 +80,8 @@ def main(argv: list[str]) -> int:
         "--take", type=positive_int, default=1, metavar="N", help="another one of the same request (pays again)"
     )
     paying.add_argument("--max-cost", metavar="20credits", help="refuse when the price is above this, or unknown")
-    paying.add_argument("--allow-unknown-cost", action="store_true", help="with --max-cost: accept an unknown price")
+    paying.add_argument("--max-cost-per-day", metavar="100credits", help="refuse what would exceed this today (UTC)")
+    paying.add_argument("--allow-unknown-cost", action="store_true", help="with a limit: accept an unknown price")
 
     waiting = parser.add_argument_group("waiting")
     waiting.add_argument("--no-wait", action="store_true", help="end when the task id is on disk")

@@ -91,7 +91,7 @@ THIRD_PARTY = {"requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich"}
 
 # Keys are read in credentials.py. Elsewhere a variable is read by its literal name, and only these:
 PLAIN_VARIABLES = re.compile(
-    r"VIDEO_TASKS_(ARTIFACTS|PROVIDERS|SANDBOX\w*)|UV(_\w+)?|XDG_(CACHE|STATE)_HOME|LOCALAPPDATA|HOME|TERM|COLUMNS|NO_COLOR"
+    r"VIDEO_TASKS_(ARTIFACTS|PROVIDERS|PRICES|SANDBOX\w*)|UV(_\w+)?|XDG_(CACHE|STATE)_HOME|LOCALAPPDATA|HOME|TERM|COLUMNS|NO_COLOR"
     r"|PYTHON\w+|CI"
 )
 WHOLE_ENVIRONMENT = {"providers.credentials", "runs.workspace"}  # workspace takes it as a parameter for its tests

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from videotasks.catalogue.known import known_model
@@ -68,6 +70,7 @@ def create_and_wait(args: argparse.Namespace) -> int:
                 openapi=args.openapi,
                 allow_unknown_fields=args.allow_unknown_fields,
                 max_cost=args.max_cost,
+                max_cost_per_day=args.max_cost_per_day,
                 allow_unknown_cost=args.allow_unknown_cost,
             )
             findings = preflight.check(plan, terms)
@@ -79,9 +82,11 @@ def create_and_wait(args: argparse.Namespace) -> int:
                 session.ctx.reporter.people(line)
             preflight.require(findings)
             preflight.guard_cost(plan, terms, findings)
+            plan = replace(plan, expected_cost=findings.estimate.shown() if findings.estimate else None)
+            budget = preflight.budget(plan, terms, findings)
         except TaskError as error:
             return session.ctx.reporter.error(error, provider=session.profile.name)
-        return carry_out(plan, wait_s=wait_s, no_wait=args.no_wait)
+        return carry_out(plan, wait_s=wait_s, no_wait=args.no_wait, budget=budget)
 
 
 def _taken_output(args: argparse.Namespace) -> TaskError | None:
@@ -115,20 +120,27 @@ def _send(plan: Plan, args: argparse.Namespace) -> list[str]:
     limit = credentials.setting(plan.session.profile, "MAX_COST")[1]
     if limit and not args.max_cost:
         needed.append(("--max-cost", limit))
+    day = credentials.setting(plan.session.profile, "MAX_COST_PER_DAY")[1]
+    if day and not args.max_cost_per_day:
+        needed.append(("--max-cost-per-day", day))
     typed = [word for word in sys.argv[1:] if word != "--dry-run"]
     return next_command.again(os.path.basename(sys.argv[0]) or "create_and_wait.py", typed, needed)
 
 
-def carry_out(plan: Plan, *, wait_s: float, no_wait: bool = False) -> int:
+def carry_out(
+    plan: Plan, *, wait_s: float, no_wait: bool = False, budget: AbstractContextManager[None] | None = None
+) -> int:
     """Create or attach, wait, finish; every expected end is a final line and an exit code.
 
-    `wait_s` counts from here and bounds resends and the wait; it never cuts a create that is under way.
+    `wait_s` counts from here and bounds resends and the wait; it never cuts a create that is under way. `budget` is
+    held until the create has its answer.
     """
     ctx = plan.session.ctx
     deadline = ctx.monotonic() + wait_s
     with last_line(ctx) as end:
         end.refused = lambda error: _report_refusal(plan, end.run, error)
-        created = create_or_attach(plan)
+        with budget or nullcontext():
+            created = create_or_attach(plan)
         end.run = created.run
         end.code = _go_on(plan, created, deadline, no_wait)
     return end.code

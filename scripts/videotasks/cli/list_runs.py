@@ -201,6 +201,9 @@ def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, An
         entry["unseen"] = True
     if state.cost is not None:
         entry["cost"] = f"{state.cost:g} {state.cost_unit or ''}".strip()
+    expected = run.request.get("expected_cost")
+    if isinstance(expected, dict) and isinstance(expected.get("amount"), (int, float)):
+        entry["expected"] = one_line(f"{expected['amount']:g} {expected.get('unit') or ''}", 40)
     return {
         key: value for key, value in entry.items() if value not in (None, 0, "") or key in ("task_id", "unfinished")
     }

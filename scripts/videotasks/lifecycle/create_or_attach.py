@@ -37,6 +37,7 @@ class Plan:
     take: int
     prompt: str | None
     run_id: str | None = None
+    expected_cost: dict[str, Any] | None = None  # the price that was known before; kept with the run
 
     @cached_property
     def identity(self) -> Identity:
@@ -76,6 +77,7 @@ class Plan:
             "prompt": self.prompt_kept,
             "payload": summary(self.draft),
             "take": self.take,
+            **({"expected_cost": self.expected_cost} if self.expected_cost else {}),
             "intent": self.identity.intent,
             "identity": self.identity.body,
         }

@@ -96,6 +96,12 @@ def task_fields(run: Run, state: RunState) -> dict[str, Any]:
     }
 
 
+def expected_cost(run: Run) -> dict[str, Any] | None:
+    """What the create was expected to cost, as it was known before it was sent."""
+    told = run.request.get("expected_cost")
+    return {key: told.get(key) for key in ("amount", "unit", "kind")} if isinstance(told, dict) else None
+
+
 def terminal_fields(ctx: Context, run: Run, state: RunState, attached: bool = False) -> dict[str, Any]:
     """The keys of a final line that show a task whole: what a user asks next stands in it.
 
@@ -119,6 +125,8 @@ def terminal_fields(ctx: Context, run: Run, state: RunState, attached: bool = Fa
         fields["video"] = results.measures(state)
     if state.ended:
         fields["cost"] = results.cost(state) or "unknown"
+        if run.request.get("expected_cost"):
+            fields["expected_cost"] = expected_cost(run)
     if state.url_of("last_frame"):
         fields["last_frame_url"] = state.url_of("last_frame")
     if state.expires_at:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
+from videotasks.catalogue import prices
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error, error_fields
+from videotasks.core.times import iso
 from videotasks.core.workers import CallTimedOut
+from videotasks.lifecycle import spending
 from videotasks.lifecycle.create_or_attach import Plan, attachable, refuse_earlier_version, refuse_keys
 from videotasks.network.errors import NoAnswer
 from videotasks.output import next_command
 from videotasks.providers import credentials
 from videotasks.providers.known_model import CONVENTION, NOTHING
-from videotasks.providers.profile import Profile
-from videotasks.request import costs
+from videotasks.providers.profile import Prices, Profile
+from videotasks.request import costs, fields, limits
 from videotasks.request.costs import Balance, Estimate
 from videotasks.request.draft import RequestDraft, materialise, summary
 
@@ -27,9 +33,11 @@ class Terms:
     openapi: str | None = None
     allow_unknown_fields: bool = False
     max_cost: str | None = None  # such as 20credits
+    max_cost_per_day: str | None = None
     allow_unknown_cost: bool = False
 
 
+REMEMBERED_RUNS = 200  # newest first; a price of long ago is no news
 ASK_S = 5.0  # balance, price and limits are asked for once: "unknown" is an answer, too
 _COST = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([A-Za-z][A-Za-z _-]{0,30})\s*$")
 
@@ -58,12 +66,15 @@ def check(plan: Plan, terms: Terms) -> Findings:
         _validate(plan, terms.openapi, terms, found)
     if found.attaches_to is not None and not terms.dry_run:
         return found
+    _look_at_prices(plan, terms, found)
     profile = plan.session.profile
     may_ask = plan.session.ctx.sandbox or _has_key(profile)
     if profile.capabilities is not None and may_ask:
         body = _ask(plan, profile.capabilities.path, found, "limits and prices")
         if body is not None:
-            problems, found.estimate = costs.check_capabilities(profile, body, plan.draft)
+            problems, exact = costs.check_capabilities(profile, body, plan.draft)
+            if exact is not None and (found.estimate is None or found.estimate.kind != "quote"):
+                found.estimate = exact
             found.problems += [{"message": text} for text in problems]
     if terms.dry_run and profile.credits is not None and may_ask:
         body = _ask(plan, profile.credits.path, found, "the balance")
@@ -94,30 +105,135 @@ def guard_cost(plan: Plan, terms: Terms, found: Findings) -> None:
         source, text = credentials.setting(plan.session.profile, "MAX_COST")
     if not text or found.attaches_to is not None:
         return
-    match = _COST.match(text)
-    if match is None:
-        raise configuration_error(f"{source} is not an amount with a unit", expected="such as 20credits")
-    most, unit = float(match.group(1)), match.group(2).strip()
-    if found.estimate is None:
+    most, unit = amount_of(source, text)
+    estimate = binding(plan, found)
+    if estimate is None:
         known = _unit_of(plan.session.profile)
         if known is not None and known.casefold() != unit.casefold():
             raise configuration_error(f"{source} is in {unit}", expected=f"{known}, the provider's own unit")
         if not terms.allow_unknown_cost:
             raise configuration_error(
-                f"the price of this request is unknown, and {source} limits it to {text.strip()}; nothing was sent",
-                hint="ask the user; --allow-unknown-cost accepts an unknown price",
+                f"the price of this request is unknown, and {source} limits it to {text.strip()}; nothing was sent"
+                + (f" (a {found.estimate.kind} is no price to rely on)" if found.estimate else ""),
+                hint="ask the user; --allow-unknown-cost accepts an unknown price, $VIDEO_TASKS_PRICES names your own",
                 code="unknown_cost",
             )
         return
-    if found.estimate.unit.casefold() != unit.casefold():
-        raise configuration_error(f"{source} is in {unit}", expected=f"{found.estimate.unit}, the provider's own unit")
-    if found.estimate.amount > most:
+    if estimate.unit.casefold() != unit.casefold():
+        raise configuration_error(f"{source} is in {unit}", expected=f"{estimate.unit}, the unit of the price")
+    if estimate.amount > most:
         raise configuration_error(
-            f"the request costs {found.estimate.amount:g} {unit}, more than {source} allows; nothing was sent",
+            f"the request costs {estimate.amount:g} {unit}, more than {source} allows; nothing was sent",
             expected=f"at most {most:g} {unit}",
             hint="a cheaper model, length or resolution, or the user's word for a higher limit",
             code="over_max_cost",
         )
+
+
+def amount_of(source: str, text: str) -> tuple[float, str]:
+    """`20credits` as (20.0, "credits"). Raises TaskError naming the option."""
+    match = _COST.match(text)
+    if match is None:
+        raise configuration_error(f"{source} is not an amount with a unit", expected="such as 20credits")
+    return float(match.group(1)), match.group(2).strip()
+
+
+def binding(plan: Plan, found: Findings) -> Estimate | None:
+    """The price that a limit may rely on."""
+    today = iso(plan.session.ctx.clock())[:10]
+    return found.estimate if found.estimate is not None and found.estimate.binding_on(today) else None
+
+
+def budget(plan: Plan, terms: Terms, found: Findings) -> AbstractContextManager[None]:
+    """What holds the day's limit while the create is made: --max-cost-per-day or <NAME>_MAX_COST_PER_DAY."""
+    limit = day_limit(plan, terms)
+    if limit is None or found.attaches_to is not None:
+        return nullcontext()
+    allowed = terms.allow_unknown_cost
+    return spending.reserved(plan.session.ctx, limit, binding(plan, found), allow_unknown=allowed)
+
+
+def day_limit(plan: Plan, terms: Terms) -> tuple[float, str] | None:
+    source, text = "--max-cost-per-day", terms.max_cost_per_day
+    if not text:
+        source, text = credentials.setting(plan.session.profile, "MAX_COST_PER_DAY")
+    return amount_of(source, text) if text else None
+
+
+def _look_at_prices(plan: Plan, terms: Terms, found: Findings) -> None:
+    """The surest price there is: a quote, a unit price, the user's own, a shipped list, what it cost before."""
+    session, draft = plan.session, plan.draft
+    profile, known = session.profile, draft.known
+    has_key = session.ctx.sandbox or _has_key(profile)
+    standing = any(credentials.setting(profile, name)[1] for name in ("MAX_COST", "MAX_COST_PER_DAY"))
+    limited = bool(terms.max_cost or terms.max_cost_per_day or standing)
+    if profile.prices is not None and has_key and not session.ctx.sandbox and (terms.dry_run or limited):
+        found.estimate = _quoted(plan, profile.prices, found) or _by_unit(plan, profile.prices, found)
+    if found.estimate is None and (own := prices.own_rule(profile.name, draft.model)):
+        rule, where = own
+        found.estimate = costs.by_rule(rule, draft, profile, kind="own", source=where)
+    if found.estimate is None and known.model is not None and known.model.price:
+        source = known.where or known.source
+        found.estimate = costs.by_rule(known.model.price, draft, profile, kind="list", source=source, of=known.date)
+    if found.estimate is None and terms.dry_run:
+        found.estimate = _remembered(plan)
+
+
+def _quoted(plan: Plan, told: Prices, found: Findings) -> Estimate | None:
+    spec, draft = told.quote, plan.draft
+    if spec is None or any(ref.how not in ("data_uri", "base64") for ref in draft.files):
+        return None
+    path = str(spec["path"]).replace("{model}", draft.model or "")
+    body = prices.quote_body(spec.get("body", "{body}"), draft.model, materialise(draft, {}))
+    answer = _free(plan, found, lambda provider, client: provider.free_call(
+        "POST", path, client=client, timeout=ASK_S, json_body=body
+    ))  # fmt: skip
+    return costs.by_quote(answer, spec, plan.session.provider.url(path)) if answer is not None else None
+
+
+def _by_unit(plan: Plan, told: Prices, found: Findings) -> Estimate | None:
+    spec = told.unit_price
+    if spec is None or not spec.get("path"):
+        return None
+    path = str(spec["path"]).replace("{model}", quote(plan.draft.model or "", safe="/"))
+    answer = _free(plan, found, lambda provider, client: provider.get_json(path, client=client, timeout=ASK_S))
+    rule = costs.rule_of_unit(*prices.unit_price(answer, spec, plan.draft.model))
+    if rule is None:
+        return None
+    where = plan.session.provider.url(path)
+    return costs.by_rule(rule, plan.draft, plan.session.profile, kind="unit_price", source=where)
+
+
+def _free(plan: Plan, found: Findings, call: Callable[[Any, Any], Any]) -> Any:
+    """A call that costs nothing, once, five seconds; None with a note where it fails."""
+    try:
+        return plan.session.ask(lambda client: call(plan.session.provider, client), ASK_S)
+    except TaskError as error:
+        found.notes.append(f"the price could not be asked for: {error}")
+        return None
+
+
+def _remembered(plan: Plan) -> Estimate | None:
+    """What the newest run of the same model, length and size in this workspace cost."""
+    session, draft = plan.session, plan.draft
+    info = draft.known.model
+    specs = fields.specs(session.profile, info)
+    wanted = limits.asked_in(draft.body, specs, info)
+    for number, run in enumerate(session.ctx.store.runs()):
+        if number >= REMEMBERED_RUNS:
+            break
+        same = (run.provider, run.origin, run.mode) == (session.profile.name, session.origin, session.ctx.mode)
+        if not same or run.request.get("model") != draft.model:
+            continue
+        payload = run.request.get("payload")
+        if not isinstance(payload, dict) or limits.asked_in(payload, specs, info) != wanted:
+            continue
+        state = run.state()
+        if state.cost is not None and state.cost_unit:
+            when = iso(run.created_at)[:10]
+            source = f"what the same cost on {when} (run {run.run_id})"
+            return Estimate(state.cost, state.cost_unit, {}, "history", None, source, when)
+    return None
 
 
 def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -> int:
@@ -130,7 +246,7 @@ def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -
         "encoding": draft.encoding,
         "body": _bounded(summary(draft)),
     }
-    price = f"{estimate.amount:g} {estimate.unit}" if estimate else "unknown"
+    price = f"{estimate.amount:g} {estimate.unit} ({_kind_in_words(estimate)})" if estimate else "unknown"
     refusal = None
     try:
         guard_cost(plan, terms, found)
@@ -156,10 +272,9 @@ def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -
         problems=found.problems[:10],
         validated_against=found.validated,
         assumed=[dict(one) for one in draft.assumed],
-        estimate={"amount": estimate.amount, "unit": estimate.unit, "assumed": dict(estimate.assumed)}
-        if estimate
-        else None,
+        estimate=estimate.shown() if estimate else None,
         balance=_balance(found.balance),
+        **_day(plan, terms),
         attaches_to=found.attaches_to,
         take=plan.take,
         notes=[*_untried(session.profile), *draft.warnings, *draft.known.notes, *found.notes],
@@ -168,6 +283,27 @@ def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -
         send_needs="the user's confirmation: it pays" if not session.ctx.sandbox and not found.attaches_to else None,
         error=error_of_plan,
     )
+
+
+def _day(plan: Plan, terms: Terms) -> dict[str, Any]:
+    """What is spent today, where a limit is set."""
+    limit = day_limit(plan, terms)
+    if limit is None:
+        return {}
+    spent = spending.spent_today(plan.session.ctx, limit[1])
+    return {"day": {"spent": spent.amount, "limit": limit[0], "unit": limit[1], "unknown_creates": spent.unknown}}
+
+
+def _kind_in_words(estimate: Estimate) -> str:
+    words = {
+        "quote": "the provider's quote for this very request",
+        "table": "the provider's own price for exactly this",
+        "unit_price": f"{estimate.formula}, the provider's unit price",
+        "own": f"{estimate.formula}, your own prices",
+        "list": f"{estimate.formula}, as printed on {estimate.date}",
+        "history": f"{estimate.source}; no limit relies on that",
+    }
+    return words[estimate.kind]
 
 
 def _source(profile: Profile, draft: RequestDraft) -> dict[str, str | None] | None:

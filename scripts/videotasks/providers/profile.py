@@ -70,6 +70,7 @@ class Model:
     partial: bool = False  # `fields` lacks some: those are not refused as absent, but unknown
     inferred_from: str | None = None  # the names are those of a sibling
     makes: str = "video"
+    price: Table | None = None  # {unit, per_second | per_video}: a number, or one by resolution
     page: str | None = None
 
     def allowed(self, name: str) -> Any:
@@ -101,6 +102,18 @@ class SpecificationSource:
     into: str | None = None
     index: str | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
+
+
+@record(frozen=True)
+class Prices:
+    """Where a price is told before paying, by free calls of the API itself.
+
+    `quote`: {path, body, amount, currency | unit}: the body is sent for a sum; "{body}" and "{model}" in `body`.
+    `unit_price`: {path, amount, per, currency | unit}: an amount per second or per video.
+    """
+
+    quote: Table | None = None
+    unit_price: Table | None = None
 
 
 @record(frozen=True)
@@ -332,6 +345,7 @@ class Profile:
     convention: Convention | None = None
     specification: tuple[SpecificationSource, ...] = ()
     model_list: ModelList | None = None
+    prices: Prices | None = None
     times: Times = Times()
     idempotency: Idempotency | None = None
     tried: bool = True  # false: written from documents, and nobody has paid for a task through it
@@ -443,6 +457,7 @@ _PARTS: Mapping[str, type] = {
     "constraints": Constraints,
     "convention": Convention,
     "model_list": ModelList,
+    "prices": Prices,
     "times": Times,
     "idempotency": Idempotency,
 }
@@ -481,6 +496,13 @@ def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | Non
     sources = tuple(_part(name, "specification", SpecificationSource, one) for one in doc.get("specification") or ())
     if any((one.url is None) == (one.path is None) for one in sources):
         raise bad_knob(name, "specification", "either url or path in each")
+    prices = made.get("prices")
+    if (
+        prices is not None
+        and prices.quote
+        and str(prices.quote.get("path")).rstrip("/") == made["create"].path.rstrip("/")
+    ):
+        raise bad_knob(name, "prices.quote.path", "another call than the create")
     made.setdefault("rehearsal_model", made.get("default_model") or (models[0].id if models else None))
     return Profile(
         name=name,

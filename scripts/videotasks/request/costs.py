@@ -1,12 +1,10 @@
-"""Limits, price and balance as a provider publishes them (profile `capabilities`, `credits`). Pure.
-
-A price that is not published is None, never 0.
-"""
+"""What a request will cost, by whoever says so, and what is left. Pure. A price that is not known is None, never 0."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from videotasks.formats import jmespath_eval, scalars
@@ -19,11 +17,97 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A published price. `assumed` are inputs that the request leaves out and that the API's own defaults fill."""
+    """A price. `assumed` are inputs that the request leaves out and that the API's own defaults fill.
+
+    `kind` says how sure it is: quote (of this very body), table (an exact match in the API's own), unit_price (times
+    the units, see `formula`), own (the user's list), list (a shipped one, of `date`), history (what it cost before).
+    """
 
     amount: float
     unit: str
     assumed: Mapping[str, Any]
+    kind: str = "table"
+    formula: str | None = None
+    source: str | None = None
+    date: str | None = None
+
+    def binding_on(self, today: str) -> bool:
+        """Whether a limit may rely on it: never on history, on a shipped list for 90 days."""
+        if self.kind == "list":
+            return self.date is not None and _days(self.date, today) < LIST_DAYS
+        return self.kind != "history"
+
+    def shown(self) -> dict[str, Any]:
+        made = {"amount": self.amount, "unit": self.unit, "kind": self.kind, "formula": self.formula,
+                "source": self.source, "date": self.date}  # fmt: skip
+        return {"assumed": dict(self.assumed), **{key: value for key, value in made.items() if value is not None}}
+
+
+LIST_DAYS = 90
+_WORDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "minute": 60.0, "minutes": 60.0}
+_WHOLE = {"video", "videos", "generation", "generations", "request", "requests", "call", "calls", "task", "output"}
+
+
+def _days(earlier: str, later: str) -> int:
+    return (date.fromisoformat(later) - date.fromisoformat(earlier)).days
+
+
+def by_rule(
+    rule: Mapping[str, Any], draft: RequestDraft, profile: Profile, *, kind: str, source: str, of: str | None = None
+) -> Estimate | None:
+    """A price by `{unit, per_second | per_video}`, each a number or one by resolution; None where it does not say.
+
+    What the request leaves out counts as the model's documented default, and is shown as assumed.
+    """
+    info = draft.known.model
+    asked = limits.asked_in(draft.body, fields.specs(profile, info), info)
+    assumed: dict[str, Any] = {}
+    for name in ("duration", "resolution"):
+        member = info.members.get((info.fields or {}).get(name, "")) if info else None
+        if name not in asked and member and member.get("default") is not None:
+            default = member["default"]
+            asked[name] = assumed[name] = scalars.seconds(default) if name == "duration" else default
+    count_member = (info.fields or {}).get("count") if info else None
+    count = scalars.number(draft.body.get(count_member, 1)) if count_member else 1.0
+    unit = str(rule.get("unit") or "")
+    if not unit or not count:
+        return None
+    for knob, times, word in (("per_second", scalars.seconds(asked.get("duration")), " s"), ("per_video", 1.0, "")):
+        each = rule.get(knob)
+        if isinstance(each, Mapping):
+            by_size = {str(key).casefold(): value for key, value in each.items()}
+            each = by_size.get(str(asked.get("resolution")).casefold(), by_size.get("default"))
+        each = scalars.number(each)
+        if each is None:
+            continue
+        if times is None or times <= 0:
+            return None
+        parts = [*([f"{count:g}"] if count != 1 else []), f"{times:g}{word}" if word else "1 video", f"{each:g} {unit}"]
+        used = {"duration": assumed.get("duration") if word else None}
+        used["resolution"] = assumed.get("resolution") if isinstance(rule.get(knob), Mapping) else None
+        used = {name: value for name, value in used.items() if value is not None}
+        return Estimate(round(each * times * count, 6), unit, used, kind, " x ".join(parts), source, of)
+    return None
+
+
+def rule_of_unit(amount: Any, word: Any, currency: Any) -> dict[str, Any] | None:
+    """A unit price as a rule: 0.4 per `second` in `USD`; None for a unit whose number in a video is not known."""
+    each, text = scalars.amount(amount), str(word or "").casefold().strip()
+    if each is None or not isinstance(currency, str) or not currency:
+        return None
+    if text in _WORDS:
+        return {"unit": currency, "per_second": each / _WORDS[text]}
+    return {"unit": currency, "per_video": each} if text in _WHOLE else None
+
+
+def by_quote(answer: object, spec: Mapping[str, Any], source: str) -> Estimate | None:
+    """The answer to a request for a quote: `amount` (JMESPath) and `currency` (JMESPath, or a word in `unit`)."""
+    amount = scalars.amount(jmespath_eval.evaluate(str(spec.get("amount")), answer))
+    unit = jmespath_eval.first_string([str(spec["currency"])], answer) if spec.get("currency") else None
+    unit = unit or (str(spec["unit"]) if spec.get("unit") else None)
+    if amount is None or amount < 0 or unit is None:
+        return None
+    return Estimate(amount, unit, {}, "quote", None, source)
 
 
 @dataclass(frozen=True)

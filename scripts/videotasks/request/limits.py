@@ -100,7 +100,7 @@ def asked_in(body: Mapping[str, Any], specs: Mapping[str, Any], info: Model | No
         to = fields.get(name) or (specs.get(name) or {}).get("to")
         value = get_path(body, str(to)) if to else None
         if name == "duration" and value is not None:
-            value = scalars.amount(value)
+            value = scalars.seconds(value)
         if value is not None:
             asked[name] = value
     return asked

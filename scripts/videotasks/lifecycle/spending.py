@@ -1,0 +1,119 @@
+"""A limit for a day: what the creates of today cost or were expected to cost, in this workspace and in one unit.
+
+Two commands at the limit must not both pass, so each reserves its price under a lock before it creates; once its run
+is on disk, the run itself is what counts, and the reservation goes. One that a kill leaves counts until midnight UTC.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from videotasks.core.errors import configuration_error
+from videotasks.core.task import Phase
+from videotasks.core.times import iso
+from videotasks.formats import scalars
+from videotasks.runs.locks import FileLock
+
+if TYPE_CHECKING:
+    from videotasks.lifecycle.session import Context
+    from videotasks.request.costs import Estimate
+
+LOCK_S = 30.0
+
+
+@dataclass
+class Spent:
+    """Of one day and unit: the sum, and how many creates of it have no known price."""
+
+    amount: float = 0.0
+    unknown: int = 0
+
+
+def spent_today(ctx: Context, unit: str) -> Spent:
+    """What the runs of this UTC day cost, else were expected to cost; a refused or unsent create cost nothing."""
+    today = iso(ctx.clock())[:10]
+    spent = Spent()
+    for run in ctx.store.runs():
+        if run.mode != ctx.mode or iso(run.created_at)[:10] != today or run.request.get("adopted"):
+            continue
+        state = run.state()
+        if state.phase in (Phase.NEW, Phase.REFUSED):
+            continue
+        expected = run.request.get("expected_cost")
+        told = (state.cost, state.cost_unit)
+        if state.cost is None and isinstance(expected, dict):
+            told = (scalars.number(expected.get("amount")), expected.get("unit"))
+        if told[0] is None or not told[1]:
+            spent.unknown += 1
+        elif str(told[1]).casefold() == unit.casefold():
+            spent.amount += told[0]
+    return spent
+
+
+@contextlib.contextmanager
+def reserved(
+    ctx: Context, limit: tuple[float, str] | None, estimate: Estimate | None, *, allow_unknown: bool
+) -> Iterator[None]:
+    """Hold the price of a create within the day's limit while it is made. Raises TaskError when it does not fit."""
+    if limit is None:
+        yield
+        return
+    most, unit = limit
+    ctx.store.prepare()
+    folder = ctx.store.root / ".spending"
+    from videotasks.core.durable_files import make_private_dir
+
+    make_private_dir(folder)
+    lock = FileLock(folder / "lock")
+    deadline = ctx.monotonic() + LOCK_S
+    if not lock.acquire(give_up=lambda: ctx.monotonic() > deadline):
+        raise configuration_error("another command holds the day's budget", expected="to run it again")
+    mine = folder / f"{iso(ctx.clock())[:10]}-{os.getpid()}-{uuid4().hex[:8]}.json"
+    try:
+        _check(ctx, folder, most, unit, estimate, allow_unknown)
+        told = {"amount": estimate.amount if estimate else 0.0, "unit": unit, "mode": ctx.mode}
+        mine.write_text(json.dumps(told), encoding="utf-8")
+    finally:
+        lock.release()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            mine.unlink()
+
+
+def _check(ctx: Context, folder: Any, most: float, unit: str, estimate: Estimate | None, allow_unknown: bool) -> None:
+    spent = spent_today(ctx, unit)
+    for path in folder.glob(f"{iso(ctx.clock())[:10]}-*.json"):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            told = json.loads(path.read_text(encoding="utf-8"))
+            if told.get("mode") == ctx.mode and str(told.get("unit")).casefold() == unit.casefold():
+                spent.amount += scalars.number(told.get("amount")) or 0.0
+    unknown = f", and {spent.unknown} creates of unknown price" if spent.unknown else ""
+    so_far = f"{spent.amount:g} {unit} today{unknown}"
+    if estimate is None:
+        if not allow_unknown:
+            raise configuration_error(
+                f"the price of this request is unknown, and the day is limited to {most:g} {unit} ({so_far}); "
+                "nothing was sent",
+                hint="ask the user; --allow-unknown-cost accepts an unknown price",
+                code="unknown_cost",
+            )
+        return
+    if estimate.unit.casefold() != unit.casefold():
+        raise configuration_error(
+            f"--max-cost-per-day is in {unit}", expected=f"{estimate.unit}, the unit of the price"
+        )
+    if spent.amount + estimate.amount > most:
+        raise configuration_error(
+            f"the request costs {estimate.amount:g} {unit}, and {so_far} are spent of {most:g}; nothing was sent",
+            expected=f"at most {max(most - spent.amount, 0):g} {unit} more today (UTC)",
+            hint="tomorrow, or the user's word for a higher limit",
+            code="over_max_cost",
+        )

@@ -1,0 +1,297 @@
+"""What a request will cost, said before paying by whoever knows it; and limits that hold, also for two at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.commands import Done, call, start
+from support.faults import json_answer
+from support.faultserver import FaultServer, Request
+from videotasks.core.errors import TaskError
+from videotasks.providers.known_model import Known
+from videotasks.providers.load_profile import load_profile
+from videotasks.providers.profile import Model
+from videotasks.request.build import CommonInputs, build_request
+from videotasks.request.costs import Estimate, by_quote, by_rule, rule_of_unit
+
+PROFILE = """
+name: acme
+base_url: https://api.acme.example
+auth: {env: [X]}
+create: {path: /create, id: [id]}
+status: {path: "/tasks/{task_id}", value: [status], map: {running: [running], succeeded: [done]}}
+result: {video: [url], cost: {path: [cost], unit: USD}}
+inputs: {prompt: {to: prompt}, model: {to: model}, duration: {to: duration}, resolution: {to: resolution}}
+prices:
+"""
+QUOTE = """  quote:
+    path: /price
+    body: {model_id: "{model}", inputs: "{body}"}
+    amount: data.unit_price
+    currency: data.currency
+"""
+UNIT = '  unit_price: {path: "/prices?id={model}", amount: "prices[0].unit_price", per: "prices[0].unit", unit: USD}\n'
+
+
+class Api:
+    """Counts creates and answers with the price of the moment."""
+
+    def __init__(self, *prices: Any) -> None:
+        self.prices, self.creates, self.asked = list(prices), [], []  # type: ignore[var-annotated]
+
+    def __call__(self, request: Request) -> Any:
+        body = json.loads(request.read() or b"null") if request.method == "POST" else None
+        if request.target.startswith("/price"):
+            self.asked.append(body)
+            return json_answer(self.prices.pop(0) if len(self.prices) > 1 else self.prices[0])
+        if request.method == "POST":
+            self.creates.append(body)
+            return json_answer({"id": f"t_{len(self.creates)}"})
+        return json_answer({"status": "running"})
+
+
+def quote(amount: float) -> dict[str, Any]:
+    return {"data": {"unit_price": amount, "currency": "USD"}}
+
+
+def create(server: FaultServer, *arguments: str, profile: str = QUOTE, run: Any = call, env: Any = None) -> Done:
+    Path("acme.yaml").write_text(PROFILE + profile, encoding="utf-8")
+    given = ("--provider", "./acme.yaml", "--base-url", server.base_url, "--model", "film", "--no-wait")
+    done: Done = run(
+        "create_and_wait.py", *given, *arguments, env={"VIDEO_TASKS_KEY_ACME": "sk-CANARY-7f3a", **(env or {})}
+    )
+    return done
+
+
+# -- by whom -----------------------------------------------------------------------------------------------------
+
+
+def test_a_quote_is_asked_with_the_very_body(workspace: Path) -> None:
+    api = Api(quote(0.35))
+    with FaultServer(api) as server:
+        plan = create(server, "--prompt", "p", "--duration", "5", "--dry-run").final
+        assert plan["estimate"] == {"amount": 0.35, "unit": "USD", "kind": "quote", "assumed": {},
+                                    "source": server.base_url + "/price"}  # fmt: skip
+        assert api.asked == [{"model_id": "film", "inputs": {"prompt": "p", "model": "film", "duration": 5}}]
+        assert api.creates == []
+
+
+def test_the_price_of_the_create_counts_not_that_of_the_dry_run(workspace: Path) -> None:
+    api = Api(quote(0.35), quote(0.9))
+    with FaultServer(api) as server:
+        assert create(server, "--prompt", "p", "--max-cost", "0.5USD", "--dry-run").exit_code == 0
+        refused = create(server, "--prompt", "p", "--max-cost", "0.5USD")
+        assert refused.exit_code == 1 and refused.error["code"] == "over_max_cost" and api.creates == []
+        assert create(server, "--prompt", "p", "--max-cost", "1USD").exit_code == 0 and len(api.creates) == 1
+
+
+def test_a_unit_price_times_the_units_with_the_formula(workspace: Path) -> None:
+    api = Api({"prices": [{"unit_price": 0.05, "unit": "seconds"}]})
+    with FaultServer(api) as server:
+        plan = create(server, "--prompt", "p", "--duration", "8", "--dry-run", profile=UNIT)
+        estimate = plan.final["estimate"]
+        assert (estimate["amount"], estimate["kind"], estimate["formula"]) == (0.4, "unit_price", "8 s x 0.05 USD")
+        assert "8 s x 0.05 USD" in plan.stderr
+        unknown = create(server, "--prompt", "p", "--dry-run", profile=UNIT).final
+        assert unknown["estimate"] is None, "without a length there is no product"
+
+
+@pytest.mark.parametrize(
+    ("answer", "profile"),
+    [
+        ({"data": None}, QUOTE),
+        ([], QUOTE),
+        (quote(-1), QUOTE),
+        ({"data": {"unit_price": "x", "currency": "USD"}}, QUOTE),
+        ({"prices": [{"unit_price": 1, "unit": "GPU hours"}]}, UNIT),
+    ],
+)
+def test_what_is_no_price_is_unknown_and_stops_nothing_but_a_limit(answer: Any, profile: str, workspace: Path) -> None:
+    api = Api(answer)
+    with FaultServer(api) as server:
+        given = ("--prompt", "p", "--duration", "5")
+        assert create(server, *given, "--dry-run", profile=profile).final["estimate"] is None
+        limited = create(server, *given, "--max-cost", "5USD", profile=profile)
+        assert limited.error["code"] == "unknown_cost" and api.creates == []
+        assert create(server, *given, profile=profile).exit_code == 0
+
+
+def test_the_users_own_prices(workspace: Path) -> None:
+    Path("prices.yaml").write_text(
+        'acme:\n  "fi*": {unit: EUR, per_second: {720p: 0.1, 1080p: 0.2}}\n', encoding="utf-8"
+    )
+    env = {"VIDEO_TASKS_PRICES": "prices.yaml"}
+    api = Api([])
+    with FaultServer(api) as server:
+        given = ("--prompt", "p", "--duration", "5", "--resolution", "1080p")
+        plan = create(server, *given, "--dry-run", profile="  {}\n", env=env).final
+        assert (plan["estimate"]["amount"], plan["estimate"]["kind"]) == (1.0, "own")
+        over = create(server, *given, "--max-cost", "0.9EUR", profile="  {}\n", env=env)
+        assert over.error["code"] == "over_max_cost" and api.creates == []
+        Path("prices.yaml").write_text("acme: {film: {unit: EUR, per_second: lots}}", encoding="utf-8")
+        wrong = create(server, *given, profile="  {}\n", env=env)
+        assert wrong.exit_code == 1 and "acme: film" in wrong.final["message"] and api.creates == []
+
+
+def test_what_it_cost_before_is_told_and_no_limit_relies_on_it(workspace: Path) -> None:
+    class Done_(Api):
+        def __call__(self, request: Request) -> Any:
+            if request.method == "POST":
+                self.creates.append(json.loads(request.read()))
+                return json_answer({"id": "t_1"})
+            return json_answer({"status": "done", "url": "https://127.0.0.1:1/x.mp4", "cost": 2.5})
+
+    api = Done_([])
+    with FaultServer(api) as server:
+        given = ("--prompt", "p", "--duration", "5")
+        made = create(server, *given, profile="  {}\n")
+        call("task_status.py", "--run-id", made.final["run_id"], "--provider", "./acme.yaml",
+             "--base-url", server.base_url, env={"VIDEO_TASKS_KEY_ACME": "sk-CANARY-7f3a"})  # fmt: skip
+        plan = create(server, "--prompt", "another", "--duration", "5", "--dry-run", profile="  {}\n").final
+        assert plan["estimate"]["kind"] == "history" and plan["estimate"]["amount"] == 2.5
+        longer = create(server, "--prompt", "another", "--duration", "9", "--dry-run", profile="  {}\n").final
+        assert longer["estimate"] is None
+        limited = create(server, "--prompt", "another", "--duration", "5", "--max-cost", "9USD", profile="  {}\n")
+        assert limited.error["code"] == "unknown_cost" and len(api.creates) == 1
+
+
+# -- rules -------------------------------------------------------------------------------------------------------
+
+
+def priced(rule: dict[str, Any], **given: Any) -> Estimate | None:
+    members = {"duration": {"default": 5}, "resolution": {"values": ["720p", "1080p"], "default": "720p"}, "n": {}}
+    fields = {"prompt": "prompt", "duration": "duration", "resolution": "resolution", "count": "n"}
+    known = Known(model=Model(id="m", members=members, fields=fields), source="catalogue")
+    profile = load_profile("skills-video")
+    draft = build_request(profile, CommonInputs(prompt="p", model="m", **given), known=known)
+    return by_rule(rule, draft, profile, kind="list", source="s", of="2026-11-26")
+
+
+@pytest.mark.parametrize(
+    ("rule", "given", "amount", "assumed"),
+    [
+        ({"unit": "USD", "per_second": 0.05}, {"duration": 8}, 0.4, {}),
+        ({"unit": "USD", "per_second": 0.05}, {}, 0.25, {"duration": 5}),
+        ({"unit": "USD", "per_second": {"720P": 0.1, "1080p": 0.2}}, {"duration": 5}, 0.5, {"resolution": "720p"}),
+        ({"unit": "USD", "per_video": 2}, {"set_values": [("n", 3)]}, 6, {}),
+        ({"unit": "USD", "per_second": {"4k": 1}}, {"duration": 5}, None, {}),
+        ({"unit": "", "per_second": 1}, {"duration": 5}, None, {}),
+        ({"unit": "USD", "per_second": "x"}, {"duration": 5}, None, {}),
+    ],
+)
+def test_a_rule(rule: dict[str, Any], given: dict[str, Any], amount: float | None, assumed: dict[str, Any]) -> None:
+    made = priced(rule, **given)
+    assert (made.amount if made else None) == amount
+    assert made is None or made.assumed == assumed
+
+
+def test_a_shipped_list_is_relied_on_for_90_days() -> None:
+    made = priced({"unit": "USD", "per_second": 0.05})
+    assert made and made.binding_on("2026-11-26") and made.binding_on("2027-02-23")
+    assert not made.binding_on("2027-02-24")
+    assert not Estimate(1, "USD", {}, "history").binding_on("2026-11-26")
+    assert Estimate(1, "USD", {}, "quote").binding_on("2026-11-26")
+
+
+def test_units_and_quotes_that_are_none() -> None:
+    assert rule_of_unit("0.4", "seconds", "USD") == {"unit": "USD", "per_second": 0.4}
+    assert rule_of_unit(6, "minute", "USD") == {"unit": "USD", "per_second": 0.1}
+    assert rule_of_unit(1, "megapixels", "USD") is None and rule_of_unit(1, "video", None) is None
+    assert by_quote({"quote": 0.35}, {"amount": "quote", "unit": "USD"}, "s") == Estimate(
+        0.35, "USD", {}, "quote", None, "s"
+    )
+
+
+# -- a limit for the day -----------------------------------------------------------------------------------------
+
+
+def test_the_day_is_added_up(workspace: Path) -> None:
+    api = Api(quote(2.0))
+    with FaultServer(api) as server:
+        limit = ("--max-cost-per-day", "5USD")
+        assert create(server, "--prompt", "a", *limit).exit_code == 0
+        assert create(server, "--prompt", "b", *limit).exit_code == 0
+        plan = create(server, "--prompt", "c", *limit, "--dry-run").final
+        assert plan["day"] == {"spent": 4.0, "limit": 5.0, "unit": "USD", "unknown_creates": 0}
+        refused = create(server, "--prompt", "c", *limit)
+        assert refused.exit_code == 1 and refused.error["code"] == "over_max_cost" and len(api.creates) == 2
+        assert "4 USD today" in refused.final["message"]
+        again = create(server, "--prompt", "a", *limit)
+        assert again.exit_code == 0 and len(api.creates) == 2, "what attaches costs nothing"
+        assert list((Path("task-status") / ".artifacts" / ".spending").glob("*.json")) == []
+
+
+def test_unknown_costs_are_counted(workspace: Path) -> None:
+    api = Api([])
+    with FaultServer(api) as server:
+        assert create(server, "--prompt", "a").exit_code == 0
+        limit = ("--max-cost-per-day", "5USD")
+        refused = create(server, "--prompt", "b", *limit)
+        assert refused.error["code"] == "unknown_cost" and "1 creates of unknown price" in refused.final["message"]
+        assert create(server, "--prompt", "b", *limit, "--allow-unknown-cost").exit_code == 0
+
+
+def test_two_at_once_hold_the_limit(workspace: Path) -> None:
+    api = Api(quote(3.0))
+    with FaultServer(api) as server:
+        create(server, "--prompt", "warm", "--dry-run")
+        done: list[Done] = []
+
+        def one(prompt: str) -> None:
+            done.append(create(server, "--prompt", prompt, "--max-cost-per-day", "5USD", run=start))
+
+        threads = [threading.Thread(target=one, args=(name,)) for name in ("a", "b")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(each.exit_code for each in done) == [0, 1] and len(api.creates) == 1
+
+
+def test_a_refused_create_gives_its_share_back(workspace: Path) -> None:
+    class Refusing(Api):
+        def __call__(self, request: Request) -> Any:
+            if request.target == "/create":
+                request.read()
+                return json_answer({"error": {"message": "bad"}}, status=400)
+            return super().__call__(request)
+
+    with FaultServer(Refusing(quote(3.0))) as server:
+        assert create(server, "--prompt", "a", "--max-cost-per-day", "5USD").exit_code == 22
+    api = Api(quote(3.0))
+    with FaultServer(api) as server:
+        assert create(server, "--prompt", "b", "--max-cost-per-day", "5USD").exit_code == 0
+
+
+def test_what_was_expected_stands_beside_what_was_paid(workspace: Path) -> None:
+    class Ends(Api):
+        def __call__(self, request: Request) -> Any:
+            if request.method == "GET" and request.target.startswith("/tasks"):
+                return json_answer({"status": "done", "url": "https://127.0.0.1:1/x.mp4", "cost": 0.4})
+            return super().__call__(request)
+
+    with FaultServer(Ends(quote(0.35))) as server:
+        made = create(server, "--prompt", "a", "--max-cost", "1USD")
+        assert made.exit_code == 0, made
+        done = call(
+            "task_status.py", "--run-id", made.final["run_id"], "--provider", "./acme.yaml",
+            "--base-url", server.base_url, "--wait", "--no-download", env={"VIDEO_TASKS_KEY_ACME": "sk-CANARY-7f3a"},
+        )  # fmt: skip
+        assert done.exit_code == 0, done.stdout + done.stderr
+        assert done.final["cost"] == {"amount": 0.4, "unit": "USD"}
+        assert done.final["expected_cost"] == {"amount": 0.35, "unit": "USD", "kind": "quote"}
+        (row,) = call("task_status.py", "--list").final["runs"]
+        assert row["cost"] == "0.4 USD" and row["expected"] == "0.35 USD"
+
+
+@pytest.mark.parametrize("text", ["5", "USD", "5 5", "-1USD"])
+def test_a_limit_without_a_unit_is_none(text: str, workspace: Path) -> None:
+    from videotasks.lifecycle.preflight import amount_of
+
+    with pytest.raises(TaskError, match="unit"):
+        amount_of("--max-cost-per-day", text)
