@@ -59,7 +59,7 @@ def test_a_provider_that_is_nearly_one_is_named(typed: str, meant: str) -> None:
     assert done.exit_code == 1 and done.error["message"].endswith(meant)
 
 
-@pytest.mark.parametrize(("family", "some"), [("seedance", "ark"), ("kling", "skills-video"), ("Veo", "creatok")])
+@pytest.mark.parametrize(("family", "some"), [("seedance", "ark"), ("sora", "skills-video"), ("Veo", "creatok")])
 def test_a_family_of_models_as_provider_says_who_offers_it(family: str, some: str) -> None:
     message = call(CREATE, "--provider", family, "--prompt", "x", "--dry-run").error["message"]
     assert "offered by" in message and some in message.split("offered by")[1].split(":")[0]

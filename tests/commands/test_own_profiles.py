@@ -428,3 +428,26 @@ def test_a_command_that_gives_no_token(mine: Any, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("VIDEO_TASKS_KEY_MINE_COMMAND", command)
     said = create(one)
     assert said.code == 1 and words in said.error["message"] and not one.api.requests
+
+
+# -- behaving like a shipped one --------------------------------------------------------------------------------------
+
+
+def test_runs_of_a_profile_given_by_path_are_found(mine: Any) -> None:
+    one = mine(script({"GET /tasks/t1": json_answer({"id": "t1", "status": "busy"})}))
+    run_id = create(one, "--no-wait").final["run_id"]
+    for argv in (["--latest"], ["t1"], ["--run-id", run_id]):
+        said = run(one, "task_status", *argv)
+        assert (said.code, said.final["run_id"], said.final["status"]) == (0, run_id, "running"), argv
+        assert str(one.path) in said.final["next"]
+    listed = run(one, "task_status", "--list", "--status", "unfinished").final
+    assert [row["run_id"] for row in listed["runs"]] == [run_id]
+    assert run(one, "task_status", "--refresh").final["refreshed"] == 1
+
+
+def test_the_next_command_of_a_run_goes_on_with_it(mine: Any) -> None:
+    looks = [json_answer({"id": "t1", "status": "busy"}), json_answer({"id": "t1", "status": "bad"})]
+    one = mine(routes({"POST /videos": json_answer({"id": "t1"}), "GET /tasks/t1": looks}))
+    said = create(one, "--no-wait")
+    words = said.final["next_argv"][2:]
+    assert one.scene.run(Path(said.final["next_argv"][1]).stem, *words).final["status"] in ("running", "failed")

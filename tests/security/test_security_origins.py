@@ -19,8 +19,9 @@ from videotasks.core.errors import TaskError
 from videotasks.core.task import require_task_id
 from videotasks.network import origins
 from videotasks.providers import normalize
+from videotasks.providers.address import fill_path
 from videotasks.providers.load_profile import load_profile
-from videotasks.providers.provider import Provider, TaskRef, fill
+from videotasks.providers.provider import Provider, TaskRef
 
 scene = scenes.scene
 
@@ -224,7 +225,7 @@ SPELLED = [
 
 @pytest.mark.parametrize("task_id", SPELLED)
 def test_12_an_id_is_one_segment_of_the_path(task_id: str) -> None:
-    filled = fill("/generation/{task_id}/status", task_id)
+    filled = fill_path("/generation/{task_id}/status", {"task_id": task_id})
     head, segment, tail = filled.lstrip("/").split("/")
     assert (head, tail) == ("generation", "status") and unquote(segment) == task_id
     assert "?" not in filled and "#" not in filled and "\\" not in filled
@@ -243,10 +244,10 @@ def test_12_ids_on_the_wire_stay_below_their_path(scene: Scene) -> None:
 
 
 def test_12_an_id_with_slashes_where_the_template_takes_them() -> None:
-    assert fill("/{task_id}", "operations/a b", raw=True) == "/operations/a%20b"
+    assert fill_path("/{task_id}", {"task_id": "operations/a b"}, raw_id=True) == "/operations/a%20b"
     for odd in ("../../credits", "operations/../x", "/operations", "a//b", "a/."):
         with pytest.raises(TaskError):
-            fill("/{task_id}", odd, raw=True)
+            fill_path("/{task_id}", {"task_id": odd}, raw_id=True)
 
 
 @pytest.mark.parametrize("value", [12345, 0, "0123", "null", "1e5"])
@@ -279,5 +280,5 @@ def test_12_and_13_the_hostile_ids_of_the_data_folder(real_data: Path) -> None:
     for odd in json.loads((real_data / "security" / "hostile.json").read_text("utf-8"))["ids"]:
         task_id = normalize.created(profile, {"id": odd}).task_id
         if task_id is not None:
-            head, segment, tail = fill("/g/{task_id}/s", task_id).lstrip("/").split("/")
+            head, segment, tail = fill_path("/g/{task_id}/s", {"task_id": task_id}).lstrip("/").split("/")
             assert (head, tail) == ("g", "s") and unquote(segment) == str(odd) and segment not in (".", "..")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from videotasks.cli.open_session import open_session, origin_here
+from videotasks.cli.open_session import open_session, origin_here, provider_name
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
 from videotasks.core.safe_text import one_line
 from videotasks.core.task import Outcome, Phase, Status
@@ -84,9 +84,9 @@ def list_runs(args: argparse.Namespace) -> int:
 
 def of_mode(store: RunStore, args: argparse.Namespace) -> Iterator[Run]:
     """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
-    mode = "sandbox" if args.sandbox else "real"
+    mode, wanted = "sandbox" if args.sandbox else "real", provider_name(args)
     for run in store.runs():
-        if run.mode != mode or (args.provider and run.provider != args.provider):
+        if run.mode != mode or (wanted and run.provider != wanted):
             continue
         if args.base_url and not run.is_at(origin_here(args, run.provider)):
             continue

@@ -66,6 +66,15 @@ def at_named_origin(profile: Profile, args: argparse.Namespace, *, required: boo
     return profile
 
 
+def provider_name(args: argparse.Namespace) -> str | None:
+    """The name under which runs of the provider that was typed are kept: a profile's own name where it was a path."""
+    from videotasks.providers.load_profile import load_profile, shipped_names
+
+    if args.provider is None or args.provider in shipped_names():
+        return args.provider
+    return load_profile(args.provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS")).name
+
+
 def origin_here(args: argparse.Namespace, provider: str) -> str | None:
     """The origin that this command would use for `provider`, as runs are told apart; None when none is named.
 
@@ -80,7 +89,8 @@ def origin_here(args: argparse.Namespace, provider: str) -> str | None:
     if args.base_url:
         return origins.place_of(origins.checked_base_url(args.base_url, source="--base-url", allow_http=True))
     try:
-        profile = load_profile(provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
+        typed = args.provider if provider == provider_name(args) else None  # the path of a profile of the user's own
+        profile = load_profile(typed or provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
         named = credentials.named_origin(profile)
         if named is None and profile.base_url_required:
             return None

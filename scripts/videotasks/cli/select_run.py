@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from videotasks.cli.open_session import chosen_profile, origin_here, place_of_args
+from videotasks.cli.open_session import chosen_profile, origin_here, place_of_args, provider_name
 from videotasks.core import durable_files
 from videotasks.core.errors import configuration_error
 from videotasks.core.task import Phase, require_task_id
@@ -60,14 +60,14 @@ def latest(store: RunStore, args: argparse.Namespace) -> Latest:
     Runs at the origin that this command would use come first; one from elsewhere is found only when there is none
     here, and then refused with the way to name its origin.
     """
-    mode = "sandbox" if args.sandbox else "real"
+    mode, wanted = "sandbox" if args.sandbox else "real", provider_name(args)
     origins_here: dict[str, str | None] = {}
     newest: tuple[bool, bool, float] | None = None
     found: Run | None = None
     refused: Run | None = None
     unfinished: list[tuple[bool, Run]] = []
     for run in store.runs():
-        if run.mode != mode or (args.provider and run.provider != args.provider):
+        if run.mode != mode or (wanted and run.provider != wanted):
             continue
         state = run.state()
         if run.provider not in origins_here:
@@ -171,7 +171,8 @@ def run_of_task(store: RunStore, task_id: str, args: argparse.Namespace) -> Run 
     """The run of a bare id by the workspace; None when no run knows it."""
     require_task_id(task_id)
     runs = store.by_task_anywhere(task_id, mode="sandbox" if args.sandbox else "real")
-    runs = [run for run in runs if args.provider in (None, run.provider)]
+    wanted = provider_name(args)
+    runs = [run for run in runs if wanted in (None, run.provider)]
     names = {run.provider for run in runs}
     if len(names) > 1:
         raise configuration_error(
