@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from support.commands import call, fast_sandbox
+from videotasks.providers.load_profile import load_profile
+
 STRING = {"type": "string"}
 
 
@@ -301,9 +304,30 @@ def test_a_profile_is_written_once_and_loads(inspect: Any, seed: str) -> None:
     assert "status.map" in found["guessed"] and "# guessed:" in Path("acme.yaml").read_text(encoding="utf-8")
     again = inspect("--openapi", "acme.json", "--make-profile", "acme.yaml")
     assert again.code == 1 and "not replaced" in again.json["error"]["message"]
-    for name in ("skills-video.yaml", "acme.txt", "no/such/folder.yaml"):
+    mine = inspect("--openapi", "acme.json", "--make-profile", "luma.yaml")
+    assert mine.code == 0 and mine.json["provider"] == "my-luma", "the name of a shipped provider is not to be had"
+    for name in ("acme.txt", "no/such/folder.yaml"):
         assert inspect("--openapi", "acme.json", "--make-profile", name).code == 1 and not Path(name).exists()
     assert sorted(path.name for path in Path().glob(".*")) == []
+
+
+def test_a_profile_knows_a_word_for_a_failure_and_its_rehearsal_runs(inspect: Any, seed: str) -> None:
+    spec = seed_like()
+    status = {"type": "string", "enum": ["PROCESSING", "COMPLETED"]}
+    answer = {"type": "object", "properties": {"id": STRING, "status": status, "video_url": STRING}}
+    spec["paths"]["/v1/generation/{id}"]["get"]["responses"]["200"]["content"] = {
+        "application/json": {"schema": answer}
+    }
+    spec["servers"] = [{"url": "https://api.acme.example"}]
+    Path("acme.json").write_text(json.dumps(spec), encoding="utf-8")
+    assert inspect("--openapi", "acme.json", "--make-profile", "acme.yaml").code == 0
+    assert load_profile("./acme.yaml").status.words["failed"] == "failed"
+    with fast_sandbox():
+        done = call(
+            "create_and_wait.py", "--provider", "./acme.yaml", "--sandbox", "--model", "m", "--prompt", "a boat",
+            "--poll-interval", "0.05",
+        )  # fmt: skip
+    assert done.exit_code == 0 and Path(done.final["video_file"]).stat().st_size > 1000
 
 
 # ---------------------------------------------------------------- bounds

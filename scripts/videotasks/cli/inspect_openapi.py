@@ -268,13 +268,15 @@ def _after_contract(operation: Operation, args: argparse.Namespace) -> list[str]
 def _profile(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
     """Write a first profile; only one that loads and passes the check of foreign profiles is left behind."""
     from videotasks.openapi import profile_draft
-    from videotasks.providers.load_profile import load_profile
+    from videotasks.providers.load_profile import load_profile, shipped_names
 
     path = os.path.abspath(os.path.expanduser(args.make_profile))
     stem, ending = os.path.splitext(os.path.basename(path))
     name = "-".join(re.findall("[a-z0-9]+", stem.lower()))[:40]
     if ending.lower() not in (".yaml", ".yml") or not name:
         raise SpecError(f"--make-profile {args.make_profile} is no profile's name", expected="a file such as acme.yaml")
+    if name in shipped_names():
+        name = f"my-{name}"  # a shipped provider's name is not to be had
     if os.path.lexists(path):
         raise SpecError(f"{args.make_profile} exists and is not replaced", expected="the name of a new file")
     if args.endpoint:

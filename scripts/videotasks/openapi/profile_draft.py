@@ -380,6 +380,11 @@ class _Drafter:
         comment = f"not told what it means: {one_line(', '.join(strange), 120)}" if strange else ""
         if strange:
             self.open.append(f"status.map: what {', '.join(strange)[:120]} means")
+        if "failed" not in order:  # without a word for it, a failed task is waited for until the deadline
+            told = {word for listed in table.values() for word in listed}
+            order["failed"] = [word for word in _USUAL_MAP["failed"] if word not in told]
+            said = self._guess("status.map", "no word for a failure is documented")
+            comment = f"{comment}; {said}" if comment else said
         listed = isinstance(value.schema.get("enum"), list)
         if not listed:
             comment = self._guess("status.map", "read out of a description") + (f"; {comment}" if comment else "")
