@@ -79,3 +79,15 @@ def test_nothing_known_is_not_called_valid(workspace: Path) -> None:
         plan = create(server, "--model", "new/thing", "--dry-run")
         assert plan.exit_code == 0 and plan.final["valid"] is None and plan.final["checked_against"] == "nothing"
         assert "not checked" in plan.stderr
+
+
+def test_a_member_that_the_api_dropped_is_told_at_once(workspace: Path) -> None:
+    def answer(request: Request) -> Any:
+        if request.method == "POST":
+            request.read()
+            return json_answer({"id": "gen_1", "status": "IN_QUEUE", "input": {"prompt": "p"}})
+        return json_answer({"id": "gen_1", "status": "IN_PROGRESS"})
+
+    with FaultServer(answer) as server:
+        done = create(server, "--model", "new/thing", "--duration", "5")
+        assert done.exit_code == 0 and "'duration' was sent and is not" in done.all("warning")[0]["message"]

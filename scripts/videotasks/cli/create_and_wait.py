@@ -179,6 +179,12 @@ def _go_on(plan: Plan, created: CreatedRun, deadline: float, no_wait: bool) -> i
     first = submitted.snapshot.status.value if submitted.snapshot else None
     ctx.reporter.event("created", task_id=submitted.task_id, status=first)
     ctx.reporter.people(f"created task {submitted.task_id} (run {run.run_id})")
+    if submitted.snapshot is not None:
+        from videotasks.request.echo import differences
+
+        for line in differences(plan.draft.body, submitted.snapshot.raw, session.profile.create.echo):
+            ctx.reporter.event("warning", message=line)
+            ctx.reporter.people("warning: " + line)
     if submitted.interrupted is not None:
         if submitted.stream is not None:
             submitted.stream.flight.abort()

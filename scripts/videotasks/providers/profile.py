@@ -152,6 +152,7 @@ class Create:
     resend_on: tuple[int, ...] = (429,)
     refused_on: tuple[int, ...] = ()  # statuses beside the common ones that are documented to create nothing
     body: Table = field(default_factory=dict)  # fixed members of every request; a value {uuid} is new for each run
+    echo: Paths = ()  # where the answer to a create repeats its inputs
     wrap: Any = None  # the whole body as a template with {body}: ["{body}"] for an API that takes a list
 
 
