@@ -216,6 +216,24 @@ def test_a_value_that_is_an_id_is_asked_for_after_a_lost_answer(mine: Any, monke
     assert said.code == 10 and len(sent) == 1 and said.final["task_id"] == sent[0]["uid"]
 
 
+def test_such_a_task_is_found_later_too(mine: Any) -> None:
+    def play(request: Request) -> Any:
+        if request.method == "POST":
+            return reset_after_request()
+        if not shown:
+            return json_answer({"message": "no such task"}, 404)
+        return json_answer({"id": request.target.rpartition("/")[2], "status": "bad"})
+
+    shown: list[int] = []
+    one = mine(play, more="idempotency: {body: uid, on_reuse: lookup}\n")
+    said = create(one)
+    assert said.code == 3
+    shown.append(1)
+    found = run(one, "task_status", "--run-id", said.final["run_id"])
+    sent = next(r for r in one.api.requests if r.method == "POST").json()
+    assert found.code == 10 and found.final["task_id"] == sent["uid"]
+
+
 def _with_creates(creates: list[Any]) -> Any:
     made = iter(creates)
     last = creates[-1]

@@ -8,7 +8,7 @@ from typing import Any
 
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
 from videotasks.core.safe_text import inert
-from videotasks.core.task import MAX_ID, Phase, require_task_id
+from videotasks.core.task import MAX_ID, Phase, Status, require_task_id
 from videotasks.core.times import epoch_of, iso
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.lifecycle import check_status, final_line
@@ -47,6 +47,8 @@ def settle_unknown(session: Session, run: Run) -> int:
     state = run.state()
     error = submission_unknown("its answer was lost")
     profile = session.profile
+    if _found_by_its_own_value(session, run, state):
+        return check_status.look_once(session, run)
     found: list[dict[str, Any]] | None = None
     if profile.list is not None:
         try:
@@ -177,6 +179,21 @@ def report_taskless(session: Session, run: Run) -> int:
     )
 
 
+def _found_by_its_own_value(session: Session, run: Run, state: RunState) -> bool:
+    """Whether the API shows a task under the value that this run alone sent (profile `idempotency`: lookup)."""
+    spec, made = session.profile.idempotency, state.follow.get("uuid")
+    if spec is None or spec.on_reuse != "lookup" or made is None:
+        return False
+    try:
+        look = check_status.ask(session, TaskRef(made, state.follow))
+        if look.snapshot is None or look.snapshot.status is Status.UNKNOWN:
+            return False
+        adopt(session, run, made)
+    except TaskError:
+        return False
+    return True
+
+
 def adopt(session: Session, run: Run, task_id: str) -> None:
     """Give a run whose answer was lost the task id that a person found."""
     task_id = require_task_id(task_id)
@@ -192,7 +209,7 @@ def adopt(session: Session, run: Run, task_id: str) -> None:
     other = session.ctx.store.by_task(task_id, mode=session.ctx.mode, origin=session.origin)
     if other is not None and other.run_id != run.run_id:
         raise configuration_error(f"that task belongs to the run {other.run_id}", expected="a task without a run")
-    look = check_status.ask(session, TaskRef(task_id))
+    look = check_status.ask(session, TaskRef(task_id, state.follow))
     if look.snapshot is None and look.final_refusal:
         from videotasks.providers.provider import refusal
 

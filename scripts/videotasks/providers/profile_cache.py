@@ -14,7 +14,7 @@ from typing import Any
 from videotasks.core import user_cache
 
 _FORMAT = "1"  # raise it when the YAML reader gives other values for the same text
-_KEEP = 40
+_KEEP = 80
 
 
 def recall(text: bytes) -> dict[str, Any] | None:
