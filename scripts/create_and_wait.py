@@ -27,7 +27,7 @@ from videotasks.cli.bootstrap import run  # noqa: E402
 EXAMPLES = """  create_and_wait.py --sandbox --prompt "a paper boat in the rain" --duration 4
   create_and_wait.py --provider ark --model MODEL --prompt-file - --dry-run < prompt.txt
   create_and_wait.py --provider creatok --model MODEL --prompt "..." --image photo.png --poll-timeout 80
-  create_and_wait.py --sse-endpoint /generation/sse/openai/sora-2 --payload '{"prompt": "..."}'
+  create_and_wait.py --sse-endpoint /generation/sse/bytedance/seedance-2.0 --payload '{"prompt": "..."}'
 """
 
 

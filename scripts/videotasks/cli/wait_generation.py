@@ -139,6 +139,7 @@ def _finish_many(
     try:
         for task in _done_without_files(sessions, runs) if ctx.download else []:
             collector.take(task)
+        ctx.reporter.live_begin()
         Waiter(ctx, watched, collector.take).run(deadline)
         collector.finish()
     except Interrupted as stop:
@@ -152,6 +153,10 @@ def _finish_many(
         codes[run.run_id] = own = _code_of(run, state, ctx.download, collector)
         if state.task_id and (state.unfinished or (state.outcome is Outcome.SUCCEEDED and own != ExitCode.OK)):
             left.append(run)
+    ctx.reporter.live_end()
+    if ctx.reporter.shows_tables:
+        for line in list_runs.table(rows):
+            ctx.reporter.row(line)
     code = _exit_code(set(codes.values()), trouble, interrupted)
     next_argv = None
     if left:

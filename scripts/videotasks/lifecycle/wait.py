@@ -347,7 +347,9 @@ class Waiter:
     def _tell(self, task: Watched, snapshot: Snapshot) -> None:
         ctx = self.ctx
         word = snapshot.provider_status
-        if len(self.tasks) == 1:
+        if len(self.tasks) > 1:
+            ctx.reporter.live_rows([_row(one) for one in self.tasks])
+        else:
             percent = snapshot.progress
             live = snapshot.status.value + (f" {percent:.0f} %" if percent is not None else "")
             ctx.reporter.live_status(live, percent)
@@ -418,6 +420,14 @@ def _command(ctx: Context, task: Watched) -> str | None:
     from videotasks.output.next_command import quoted
 
     return quoted(go_on(ctx, task.run))
+
+
+def _row(task: Watched) -> tuple[str, str]:
+    """A task among many, as a person sees it while they are waited for."""
+    if task.snapshot is None:
+        return task.run.run_id, "no answer yet"
+    percent = task.snapshot.progress
+    return task.run.run_id, task.snapshot.status.value + (f" {percent:.0f} %" if percent is not None else "")
 
 
 def _due(task: Watched, deadline: float | None) -> float:
