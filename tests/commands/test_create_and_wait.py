@@ -387,7 +387,7 @@ BAD = [
     (("--prompt", "x", "--take", "0"), 2, None, "--take"),
     (("--prompt", "x", "--bogus"), 2, None, "--bogus"),
     (("--prompt", "x", "--prom", "y"), 2, None, "--prom"),
-    (("--prompt", "x", "stray"), 2, None, "belongs to none"),
+    (("--prompt", "x", "stray"), 2, None, "belongs to no option"),
     (("--prompt", "x", "--provider", "nonesuch"), 1, None, "nonesuch"),
     (("--prompt", "x", "--provider", "./none.yaml"), 1, None, "none.yaml"),
     (("--prompt", "x", "--kind", "nonesuch"), 1, None, "nonesuch"),
