@@ -53,6 +53,10 @@ def make_dist(repo: Path, out: Path) -> Path:
         for part in PARTS:
             source = whole / part
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, skill / part)
+    shutil.rmtree(skill / "references" / "images")  # README's, which stays in the repository
+    for path in skill.rglob("__init__.py"):  # empty, and made to be missing: some installers drop them
+        if not path.read_bytes().strip():
+            path.unlink()
     version, description = facts_of(skill)
     plugin = {
         "name": NAME,

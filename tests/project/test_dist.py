@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import start
+
 REPO = Path(__file__).resolve().parents[2]
 MAKE = REPO / "ci" / "make_dist.py"
 IN_GIT = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPO, capture_output=True).returncode == 0
@@ -38,6 +40,12 @@ def test_it_holds_the_skill_and_nothing_else(dist: Path) -> None:
     assert not [path for path in dist.rglob("*") if path.is_symlink() or path.name.startswith("test_")]
     files = [path for path in dist.rglob("*") if path.is_file()]
     assert len(files) <= 270 and sum(path.stat().st_size for path in files) <= 2_000_000
+
+
+def test_commands_run_from_it(dist: Path, workspace: Path) -> None:
+    (skill,) = (dist / "skills").iterdir()
+    done = start("create_and_wait.py", "--sandbox", "--prompt", "x", "--dry-run", folder=skill / "scripts")
+    assert done.exit_code == 0 and done.final["event"] == "plan"
 
 
 def test_the_version_stands_once(dist: Path) -> None:
