@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from videotasks.catalogue import specification
 from videotasks.core.errors import TaskError
-from videotasks.openapi.document import Document
+from videotasks.openapi import operations
+from videotasks.openapi.document import Document, load
 from videotasks.providers.known_model import Known
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.profile import Model
+from videotasks.providers.record import changed
 from videotasks.request.build import CommonInputs, build_request
 from videotasks.request.draft import RequestDraft
 
@@ -174,3 +178,38 @@ def test_a_hostile_schema_ends() -> None:
     many = {f"m{n}": dict(wide) for n in range(300)}
     made = model({"type": "object", "properties": {"prompt": TEXT, "loop": deep, **many}}, A={"allOf": [deep]})
     assert len(made.members) <= specification.MAX_MEMBERS
+
+
+# -- real specifications, where they are at hand -------------------------------------------------------------------
+
+REAL = Path(os.environ.get("VIDEO_TASKS_DATA") or ".") / "openapi"
+FILES = sorted([*REAL.glob("fal/*.json"), *REAL.glob("aimlapi/*.json")]) if os.environ.get("VIDEO_TASKS_DATA") else []
+
+
+@pytest.mark.skipif(not FILES, reason="VIDEO_TASKS_DATA is not set")
+def test_real_specifications_give_every_common_option_its_member() -> None:
+    profile, described = load_profile("fal"), 0
+    for path in FILES:
+        creates = [one for one in operations.iterate(load(str(path))) if one.method == "POST"]
+        made = specification.model_of_operation(profile, "m", creates[0]) if creates else None
+        if made is None:
+            continue
+        described += 1
+        fields = made.fields or {}
+        for option, name in (("duration", "duration"), ("ratio", "aspect_ratio"), ("resolution", "resolution"),
+                             ("seed", "seed"), ("image.first_frame", "image_url"), ("video", "video_url")):  # fmt: skip
+            if name in made.members and made.members[name].get("type") not in ("uri[]", "array"):
+                assert option in fields, f"{path.name}: {name}"
+        limit = made.allowed("duration") or {}
+        seconds = (limit.get("enum") or [limit.get("min") or 5])[0]
+        if "duration" in fields:
+            known = Known(model=changed(made, members=_without_needs(made)), source="specification")
+            inputs = CommonInputs(prompt="p" if "prompt" in fields else None, duration=str(int(seconds)), model="m")
+            sent = build_request(profile, inputs, known=known).body[fields["duration"]]
+            values = made.members[fields["duration"]].get("values")
+            assert sent in values if values else isinstance(sent, (int, float)), path.name
+    assert described >= 80
+
+
+def _without_needs(made: Model) -> dict[str, Any]:
+    return {name: {key: value for key, value in one.items() if key != "required"} for name, one in made.members.items()}
