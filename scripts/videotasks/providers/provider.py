@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
 
 from videotasks.core.errors import ApiError, Category, TaskError, configuration_error
 from videotasks.core.task import Snapshot, Status
@@ -86,10 +85,7 @@ class Provider:
             credentials.secret_of(key)  # a command that prints no token is told here, not as a fault of the network
         client = Client(
             authorise=(lambda: credentials.authorisation(profile, key)) if key is not None else None,
-            headers=lambda: {
-                "Accept": "application/json",
-                **{name: value.replace("{uuid}", str(uuid4())) for name, value in profile.headers.items()},
-            },
+            headers=lambda: {"Accept": "application/json", **profile.headers, **_made_anew(profile.fresh_headers)},
         )
         client.require_libraries()
         return client
@@ -290,6 +286,15 @@ class Provider:
         if refused is not None:
             raise refusal(refused)
         return parsed
+
+
+def _made_anew(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers of which each request has a value of its own."""
+    if not headers:
+        return {}
+    from uuid import uuid4
+
+    return {name: value.replace("{uuid}", str(uuid4())) for name, value in headers.items()}
 
 
 def _task_body(answer: Answer) -> Any:
