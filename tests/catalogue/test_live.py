@@ -15,11 +15,14 @@ from support.faultserver import FaultServer, Request, refused_port
 from videotasks.catalogue import cached_fetch, live, pages
 from videotasks.catalogue.cached_fetch import Got, Unavailable
 from videotasks.catalogue.known import known_model
+from videotasks.catalogue.prices import unit_price
+from videotasks.core.errors import TaskError
 from videotasks.providers.known_model import Known
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.profile import Profile
 from videotasks.providers.record import changed
 from videotasks.request.build import CommonInputs, build_request
+from videotasks.request.costs import rule_of_unit
 
 DAY = 86_400.0
 TEXT = {"type": "string"}
@@ -98,6 +101,34 @@ def test_a_schema_inside_an_answer() -> None:
     assert draft.body == {"input": {"prompt": "p", "duration": 5, "aspect_ratio": "9:16", "start_image": URL}}
     with pytest.raises(Unavailable, match="key"):
         look(profile, "acme/film", {}, keyed=False)
+
+
+@pytest.mark.parametrize("shape", ["listed", "component"])
+def test_a_bare_schema_in_a_list_of_models(shape: str) -> None:
+    profile = load_profile("wavespeed")
+    schema = {"type": "object", "properties": {"prompt": TEXT, "duration": {"enum": [5, 10]}, "last_image": TEXT}}
+    listed = {"api_schemas": [{"type": "model_run", "request_schema": schema}]}
+    inside = listed if shape == "listed" else {"components": {"schemas": {"Request": schema}}}
+    answer = {"data": [{"model_id": "acme/other"}, {"model_id": "acme/film", "api_schema": inside}]}
+    found = look(profile, "acme/film", {"/models": answer})
+    inputs = CommonInputs(prompt="p", duration="5", images=[("last_frame", URL)], model="acme/film")
+    draft = build_request(profile, inputs, known=live.combined(Known(), found))
+    assert draft.body == {"prompt": "p", "duration": 5, "last_image": URL}
+    assert look(profile, "acme/unknown", {"/models": answer}) is None
+
+
+def test_limits_of_a_body_that_all_models_share() -> None:
+    profile = load_profile("openrouter")
+    row = {"id": "acme/film", "supported_durations": [4, 8], "supported_aspect_ratios": ["16:9"],
+           "pricing_skus": {"duration_seconds_with_audio": "0.40"}}  # fmt: skip
+    known = live.combined(Known(), look(profile, "acme/film", {"/videos/models": {"data": [row]}}))
+    draft = build_request(profile, CommonInputs(prompt="p", duration="8", model="acme/film"), known=known)
+    assert draft.body["duration"] == 8
+    with pytest.raises(TaskError, match="4 s, 8 s"):
+        build_request(profile, CommonInputs(prompt="p", duration="5", model="acme/film"), known=known)
+    assert profile.prices and profile.prices.unit_price
+    rule = rule_of_unit(*unit_price({"data": [row]}, profile.prices.unit_price, "acme/film"))
+    assert rule == {"unit": "USD", "per_second": 0.4}
 
 
 PAGE = """> ## Documentation Index
