@@ -75,8 +75,8 @@ class Call:
 
     def _play(self, path: str) -> Answer:
         method = "GET" if self.request.method == "HEAD" else self.request.method
-        behind = next((path[len(each) :] for each in self.dialect.prefixes if path.startswith(each + "/")), "")
-        found = self.dialect.find(method, behind)
+        behind = next((path[len(each) :] for each in self.dialect.prefixes if path.startswith(each + "/")), None)
+        found = self.dialect.find(method, behind) if behind is not None else []
         for self.rule, values in found:
             self.path = {name: unquote(value) for name, value in values.items()}
             scope = self._request_scope()
@@ -376,6 +376,7 @@ class Call:
             "uploaded": lambda key: bool(self.state["uploads"].get(str(key), {}).get("received")),
             "data_uri": bodies.data_uri,
             "clock": lambda moment, hours: iso(moment + 3600 * hours).replace("T", " ")[:-1],
+            "last": lambda path: str(path).rpartition("/")[2],
             "head": lambda path, count: "/".join(str(path).split("/")[:count]),
             "quoted": lambda text: quote(str(text), safe=""),
         }

@@ -94,7 +94,7 @@ Start = Callable[..., Caller]
 ARK_TASKS = "/contents/generations/tasks"
 
 # provider -> (create path, body, where the id is, status path)
-CREATES: dict[str, tuple[str, dict[str, Any], str, str]] = {
+CREATES: dict[str, tuple[str, Any, str, str]] = {
     "skills-video": ("/generation/openai/sora-2", {"prompt": "a boat"}, "id", "/generation/{}"),
     "creatok": (
         "/api/open/skills/tasks",
@@ -152,11 +152,70 @@ CREATES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     ),
     "xai": ("/videos/generations", {"model": "grok-imagine-video", "prompt": "a boat"}, "request_id", "/videos/{}"),
     "wavespeed": ("/wavespeed-ai/wan-2.2/t2v", {"prompt": "a boat"}, "data.id", "/predictions/{}/result"),
+    "vertex-veo": (
+        "/models/veo-3.1-generate-001:predictLongRunning",
+        {"instances": [{"prompt": "a boat"}]},
+        "name",
+        "/models/veo-3.1-generate-001:fetchPredictOperation",
+    ),
+    "pixverse": ("/video/text/generate", {"model": "v6", "prompt": "a boat"}, "Resp.video_id", "/video/result/{}"),
+    "zai": ("/videos/generations", {"model": "cogvideox-3", "prompt": "a boat"}, "id", "/async-result/{}"),
+    "siliconflow": ("/video/submit", {"model": "Wan-AI/T2V", "prompt": "a boat"}, "requestId", "/video/status"),
+    "azure-openai": (
+        "/video/generations/jobs?api-version=preview",
+        {"model": "sora", "prompt": "a boat", "width": 1280, "height": 720, "n_seconds": 5},
+        "id",
+        "/video/generations/jobs/{}?api-version=preview",
+    ),
+    "together": ("/videos", {"model": "minimax/hailuo-02", "prompt": "a boat"}, "id", "/videos/{}"),
+    "freepik": (
+        "/v1/ai/image-to-video/kling-v2",
+        {"prompt": "a boat"},
+        "data.task_id",
+        "/v1/ai/image-to-video/kling-v2/{}",
+    ),
+    "aimlapi": (
+        "/video/generations",
+        {"model": "google/veo3", "prompt": "a boat"},
+        "id",
+        "/video/generations?generation_id={}",
+    ),
+    "heygen": (
+        "/v2/video/generate",
+        {"video_inputs": [{"voice": {"type": "text", "input_text": "a boat"}}]},
+        "data.video_id",
+        "/v1/video_status.get?video_id={}",
+    ),
+    "runware": (
+        "/v1",
+        [
+            {
+                "taskType": "videoInference",
+                "taskUUID": "6b5f1a7e-0f5e-4d5c-9a55-0d6c1f5e8a11",
+                "deliveryMethod": "async",
+                "model": "klingai:5@3",
+                "positivePrompt": "a boat",
+            }
+        ],
+        "data.0.taskUUID",
+        "/v1",
+    ),
     "openrouter": ("/videos", {"model": "google/veo-3.1", "prompt": "a boat"}, "id", "/videos/{}"),
 }
 
 # Headers that an API wants on every call.
-NEEDED = {"runway": {"X-Runway-Version": "2024-11-06"}, "dashscope": {"X-DashScope-Async": "enable"}}
+NEEDED = {
+    "pixverse": {"Ai-trace-id": "one"},
+    "runway": {"X-Runway-Version": "2024-11-06"},
+    "dashscope": {"X-DashScope-Async": "enable"},
+}
+
+# Looks that are a POST, with the task's id in their body.
+ASKED_BY_POST: dict[str, Callable[[str], Any]] = {
+    "vertex-veo": lambda task_id: {"operationName": task_id},
+    "siliconflow": lambda task_id: {"requestId": task_id},
+    "runware": lambda task_id: [{"taskType": "getResponse", "taskUUID": task_id}],
+}
 
 
 def create(call: Caller) -> str:
@@ -164,12 +223,14 @@ def create(call: Caller) -> str:
     path, body, where, _ = CREATES[call.sandbox.provider]
     answer: Any = call.post(path, body).json
     for key in where.split("."):
-        answer = answer[key]
-    return str(answer)
+        answer = answer[int(key) if key.isdigit() else key]
+    return str(answer).rpartition("/")[2]
 
 
 def status(call: Caller, task_id: str) -> Answer:
-    return call.get(CREATES[call.sandbox.provider][3].format(task_id))
+    name = call.sandbox.provider
+    path = CREATES[name][3].format(task_id)
+    return call.post(path, ASKED_BY_POST[name](task_id)) if name in ASKED_BY_POST else call.get(path)
 
 
 def finished_link(call: Caller, task_id: str | None = None) -> str:
