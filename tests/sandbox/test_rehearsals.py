@@ -1,4 +1,4 @@
-"""Every shipped profile against its dialect, both written from the vendor's contract: where they differ, one is wrong."""
+"""Every shipped profile against its dialect, both written from the contract: where they differ, one is wrong."""
 
 from __future__ import annotations
 
