@@ -48,6 +48,7 @@ def test_from_the_create_to_the_end(provider: str) -> None:
     assert (done.exit_code, done.final["status"]) == (0, "succeeded"), done.stdout
 
 
+@pytest.mark.slow  # 168 commands
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize(
     ("scenario", "exit_codes"),
