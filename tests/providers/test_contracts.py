@@ -704,3 +704,12 @@ def test_every_new_profile_is_held_here(name: str) -> None:
         if table is REFUSALS and name == "vertex-veo":
             continue  # the codes are those of the Gemini API
         assert any(row[0].partition("/")[0] == name for row in rows), name
+
+
+def test_links_of_the_api_itself_want_the_key_by_their_path() -> None:
+    own = "https://generativelanguage.googleapis.com/v1beta/files/abc:download?alt=media"
+    (output,) = normalize.snapshot(of("gemini"), omni("completed", {"type": "video", "uri": own})).outputs
+    assert output.content_path == "/files/abc:download?alt=media"
+    for other in (V, "https://generativelanguage.googleapis.com.evil.example/v1beta/files/abc"):
+        (output,) = normalize.snapshot(of("gemini"), omni("completed", {"type": "video", "uri": other})).outputs
+        assert output.content_path is None

@@ -180,13 +180,16 @@ def _with_member(body: object, steps: list[str], value: object) -> object:
 
 def _content_of(profile: Profile, url: str) -> str | None:
     """The path of a link that is the API's own content endpoint, which wants the key; None for any other link."""
-    if not profile.result.content:
-        return None
     if not profile.is_own(url):
         return None
     base, link = urlsplit(profile.base_url), urlsplit(url)
-    start, _, end = str(profile.result.content["path"]).partition("{task_id}")
     path = link.path[len(base.path) :] if link.path.startswith(base.path) else link.path
+    query = f"?{link.query}" if link.query else ""
+    if path.startswith(profile.result.key):
+        return path + query
+    if not profile.result.content:
+        return None
+    start, _, end = str(profile.result.content["path"]).partition("{task_id}")
     if not (path.startswith(start) and path.endswith(end) and "/" not in path[len(start) : len(path) - len(end)]):
         return None
-    return path + (f"?{link.query}" if link.query else "")
+    return path + query

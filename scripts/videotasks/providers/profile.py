@@ -185,6 +185,7 @@ class Result:
     expires_at: Paths = ()
     finished_at: Paths = ()  # with ttl_s: when the links die
     ttl_s: float | None = None
+    key: Paths = ()  # beginnings of paths below base_url: links there are the API's own and want the key
     unpack: Paths = ()  # members (a.b.c) that hold JSON as text: read as if it stood there
     fetch: Table | None = None  # {url_from | path, values, method, body}: second request after success
     content: Table | None = None  # {path, values}: the file itself, with the key, where no link is told or one is dead
