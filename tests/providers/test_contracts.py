@@ -84,6 +84,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
         {
             "model": "gen4.5",
             "ratio": "1104:832",
+            "duration": 5,
             "promptImage": [{"uri": A, "position": "first"}, {"uri": B, "position": "last"}],
         },
     ),
