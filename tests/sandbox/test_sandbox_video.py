@@ -392,7 +392,7 @@ def test_a_prompt_without_spaces_is_broken_in_linear_time() -> None:
     """Chinese prompts have none."""
     started = time.process_time()
     lines, complete = font.wrap(font.BOX * 4000, 300, 1000)
-    assert time.process_time() - started < 1  # a scan of the rest for each line took half a minute
+    assert time.process_time() - started < 5  # a scan of the rest for each line took half a minute
     assert complete
     assert [len(line) for line in lines] == [50] * 80
 

@@ -84,8 +84,7 @@ class Collector:
 
     def _work(self, mailbox: Mailbox) -> None:
         ctx = replace(self.ctx, mailbox=mailbox, reporter=_Quiet(self.ctx.reporter))
-        while True:
-            task = self._todo.get()
+        for task in iter(self._todo.get, None):  # None never comes: the thread ends with its command
             try:
                 self._collect(ctx, task)
             except Interrupted:
