@@ -38,7 +38,8 @@ def stage(repo: Path, place: Path, name: str = NAME) -> Path:
     folder.mkdir(parents=True)
     env = {**os.environ, "GIT_INDEX_FILE": str(place / f"{name}.index")}
     subprocess.run(["git", "read-tree", "HEAD"], cwd=repo, env=env, check=True)
-    subprocess.run(["git", "checkout-index", "--all", f"--prefix={folder}/"], cwd=repo, env=env, check=True)
+    write_out = ["git", "checkout-index", "--all", "--prefix=" + str(folder) + "/"]
+    subprocess.run(write_out, cwd=repo, env=env, check=True)
     return folder
 
 

@@ -76,7 +76,8 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_dead_link_is_not_shipped(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{REPO}", str(copy)], check=True)
+    clone = ["git", "clone", "--quiet", "--depth", "1", REPO.as_uri(), str(copy)]
+    subprocess.run(clone, check=True)
     page = copy / "references" / "commands.md"
     page.write_text(page.read_text(encoding="utf-8") + "\n[tests](../tests/conftest.py)\n", encoding="utf-8")
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.invalid", "-c", "commit.gpgsign=false"]
