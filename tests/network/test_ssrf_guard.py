@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from videotasks.network import origins
 from videotasks.network.ssrf_guard import MAX_LINK_CHARS, refusal_of, refusal_of_link
 
 API = "https://api.example.com/v1"
@@ -313,3 +314,10 @@ def test_the_hostile_links_of_the_data_folder(real_data: Path) -> None:
     links = json.loads((real_data / "security" / "hostile.json").read_text("utf-8"))["video_urls"]
     passed = [link for link in links if refusal_of_link(link, api_base_url=API) is None]
     assert passed == []
+
+
+@pytest.mark.parametrize(
+    "url", ["https://api.example@evil.example/", "https://user@api.example/", "https://@api.example"]
+)
+def test_a_link_with_a_name_to_log_in_is_on_nobodys_origin(url: str) -> None:
+    assert not origins.same_origin("https://api.example", url) and not origins.same_origin(url, "https://api.example")

@@ -37,6 +37,10 @@ def place_of(base_url: str) -> str:
 
 def same_origin(one: str, other: str) -> bool:
     try:
+        if (
+            "@" in urlsplit(one).netloc + urlsplit(other).netloc
+        ):  # https://api.example@evil.example, or a name to log in
+            return False
         return origin_of(one) == origin_of(other)
     except ValueError:
         return False
