@@ -37,9 +37,7 @@ def place_of(base_url: str) -> str:
 
 def same_origin(one: str, other: str) -> bool:
     try:
-        if (
-            "@" in urlsplit(one).netloc + urlsplit(other).netloc
-        ):  # https://api.example@evil.example, or a name to log in
+        if "@" in urlsplit(one).netloc + urlsplit(other).netloc:  # a name to log in, or meant to be taken for the host
             return False
         return origin_of(one) == origin_of(other)
     except ValueError:
