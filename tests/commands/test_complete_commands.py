@@ -26,12 +26,32 @@ COMMANDS = ("create_and_wait.py", "wait_generation.py", "task_status.py")
 CREATE = {
     *("--prompt", "--prompt-file", "--model", "--duration", "--ratio", "--resolution", "--seed", "--image", "--video"),
     *("--audio", "--set", "--payload", "--payload-file", "--sse-endpoint", "--openapi", "--allow-unknown-fields"),
-    *("--dry-run", "--take", "--max-cost", "--allow-unknown-cost", "--no-wait", "--create-timeout"),
+    *(
+        "--dry-run",
+        "--take",
+        "--max-cost",
+        "--max-cost-per-day",
+        "--allow-unknown-cost",
+        "--no-wait",
+        "--create-timeout",
+    ),
     *("--sse-request-timeout", "--allow-convention"),
 }
 WHICH = {"--task-id", "--run-id", "--latest", "--from", "--generation-id", "--all-unfinished"}
 ONCE = {
-    *("--wait", "--cancel", "--resolve", "--list", "--refresh", "--remote", "--status", "--since", "--limit"),
+    *(
+        "--wait",
+        "--cancel",
+        "--resolve",
+        "--list",
+        "--refresh",
+        "--remote",
+        "--status",
+        "--since",
+        "--limit",
+        "--report",
+        "--with-inputs",
+    ),
     *("--help", "--version"),
 }
 ONCE |= {"--sandbox-scenario"}  # trouble is rehearsed by one command; the next one goes on from it

@@ -437,7 +437,7 @@ def test_a_token_from_a_command_of_the_user(mine: Any, monkeypatch: pytest.Monke
     [
         ("nonesuch-command", "could not be started"),
         (json.dumps([sys.executable, "-c", "raise SystemExit(3)"]), "exit code 3"),
-        (json.dumps([sys.executable, "-c", ""]), "printed nothing"),
+        (json.dumps([sys.executable, "-c", "pass"]), "printed nothing"),
         ("[1]", "is no command"),
     ],
 )

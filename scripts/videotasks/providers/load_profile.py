@@ -161,7 +161,11 @@ def _extended(document: dict[str, Any], path: Path) -> dict[str, Any]:
         return document
     if parent not in shipped_names() or parent == document.get("name"):
         raise bad_knob(path, "extends", "the name of a shipped profile")
-    return merge(_shipped_document(str(parent)), document)
+    inherited = _shipped_document(str(parent))
+    if document.get("base_url") not in (None, inherited.get("base_url")):
+        for name in ("specification", "model_list"):  # what the parent's own host tells is not of this API
+            inherited.pop(name, None)
+    return merge(inherited, document)
 
 
 def _parse(data: bytes, path: Path) -> dict[str, Any]:
