@@ -356,6 +356,7 @@ def test_a_planted_cache_or_home_gives_no_origin(scene: Scene, monkeypatch: pyte
     kept = list((scene.home / ".cache").rglob("profiles/*.json"))
     assert kept
     monkeypatch.delenv("SKILLS_VIDEO_API_KEY")  # a plan without a key asks nobody
+    monkeypatch.setenv("SKILLS_VIDEO_SPECIFICATION_URL", "http://127.0.0.1:9/nobody")
     for path in kept:
         path.write_text(path.read_text().replace("https://open.skills.video", evil.base_url))
     said = scene.run("create_and_wait", "--prompt", "x", "--model", "openai/sora-2", "--dry-run", "--no-download")
