@@ -69,7 +69,7 @@ def test_a_planted_success_that_the_provider_does_not_know(
         (run.outputs / "video.mp4").unlink()
         if file is not None:
             (run.outputs / "video.mp4").write_bytes(file)
-        server._polls = [json_answer({"error": {"code": "NotFound", "message": "no such task"}}, 404)]
+        server._polls = [json_answer({"error": {"code": "NotFound", "message": "no such task"}}, 404)] * 4
         again = client.create()
         assert server.paid == 1 and again.code == 13
         assert again.final["unverified"] is True and "does not know" in again.final["reason"]
