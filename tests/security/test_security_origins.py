@@ -240,7 +240,8 @@ def test_12_ids_on_the_wire_stay_below_their_path(scene: Scene) -> None:
     api = scene.api(json_answer(done("https://cdn.example/v.mp4")))
     for task_id in SPELLED:
         scene.run(
-            "task_status", "--base-url", f"{api.base_url}/api/v1", "--provider", "skills-video", f"--task-id={task_id}"
+            *("task_status", "--base-url", f"{api.base_url}/api/v1", "--provider", "skills-video"),
+            *(f"--task-id={task_id}", "--no-retry"),
         )
     for request in api.requests:
         assert request.target.startswith("/api/v1/generation/") and request.target.count("/") == 4, request.target

@@ -220,13 +220,15 @@ class _Exchange:
         silence = limits.stream_answer_s if self.stream_path else limits.create_answer_s
         deadline, woken = ctx.monotonic() + max(silence, 0.001), False
         while True:
-            message = ctx.mailbox.get(max(deadline - ctx.monotonic(), 0.0))
-            if message is None and ctx.monotonic() - deadline > SUSPENDED_S and not woken:
+            now = ctx.monotonic()
+            if now - deadline > SUSPENDED_S and not woken:
                 # This process stood still: an answer that came meanwhile still lies in the socket.
-                woken, deadline = True, ctx.monotonic() + limits.abort_slack_s
-                continue
-            if message is None:
+                woken, deadline = True, now + limits.abort_slack_s
+            if now >= deadline:
                 return self._give_up("no answer in time")
+            message = ctx.mailbox.get(deadline - now)
+            if message is None:
+                continue
             if message.kind == "interrupt":
                 if self.interrupted is not None:
                     return self._give_up("interrupted before the answer came")
