@@ -277,7 +277,12 @@ class _Job:
             own = not keyed and origins.same_origin(url, self.provider.profile.base_url)
             if not own or not (error.http_status in _WANTS_KEY or error.kind == "not_media"):
                 raise
+            first = error
+        try:
             return self._download(url, keyed=True, quick=quick)
+        except DownloadFailed as error:
+            # What the link said without the key counts: an expired one is renewed, whatever it says to a key.
+            raise error if error.kind in _HOPELESS else first from None
 
     def _by_fresh_link(self, first: DownloadFailed) -> dict[str, Any]:
         fresh = self._fresh()
