@@ -80,6 +80,16 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def nothing_of_another_command() -> Iterator[None]:
+    """A command that ran in this process leaves its name and its secrets behind: the next test must not find them."""
+    from videotasks.core import invocation, redaction
+
+    yield
+    invocation.called_as.clear()
+    redaction.forget_all()
+
+
 @pytest.fixture(scope="session")
 def repo() -> Path:
     """The root of this checkout."""

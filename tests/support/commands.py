@@ -107,10 +107,9 @@ def call_unchecked(
 ) -> tuple[int, bytes, bytes]:
     """Exit code, stdout and stderr of `call`; for what prints no lines, such as an inspection's document."""
     from videotasks.cli.bootstrap import run
-    from videotasks.core import invocation, redaction
+    from videotasks.core import redaction
 
-    redaction._known.clear()
-    invocation.called_as.clear()
+    redaction.forget_all()
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
     given = io.TextIOWrapper(io.BytesIO(stdin.encode() if isinstance(stdin, str) else stdin), "utf-8")
     with pytest.MonkeyPatch.context() as patch:

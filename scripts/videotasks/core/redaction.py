@@ -21,6 +21,11 @@ def remember(secret: str) -> None:
         _known.add(secret)
 
 
+def forget_all() -> None:
+    """Know no secret any more: what belongs to one command must not colour another one in the same process."""
+    _known.clear()
+
+
 MIN_SECRET = 6  # shorter values ("none", "test") would blacken ordinary words
 REDACTED = "[REDACTED]"
 LONG_TEXT = 10_000  # characters
