@@ -69,7 +69,7 @@ def test_a_family_of_models_as_provider_says_who_offers_it(family: str, some: st
 def test_a_role_that_is_nearly_one_is_named_unless_such_a_file_is_there(tmp_path: Path) -> None:
     done = call(CREATE, "--sandbox", "--prompt", "x", "--image", "frist_frame=x.png", "--dry-run")
     assert done.exit_code == 1 and "did you mean first_frame=x.png?" in done.error["message"]
-    from videotasks.cli.request_options import parse_media
+    from videotasks.request.local_files import parse_media
 
     (tmp_path / "first-frame=x.png").write_bytes(b"")
     assert parse_media(str(tmp_path / "first-frame=x.png"))[0] is None

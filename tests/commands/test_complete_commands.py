@@ -14,7 +14,8 @@ from support import faults
 from support.commands import SCRIPTS, _main, call
 from support.taskserver import KEY, WIRES, TaskServer
 from videotasks.cli import options
-from videotasks.cli.open_session import asked_of, place_of_args
+from videotasks.cli.request_options import session_options
+from videotasks.lifecycle.open_session import asked_of, place_of
 from videotasks.output.next_command import STEP_S, Asked
 from videotasks.providers import record
 from videotasks.providers.load_profile import load_profile
@@ -109,19 +110,19 @@ def test_every_option_is_carried_or_has_a_reason_not_to_be(script: str) -> None:
         typed, wanted = CARRIED[option]
         wanted = [word.replace(HERE, str(Path.cwd()) + os.sep) for word in wanted]
         args = parse(script, *typed).given
-        argv = asked_of(args, None, "/root").wait("--run-id", "r")
+        argv = asked_of(session_options(args), None, "/root").wait("--run-id", "r")
         assert shlex.join(wanted) in shlex.join(argv), f"{option} of {script} is lost in {argv}"
 
 
 @pytest.mark.parametrize("script", COMMANDS)
 def test_the_users_own_time_limit_or_one_that_fits_a_shell(script: str) -> None:
-    argv = asked_of(parse(script).given, None, "/root").wait("--run-id", "r")
+    argv = asked_of(session_options(parse(script).given), None, "/root").wait("--run-id", "r")
     assert argv[argv.index("--timeout") + 1] == f"{STEP_S:g}" == "80"
 
 
 def test_a_look_that_was_to_fetch_goes_on_fetching() -> None:
     args = parse("task_status.py", "--latest", "--download", "--output", "boat.mp4", "--timeout", "45").given
-    line = shlex.join(asked_of(args, None, "/root").look("--run-id", "r"))
+    line = shlex.join(asked_of(session_options(args), None, "/root").look("--run-id", "r"))
     assert "--download --timeout 45" in line and f"--output {Path('boat.mp4').absolute()}" in line
 
 
@@ -132,7 +133,7 @@ def test_settling_is_about_no_file() -> None:
 
 def test_a_folder_stays_a_folder() -> None:
     args = parse("wait_generation.py", "--latest", "--output", "films/").given
-    files = asked_of(args, None, "/root").files
+    files = asked_of(session_options(args), None, "/root").files
     assert files[1].endswith("films/") or files[1].endswith("films\\")
 
 
@@ -169,7 +170,7 @@ def test_a_profile_that_the_environment_finds_goes_on_by_its_path(
     monkeypatch.setenv("VIDEO_TASKS_PROVIDERS", str(tmp_path))
     foreign = record.changed(load_profile("skills-video"), foreign=True)
     given = parse("task_status.py", "x", "--provider", "mine").given
-    assert place_of_args(given, foreign)[:2] == ("--provider", str(tmp_path / "mine.yaml"))
+    assert place_of(session_options(given), foreign)[:2] == ("--provider", str(tmp_path / "mine.yaml"))
 
 
 def test_next_after_an_interrupted_lookup_keeps_where_the_file_goes(tmp_path: Path) -> None:

@@ -20,10 +20,10 @@ from support.faultserver import FaultServer, Request
 from support.kills import command, environment, task_server
 from support.lifecycle import Client, said
 from support.taskserver import KEY, WIRES, CreateFault, TaskServer, refused, taken, told
-from videotasks.cli.create_and_wait import carry_out
 from videotasks.core import redaction
 from videotasks.core.errors import TaskError
 from videotasks.lifecycle import create_or_attach
+from videotasks.lifecycle.carry_out import carry_out
 from videotasks.lifecycle.create_or_attach import Plan
 from videotasks.request.build import CommonInputs, build_request
 from videotasks.runs.claims import Claims, Owner

@@ -433,7 +433,7 @@ def test_the_id_is_on_disk_before_it_is_printed(tmp_path: Path) -> None:
         session.ctx.reporter.event = (  # type: ignore[method-assign]
             lambda name, **fields: seen.append((str(fields.get("task_id")), client.run.state().task_id))
         )
-        from videotasks.cli.create_and_wait import carry_out
+        from videotasks.lifecycle.carry_out import carry_out
 
         assert carry_out(client.plan(session), wait_s=5) == 0
         printed = [(told, on_disk) for told, on_disk in seen if told == server.task_id]

@@ -591,14 +591,14 @@ def test_building_leaves_its_inputs_alone() -> None:
     ],
 )
 def test_set_values_are_typed(text: str, expect: tuple[str, Any]) -> None:
-    from videotasks.cli.request_options import parse_set
+    from videotasks.request.build import parse_set
 
     assert parse_set(text) == expect
     assert type(parse_set(text)[1]) is type(expect[1])
 
 
 def test_roles_are_only_the_known_words() -> None:
-    from videotasks.cli.request_options import parse_media
+    from videotasks.request.local_files import parse_media
 
     assert parse_media("first_frame=a=b.png") == ("first_frame", "a=b.png")
     assert parse_media("holiday=1.png") == (None, "holiday=1.png")

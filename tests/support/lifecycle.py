@@ -13,9 +13,9 @@ from typing import Any
 
 import videotasks.network.connection  # noqa: F401  # loaded here, or the first short time-out of a test would end in an import
 from support.taskserver import KEY, TaskServer
-from videotasks.cli.create_and_wait import carry_out
 from videotasks.core import redaction
 from videotasks.core.workers import Mailbox
+from videotasks.lifecycle.carry_out import carry_out
 from videotasks.lifecycle.create_or_attach import Plan
 from videotasks.lifecycle.session import Context, Session, Timing
 from videotasks.network.origins import place_of

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from videotasks.cli.open_session import at_named_origin, named_profile, open_session
+from videotasks.cli.request_options import session_options
 from videotasks.core.errors import ExitCode, TaskError, configuration_error, error_fields
 from videotasks.core.workers import Interrupted
+from videotasks.lifecycle.open_session import SessionOptions, at_named_origin, named_profile, open_session
 from videotasks.output.reporter import Reporter
 from videotasks.providers import credentials
 from videotasks.providers.load_profile import load_profile, shipped_names
@@ -29,12 +30,13 @@ def ensure_api_key(args: argparse.Namespace) -> int:
                 "--all goes with neither --verify nor --provider", expected="one provider to verify"
             )
         return _all(reporter)
-    profile = named_profile(args)
+    options = session_options(args)
+    profile = named_profile(options)
     if not args.sandbox and not args.verify:
         # Nothing is sent, so an origin that is missing is no error; one that is named decides which key counts.
-        profile = at_named_origin(profile, args, required=False)
+        profile = at_named_origin(profile, options, required=False)
     elif not args.sandbox:
-        profile = at_named_origin(profile, args)
+        profile = at_named_origin(profile, options)
     if args.sandbox:
         fields: dict[str, Any] = {
             "ok": True,
@@ -43,12 +45,12 @@ def ensure_api_key(args: argparse.Namespace) -> int:
             "message": "the sandbox needs no key",
         }
         if args.verify:
-            return _verify(args, profile, fields)
+            return _verify(options, profile, fields)
         fields.pop("ok")
         return reporter.final("api_key", ExitCode.OK, **fields)
     fields = describe(profile)
     if fields["ok"] and args.verify:
-        return _verify(args, profile, fields)
+        return _verify(options, profile, fields)
     message = fields.pop("message")
     ok = fields.pop("ok")
     if ok:
@@ -129,9 +131,9 @@ def _all(reporter: Reporter) -> int:
     )
 
 
-def _verify(args: argparse.Namespace, profile: Profile, fields: dict[str, Any]) -> int:
+def _verify(options: SessionOptions, profile: Profile, fields: dict[str, Any]) -> int:
     """One free authenticated call: the balance, else capabilities, else the list. Nothing that pays."""
-    with open_session(args, profile=profile) as session:
+    with open_session(options, profile=profile) as session:
         reporter, provider = session.ctx.reporter, session.provider
         local = session.profile
         path, query, how = None, None, {}

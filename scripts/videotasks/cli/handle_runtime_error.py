@@ -6,8 +6,7 @@ import argparse
 from contextlib import suppress
 from typing import Any
 
-from videotasks.cli.open_session import named_profile, place_of_args
-from videotasks.cli.request_options import read_text_input
+from videotasks.cli.request_options import read_text_input, session_options
 from videotasks.core import redaction
 from videotasks.core.errors import (
     EXIT_OF_CATEGORY,
@@ -22,6 +21,7 @@ from videotasks.core.json_values import parse_json
 from videotasks.core.redaction import redact
 from videotasks.core.safe_text import inert
 from videotasks.lifecycle.create_answer import REDIRECTED, REFUSED
+from videotasks.lifecycle.open_session import named_profile, place_of
 from videotasks.output import next_command
 from videotasks.output.reporter import Reporter
 from videotasks.providers import classify_error, credentials, normalize
@@ -39,7 +39,7 @@ def handle_runtime_error(args: argparse.Namespace) -> int:
         raise TaskError(Category.USAGE, "--status is missing", expected=expected)
     if not 100 <= args.status <= 599:
         raise configuration_error("--status is no HTTP status", expected="100 to 599")
-    profile = named_profile(args)  # nothing is sent, so no origin is needed
+    profile = named_profile(session_options(args))  # nothing is sent, so no origin is needed
     text = args.body or ""
     if args.body_file is not None:
         text = read_text_input(args.body_file, flag="--body-file", limit=10_000_000)
@@ -91,7 +91,7 @@ def check_answer(args: argparse.Namespace) -> int:
 
     if args.as_kind is None:
         raise configuration_error("--check-answer needs --as", expected="--as create | status | list | error")
-    profile = named_profile(args)
+    profile = named_profile(session_options(args))
     text = read_text_input(args.check_answer, flag="--check-answer", limit=10_000_000)
     body = parse_json(text)
     if body is None:
@@ -127,7 +127,7 @@ def inert_values(value: Any) -> Any:
 
 def _check_command(args: argparse.Namespace, profile: Profile) -> list[str]:
     """A free call that shows balance and key state; the key itself never stands in a command line."""
-    place = place_of_args(args, profile)
+    place = place_of(session_options(args), profile)
     named = () if "--provider" in place else ("--provider", profile.name)
     return next_command.command("ensure_api_key.py", *named, "--verify", *place)
 

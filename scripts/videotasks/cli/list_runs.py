@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from videotasks.cli.open_session import open_session, origin_here, provider_name
+from videotasks.cli.request_options import session_options
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
 from videotasks.core.safe_text import one_line
 from videotasks.core.task import Outcome, Phase, Status
 from videotasks.core.times import age_text
+from videotasks.lifecycle.open_session import SessionOptions, open_session, origin_here, provider_name
 from videotasks.output.reporter import Reporter
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
@@ -32,9 +33,10 @@ STATUS_WORDS = ("unfinished", *(status.value for status in Status), *PHASES)
 def list_runs(args: argparse.Namespace) -> int:
     """--list, --list --refresh, or --list --remote."""
     _check(args)
+    options = session_options(args)
     if args.remote:
-        return _list_remote(args)
-    trouble = look_at_unfinished(args)[1] if args.refresh else None
+        return _list_remote(args, options)
+    trouble = look_at_unfinished(options)[1] if args.refresh else None
     store = RunStore(artifacts_root(args.artifacts_dir))
     since = parse_since(args.since, time.time()) if args.since else None
     limit = DEFAULT_LIMIT if args.limit is None else args.limit
@@ -43,7 +45,7 @@ def list_runs(args: argparse.Namespace) -> int:
     total = unfinished = 0
     origins_here: dict[str, str | None] = {}
     gc.disable()  # nothing here is circular, and a thousand journals are many objects
-    for run in of_mode(store, args):
+    for run in of_mode(store, options):
         if since is not None and run.created_at < since:
             continue
         state = run.state()
@@ -52,7 +54,7 @@ def list_runs(args: argparse.Namespace) -> int:
         total += 1
         unfinished += state.unfinished
         if run.provider not in origins_here:
-            origins_here[run.provider] = origin_here(args, run.provider)
+            origins_here[run.provider] = origin_here(options, run.provider)
         elsewhere = None if run.is_at(origins_here[run.provider]) else run.origin
         add_up(sums, run, state, elsewhere)
         found.append((run, state))
@@ -82,13 +84,13 @@ def list_runs(args: argparse.Namespace) -> int:
     )
 
 
-def of_mode(store: RunStore, args: argparse.Namespace) -> Iterator[Run]:
+def of_mode(store: RunStore, options: SessionOptions) -> Iterator[Run]:
     """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
-    mode, wanted = "sandbox" if args.sandbox else "real", provider_name(args)
+    mode, wanted = options.mode, provider_name(options)
     for run in store.runs():
         if run.mode != mode or (wanted and run.provider != wanted):
             continue
-        if args.base_url and not run.is_at(origin_here(args, run.provider)):
+        if options.base_url and not run.is_at(origin_here(options, run.provider)):
             continue
         yield run
 
@@ -107,10 +109,10 @@ def _check(args: argparse.Namespace) -> None:
         raise configuration_error("--remote shows the provider's list as it is", expected="--limit or no filter")
 
 
-def _list_remote(args: argparse.Namespace) -> int:
+def _list_remote(args: argparse.Namespace, options: SessionOptions) -> int:
     from videotasks.lifecycle import reconcile
 
-    with open_session(args) as session:
+    with open_session(options) as session:
         items, _ = reconcile.listed(session)
         shown = reconcile.shown_items(session, items)
         limit = DEFAULT_LIMIT if args.limit is None else args.limit
@@ -133,7 +135,7 @@ def _list_remote(args: argparse.Namespace) -> int:
 
 def refresh(args: argparse.Namespace) -> int:
     """--refresh: one look at every unfinished run."""
-    runs, trouble = look_at_unfinished(args)
+    runs, trouble = look_at_unfinished(session_options(args))
     rows = [row(run, run.state()) for run in runs]
     return Reporter(sandbox=args.sandbox, verbose=args.verbose, text=args.text).final(
         "list",
@@ -145,21 +147,21 @@ def refresh(args: argparse.Namespace) -> int:
     )
 
 
-def look_at_unfinished(args: argparse.Namespace) -> tuple[list[Run], list[dict[str, Any]]]:
+def look_at_unfinished(options: SessionOptions) -> tuple[list[Run], list[dict[str, Any]]]:
     """Ask once about every unfinished run, several at a time. (the runs, what was in the way of some)"""
-    from videotasks.cli.session_pool import Sessions
     from videotasks.lifecycle.outcome import write_results
     from videotasks.lifecycle.record_ending import record_ending
+    from videotasks.lifecycle.session_pool import Sessions
     from videotasks.lifecycle.wait import Waiter
 
-    store = RunStore(artifacts_root(args.artifacts_dir))
+    store = RunStore(artifacts_root(options.artifacts_dir))
     runs = []
-    for run in of_mode(store, args):
+    for run in of_mode(store, options):
         state = run.state()
         if state.unfinished and state.task_id and not results.unseen(run, state):
             runs.append(run)
     trouble: list[dict[str, Any]] = []
-    with Sessions(args) as sessions:
+    with Sessions(options) as sessions:
         watched = sessions.watch(runs, trouble)
         if watched:
             ctx = sessions.first.ctx

@@ -1,16 +1,23 @@
-"""The options of a request become values: prompt, payload, media and single members."""
+"""Options become values: those of a request (prompt, payload, media, single members) and those of a session."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from typing import Any
+from dataclasses import fields
 
 from videotasks.core.errors import configuration_error
-from videotasks.request.build import CommonInputs
-from videotasks.request.fields import ROLES
+from videotasks.lifecycle.open_session import SessionOptions
+from videotasks.request.build import CommonInputs, parse_payload, parse_set
+from videotasks.request.local_files import parse_media
+
+# The option, or the older spelling of it, that a member of SessionOptions is read from where the names differ.
+SPELLED = {
+    "interval": ("interval", "poll_interval"),
+    "request_timeout": ("request_timeout", "poll_request_timeout"),
+    "wait_s": ("poll_timeout", "timeout"),
+}
 
 
 def read_text_input(path: str, *, flag: str, limit: int = 1_000_000) -> str:
@@ -73,68 +80,15 @@ def common_inputs(args: argparse.Namespace) -> CommonInputs:
     )
 
 
-def parse_payload(text: str) -> dict[str, Any]:
-    """A JSON object, or a TaskError that says where it stops being one. NaN and Infinity are not JSON."""
-
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is not JSON")
-
-    try:
-        value = json.loads(text, parse_constant=refuse)
-    except RecursionError:
-        raise configuration_error("the payload is nested too deeply", expected="a JSON object") from None
-    except ValueError as error:
-        where = (
-            f"line {error.lineno}, column {error.colno}: {error.msg}"
-            if isinstance(error, json.JSONDecodeError)
-            else str(error)
-        )
-        raise configuration_error(
-            f"the payload is not JSON ({where})",
-            expected='a JSON object, such as {"prompt": "..."}',
-            code="invalid_arguments",
-        ) from None
-    if not isinstance(value, dict):
-        raise configuration_error(
-            "the payload is not a JSON object", expected='{"prompt": "..."}', code="invalid_arguments"
-        )
-    return value
-
-
-def parse_media(text: str) -> tuple[str | None, str]:
-    """`first_frame=PATH` -> (role, value). Only the known roles are one, so that `a=b.png` stays a file name.
-
-    Raises TaskError for what is nearly a role and no file that is there.
-    """
-    role, sign, value = text.partition("=")
-    if sign and role in ROLES:
-        return role, value
-    if sign and not os.path.exists(text):
-        import difflib
-
-        near = difflib.get_close_matches(role.strip().lower().replace("-", "_"), ROLES, n=1, cutoff=0.6)
-        if near:
-            raise configuration_error(
-                f"{role[:40]!r} is no role of an image, video or audio: did you mean {near[0]}={value[:200]}?",
-                expected=" | ".join(f"{name}=FILE" for name in ROLES),
-            )
-    return None, text
-
-
-def parse_set(text: str) -> tuple[str, Any]:
-    """`metadata.seed=7` -> ("metadata.seed", 7). The value is JSON where it parses as JSON, else the text itself."""
-    import json
-
-    key, sign, raw = text.partition("=")
-    if not sign or not key.strip():
-        raise configuration_error(
-            f"--set {text[:60]!r} is no assignment", expected="--set name=value or --set a.b=value"
-        )
-
-    def refuse(constant: str) -> Any:
-        raise ValueError(constant)
-
-    try:
-        return key.strip(), json.loads(raw, parse_constant=refuse)
-    except (ValueError, RecursionError):
-        return key.strip(), raw
+def session_options(args: argparse.Namespace) -> SessionOptions:
+    """What the options say of API, files and manner; a command that has not got one of them leaves its default."""
+    given = vars(args)
+    values = {}
+    for member in fields(SessionOptions):
+        names = SPELLED.get(member.name, (member.name,))
+        found = [given[name] for name in names if given.get(name) is not None]
+        if found:
+            values[member.name] = found[0]
+    if values.get("sandbox") and not values.get("default_provider"):
+        values["default_provider"] = given.get("rehearsed_provider")
+    return SessionOptions(**values)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
-from videotasks.cli.open_session import last_line, open_session, with_limits
-from videotasks.cli.select_run import (
+from videotasks.cli.request_options import session_options
+from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.task import Outcome, Phase
+from videotasks.lifecycle import check_status, final_line
+from videotasks.lifecycle.free_calls import PASSING
+from videotasks.lifecycle.open_session import last_line, open_session, with_limits
+from videotasks.lifecycle.reconcile import adopt, report_taskless, resolve
+from videotasks.lifecycle.select_run import (
     find_latest,
     need_one,
     read_foreign_result,
     require_same_place,
     run_of_task,
     session_profile,
-    take_provider,
+    with_provider_of,
 )
-from videotasks.core.errors import TaskError, configuration_error
-from videotasks.core.task import Outcome, Phase
-from videotasks.lifecycle import check_status, final_line
-from videotasks.lifecycle.free_calls import PASSING
-from videotasks.lifecycle.reconcile import adopt, report_taskless, resolve
 from videotasks.lifecycle.session import Session
 from videotasks.providers.provider import Look
 from videotasks.runs.store import Run, RunStore
@@ -40,25 +42,26 @@ def task_status(args: argparse.Namespace) -> int:
         from videotasks.cli import list_runs
 
         return list_runs.list_runs(args) if args.list else list_runs.refresh(args)
+    options = session_options(args)
     task_id = args.task_id or args.id
     store = RunStore(artifacts_root(args.artifacts_dir))
     if args.from_file:
         task_id, told = read_foreign_result(args.from_file)
-        args.provider = args.provider or told
+        options = replace(options, provider=options.provider or told)
     run: Run | None = None
     note: dict[str, Any] = {}
     if args.latest:
-        run, note = find_latest(store, args)
+        run, note = find_latest(store, options)
     elif args.run_id:
         run = store.open(args.run_id)
     elif task_id is not None:
-        run = run_of_task(store, task_id, args)
+        run = run_of_task(store, task_id, options)
     else:
-        raise need_one("a task id, --run-id, --latest, --from FILE or --list", args)
-    take_provider(args, store, run)
-    profile = session_profile(args, run)
+        raise need_one("a task id, --run-id, --latest, --from FILE or --list", options)
+    options = with_provider_of(options, store, run)
+    profile = session_profile(options, run)
     named = bool(args.latest or args.run_id)
-    with open_session(args, needs_key=needs_key(args, run if named else None), profile=profile) as session:
+    with open_session(options, needs_key=needs_key(args, run if named else None), profile=profile) as session:
         with_limits(session.ctx, wait_s=args.timeout or WAIT_S)
         session.ctx.download = args.download or (args.wait and not args.no_download) or bool(args.output)
         look: Look | None = None

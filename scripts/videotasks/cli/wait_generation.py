@@ -7,19 +7,19 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from videotasks.cli import list_runs, select_run
-from videotasks.cli.open_session import asked_of, last_line, open_session, with_limits
-from videotasks.cli.select_run import find_latest, run_of_task
-from videotasks.cli.session_pool import Sessions
+from videotasks.cli import list_runs
+from videotasks.cli.request_options import session_options
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome
 from videotasks.core.workers import Interrupted
-from videotasks.lifecycle import check_status, final_line
+from videotasks.lifecycle import check_status, final_line, select_run
 from videotasks.lifecycle.collect import Collector
+from videotasks.lifecycle.open_session import SessionOptions, asked_of, last_line, open_session, with_limits
 from videotasks.lifecycle.outcome import Ending, exit_code_of
 from videotasks.lifecycle.reconcile import settle_unknown
 from videotasks.lifecycle.resume import go_on_with_run
 from videotasks.lifecycle.session import Session
+from videotasks.lifecycle.session_pool import Sessions
 from videotasks.lifecycle.wait import Waiter
 from videotasks.lifecycle.watched import Watched
 from videotasks.providers.provider import TaskRef
@@ -38,6 +38,7 @@ NEXT_RUNS = 12  # more run ids than this would not fit into a bounded `next`, wh
 
 def wait_generation(args: argparse.Namespace) -> int:
     """Run the command; returns its exit code."""
+    options = session_options(args)
     task_id = args.generation_id
     run_ids = list(dict.fromkeys(args.run_id))
     if sum([bool(task_id), bool(run_ids), args.latest, args.all_unfinished]) != 1:
@@ -45,19 +46,19 @@ def wait_generation(args: argparse.Namespace) -> int:
             raise configuration_error(
                 "several of --generation-id, --run-id, --latest and --all-unfinished are given", expected="one of them"
             )
-        raise select_run.need_one("a task id (--task-id), --run-id, --latest or --all-unfinished", args)
+        raise select_run.need_one("a task id (--task-id), --run-id, --latest or --all-unfinished", options)
     store = RunStore(artifacts_root(args.artifacts_dir))
     known: Run | None = None
     if args.latest:
-        known = find_latest(store, args)[0]
+        known = select_run.find_latest(store, options)[0]
         run_ids = [known.run_id]
     if len(run_ids) > 1 or args.all_unfinished:
-        return _wait_for_many(args, store, run_ids)
+        return _wait_for_many(args, options, store, run_ids)
     if known is None:
-        known = store.open(run_ids[0]) if run_ids else run_of_task(store, str(task_id), args)
-    select_run.take_provider(args, store, known)
-    profile = select_run.session_profile(args, known)
-    with open_session(args, profile=profile) as session:
+        known = store.open(run_ids[0]) if run_ids else select_run.run_of_task(store, str(task_id), options)
+    options = select_run.with_provider_of(options, store, known)
+    profile = select_run.session_profile(options, known)
+    with open_session(options, profile=profile) as session:
         _limits(session, args)
         ctx = session.ctx
         deadline = ctx.monotonic() + _wait_s(args)
@@ -92,7 +93,7 @@ def _wait_s(args: argparse.Namespace) -> float:
     return float(args.timeout or WAIT_S)
 
 
-def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]) -> int:
+def _wait_for_many(args: argparse.Namespace, options: SessionOptions, store: RunStore, run_ids: list[str]) -> int:
     """All of them in one loop; each session keeps its own origin and key, all share one mailbox."""
     if args.output:
         raise configuration_error("--output is for one task", expected="the files in the runs' folders, or one run")
@@ -100,7 +101,7 @@ def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]
     trouble: list[dict[str, Any]] = []
     if args.all_unfinished:
         now = time.time()
-        for run in list_runs.of_mode(store, args):
+        for run in list_runs.of_mode(store, options):
             state = run.state()
             asked = state.unfinished and state.task_id and not results.unseen(run, state)
             if asked or (not args.no_download and _awaits_its_file(run, state, now)):
@@ -118,11 +119,11 @@ def _wait_for_many(args: argparse.Namespace, store: RunStore, run_ids: list[str]
         reporter = Reporter(sandbox=args.sandbox, text=args.text)
         reporter.people("no unfinished run")
         return reporter.final("list", ExitCode.OK, total=0, unfinished=0, runs=[])
-    with Sessions(args, on_open=lambda session: _limits(session, args)) as sessions:
+    with Sessions(options, on_open=lambda session: _limits(session, args)) as sessions:
         watched = sessions.watch(runs, trouble)
         if not sessions:
             raise configuration_error(trouble[0]["message"] if trouble else "no run can be waited for")
-        return _finish_many(sessions, runs, watched, trouble, args)
+        return _finish_many(sessions, runs, watched, trouble, args, options)
 
 
 def _finish_many(
@@ -131,6 +132,7 @@ def _finish_many(
     watched: list[Watched],
     trouble: list[dict[str, Any]],
     args: argparse.Namespace,
+    options: SessionOptions,
 ) -> int:
     ctx = sessions.first.ctx
     deadline = ctx.monotonic() + _wait_s(args)
@@ -162,7 +164,7 @@ def _finish_many(
     if left:
         named = tuple(word for run in left for word in ("--run-id", run.run_id))
         target = ("--all-unfinished",) if args.all_unfinished or len(left) > NEXT_RUNS else named
-        next_argv = asked_of(args, _one_profile(sessions, left), str(ctx.store.root)).wait(*target)
+        next_argv = asked_of(options, _one_profile(sessions, left), str(ctx.store.root)).wait(*target)
     ctx.reporter.final(
         "interrupted" if interrupted is not None else ("timeout" if code == ExitCode.NOT_FINISHED else "list"),
         code,

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from videotasks.catalogue import prices
+from videotasks.catalogue.known import known_model
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error, error_fields
 from videotasks.core.times import iso
 from videotasks.core.workers import CallTimedOut
@@ -21,6 +22,7 @@ from videotasks.providers import credentials
 from videotasks.providers.known_model import CONVENTION, NOTHING
 from videotasks.providers.profile import Prices, Profile
 from videotasks.request import costs, fields, limits
+from videotasks.request.build import CommonInputs, build_request, chosen_model, create_path, in_kind
 from videotasks.request.costs import Balance, Estimate
 from videotasks.request.draft import RequestDraft, materialise, summary
 
@@ -52,6 +54,29 @@ class Findings:
     balance: Balance | None = None
     attaches_to: str | None = None
     validated: str | None = None
+
+
+def draft_of(profile: Profile, given: CommonInputs, terms: Terms, *, sandbox: bool) -> tuple[Profile, RequestDraft]:
+    """The request that these inputs make, and the profile in the kind that they need. Raises TaskError.
+
+    Sends nothing to the provider; a live specification may be read (5 s, see catalogue.live).
+    """
+    profile, endpoint = in_kind(profile, given), given.endpoint
+    model = chosen_model(profile, given, endpoint=endpoint, sandbox=sandbox)
+    known = known_model(profile, model, openapi=terms.openapi, endpoint=endpoint or create_path(profile, model))
+    if model and not sandbox and not terms.openapi:
+        from videotasks.catalogue.live import with_live
+
+        known = with_live(profile, model, known, dry_run=terms.dry_run)
+    return profile, build_request(profile, given, endpoint=endpoint, known=known, sandbox=sandbox)
+
+
+def prompt_of(given: CommonInputs, draft: RequestDraft) -> str | None:
+    """What the video shows, as typed or as the payload says it: the run is listed by it."""
+    if given.prompt:
+        return given.prompt
+    prompt = draft.body.get("prompt")
+    return prompt if isinstance(prompt, str) else None
 
 
 def check(plan: Plan, terms: Terms) -> Findings:

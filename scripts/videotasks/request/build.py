@@ -7,6 +7,7 @@ narrowest thing that a person can say. Pure, apart from local files, which local
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -280,3 +281,48 @@ def _json_type(value: Any) -> str:
     if isinstance(value, bool):
         return "boolean"
     return {list: "array", str: "string", int: "number", float: "number"}.get(type(value), "value")
+
+
+def parse_payload(text: str) -> dict[str, Any]:
+    """A JSON object, or a TaskError that says where it stops being one. NaN and Infinity are not JSON."""
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        value = json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise configuration_error("the payload is nested too deeply", expected="a JSON object") from None
+    except ValueError as error:
+        where = (
+            f"line {error.lineno}, column {error.colno}: {error.msg}"
+            if isinstance(error, json.JSONDecodeError)
+            else str(error)
+        )
+        raise configuration_error(
+            f"the payload is not JSON ({where})",
+            expected='a JSON object, such as {"prompt": "..."}',
+            code="invalid_arguments",
+        ) from None
+    if not isinstance(value, dict):
+        raise configuration_error(
+            "the payload is not a JSON object", expected='{"prompt": "..."}', code="invalid_arguments"
+        )
+    return value
+
+
+def parse_set(text: str) -> tuple[str, Any]:
+    """`metadata.seed=7` -> ("metadata.seed", 7). The value is JSON where it parses as JSON, else the text itself."""
+    key, sign, raw = text.partition("=")
+    if not sign or not key.strip():
+        raise configuration_error(
+            f"--set {text[:60]!r} is no assignment", expected="--set name=value or --set a.b=value"
+        )
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(constant)
+
+    try:
+        return key.strip(), json.loads(raw, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return key.strip(), raw

@@ -18,14 +18,13 @@ from videotasks.formats import scalars
 from videotasks.providers.known_model import SPECIFICATION
 from videotasks.providers.profile import merge
 from videotasks.request.body_path import get_path, set_path
-from videotasks.request.local_files import FileRef, load_file
+from videotasks.request.local_files import ROLES, FileRef, load_file
 from videotasks.request.member_values import fitted
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Model, Profile
 
 
-ROLES = ("first_frame", "last_frame", "reference")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")
 _SIZE = re.compile(r"([1-9][0-9]{1,4})\s?[xX*×:]\s?([1-9][0-9]{2,4})\Z")  # of a ratio the second part is shorter
 _ORDER = {role: place for place, role in enumerate(ROLES)}

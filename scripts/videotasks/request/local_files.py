@@ -17,6 +17,7 @@ from typing import Any
 
 from videotasks.core.errors import configuration_error
 
+ROLES = ("first_frame", "last_frame", "reference")
 DEFAULT_MAX_BYTES = 30_000_000
 _HEAD = 4096
 
@@ -126,3 +127,23 @@ def _type(head: bytes, value: str, kind: str, spec: Mapping[str, Any], provider:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count} bytes"
+
+
+def parse_media(text: str) -> tuple[str | None, str]:
+    """`first_frame=PATH` -> (role, value). Only the known roles are one, so that `a=b.png` stays a file name.
+
+    Raises TaskError for what is nearly a role and no file that is there.
+    """
+    role, sign, value = text.partition("=")
+    if sign and role in ROLES:
+        return role, value
+    if sign and not os.path.exists(text):
+        import difflib
+
+        near = difflib.get_close_matches(role.strip().lower().replace("-", "_"), ROLES, n=1, cutoff=0.6)
+        if near:
+            raise configuration_error(
+                f"{role[:40]!r} is no role of an image, video or audio: did you mean {near[0]}={value[:200]}?",
+                expected=" | ".join(f"{name}=FILE" for name in ROLES),
+            )
+    return None, text

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from videotasks.cli import select_run
-from videotasks.cli.open_session import open_session
 from videotasks.core.errors import TaskError
 from videotasks.core.task import Outcome
+from videotasks.lifecycle import select_run
+from videotasks.lifecycle.open_session import SessionOptions, open_session
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.watched import Watched
 from videotasks.runs.store import Run, RunStore
@@ -19,8 +18,8 @@ from videotasks.runs.store import Run, RunStore
 class Sessions:
     """Opened as runs need them, closed together. `on_open` sets what the command's options name."""
 
-    def __init__(self, args: argparse.Namespace, on_open: Callable[[Session], None] | None = None) -> None:
-        self._args = args
+    def __init__(self, options: SessionOptions, on_open: Callable[[Session], None] | None = None) -> None:
+        self._options = options
         self._on_open = on_open
         self._stack = ExitStack()
         self._open: dict[tuple[str | None, str | None], Session] = {}
@@ -42,18 +41,17 @@ class Sessions:
 
     def of(self, run: Run) -> Session:
         """The session of a run's provider and kind, at the run's own origin. Raises TaskError."""
-        args = argparse.Namespace(**vars(self._args))
-        args.provider = args.provider or select_run.provider_of_run(RunStore(run.folder.parent), run.run_id)
+        options = select_run.with_provider_of(self._options, RunStore(run.folder.parent), run)
         kind = run.request.get("kind")
-        key = (args.provider, kind if isinstance(kind, str) else None)
+        key = (options.provider_named, kind if isinstance(kind, str) else None)
         if key in self._failed:
             raise self._failed[key]
         if key not in self._open:
             try:
-                profile = select_run.session_profile(args, run)
+                profile = select_run.session_profile(options, run)
                 # One mailbox: signals and answers arrive in one place.
                 mailbox = self.first.ctx.mailbox if self._open else None
-                session = self._stack.enter_context(open_session(args, profile=profile, mailbox=mailbox))
+                session = self._stack.enter_context(open_session(options, profile=profile, mailbox=mailbox))
             except TaskError as error:
                 self._failed[key] = error
                 raise

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from videotasks.cli.open_session import chosen_profile, origin_here, place_of_args, provider_name
 from videotasks.core import durable_files
 from videotasks.core.errors import configuration_error
 from videotasks.core.task import Phase, require_task_id
 from videotasks.core.times import age_text
+from videotasks.lifecycle.open_session import SessionOptions, chosen_profile, origin_here, place_of, provider_name
 from videotasks.lifecycle.session import Session
 from videotasks.output import next_command
 from videotasks.runs import results
@@ -54,13 +53,13 @@ class Latest:
     refused: Run | None = None
 
 
-def latest(store: RunStore, args: argparse.Namespace) -> Latest:
+def latest(store: RunStore, options: SessionOptions) -> Latest:
     """The newest run by its create time. Refusals and unsent runs do not count, an unseen id only without another run.
 
     Runs at the origin that this command would use come first; one from elsewhere is found only when there is none
     here, and then refused with the way to name its origin.
     """
-    mode, wanted = "sandbox" if args.sandbox else "real", provider_name(args)
+    mode, wanted = options.mode, provider_name(options)
     origins_here: dict[str, str | None] = {}
     newest: tuple[bool, bool, float] | None = None
     found: Run | None = None
@@ -71,7 +70,7 @@ def latest(store: RunStore, args: argparse.Namespace) -> Latest:
             continue
         state = run.state()
         if run.provider not in origins_here:
-            origins_here[run.provider] = origin_here(args, run.provider)
+            origins_here[run.provider] = origin_here(options, run.provider)
         here = run.is_at(origins_here[run.provider])
         if state.phase in (Phase.NEW, Phase.REFUSED) and state.task_id is None:
             newer = refused is None or run.created_at > refused.created_at
@@ -91,11 +90,11 @@ def latest(store: RunStore, args: argparse.Namespace) -> Latest:
     return Latest(found, others, refused)
 
 
-def session_profile(args: argparse.Namespace, run: Run | None) -> Profile:
+def session_profile(options: SessionOptions, run: Run | None) -> Profile:
     """The profile for a command on `run`: in the kind that the run was made with, unless --kind names another."""
-    profile = chosen_profile(args)
+    profile = chosen_profile(options)
     kind = run.request.get("kind") if run is not None else None
-    return profile.for_kind(kind) if args.kind is None and kind in profile.kinds else profile
+    return profile.for_kind(kind) if options.kind is None and kind in profile.kinds else profile
 
 
 def provider_of_run(store: RunStore, run_id: str) -> str | None:
@@ -107,17 +106,17 @@ def provider_of_run(store: RunStore, run_id: str) -> str | None:
     return name if name in shipped_names() else None
 
 
-def take_provider(args: argparse.Namespace, store: RunStore, run: Run | None) -> None:
-    """The provider of a run that is known, unless one was typed; what was typed stays known, for `next`."""
-    args.typed_provider = args.provider
-    if args.provider is None and run is not None:
-        args.provider = provider_of_run(store, run.run_id)
+def with_provider_of(options: SessionOptions, store: RunStore, run: Run | None) -> SessionOptions:
+    """With the provider of a run that is known, unless one was typed."""
+    if options.provider is None and run is not None:
+        return replace(options, provider_of_run=provider_of_run(store, run.run_id))
+    return options
 
 
-def need_one(expected: str, args: argparse.Namespace) -> Exception:
+def need_one(expected: str, options: SessionOptions) -> Exception:
     """No id and no run: a question for the user, never a create. `expected` names the options of the command."""
-    root = ("--artifacts-dir", str(artifacts_root(args.artifacts_dir)))
-    listing = next_command.quoted(next_command.command("task_status.py", "--list", *root, *place_of_args(args, None)))
+    root = ("--artifacts-dir", str(artifacts_root(options.artifacts_dir)))
+    listing = next_command.quoted(next_command.command("task_status.py", "--list", *root, *place_of(options, None)))
     return configuration_error(
         "no task named",
         expected=expected,
@@ -129,9 +128,9 @@ def need_one(expected: str, args: argparse.Namespace) -> Exception:
 FROM_LIMIT = 5_000_000
 
 
-def find_latest(store: RunStore, args: argparse.Namespace) -> tuple[Run, dict[str, Any]]:
+def find_latest(store: RunStore, options: SessionOptions) -> tuple[Run, dict[str, Any]]:
     """--latest: the newest run, and what to say about it."""
-    found = latest(store, args)
+    found = latest(store, options)
     refused = _refusal_of(found.refused) if found.refused is not None else None
     if found.run is None:
         if refused is not None:
@@ -143,9 +142,9 @@ def find_latest(store: RunStore, args: argparse.Namespace) -> tuple[Run, dict[st
                 server_message=refused.get("server_message"),
             )
         raise configuration_error(
-            f"there is no {'sandbox' if args.sandbox else 'earlier'} run under {store.root}",
+            f"there is no {'sandbox' if options.sandbox else 'earlier'} run under {store.root}",
             expected="a task id, or a run that was made here",
-            hint="ask the user for the task id" if args.sandbox else "rehearsals are found only with --sandbox",
+            hint="ask the user for the task id" if options.sandbox else "rehearsals are found only with --sandbox",
             code="missing_task_id",
         )
     run = found.run
@@ -167,11 +166,11 @@ def _refusal_of(run: Run) -> dict[str, Any]:
     return {"message": "the provider gave no reason", **told}
 
 
-def run_of_task(store: RunStore, task_id: str, args: argparse.Namespace) -> Run | None:
+def run_of_task(store: RunStore, task_id: str, options: SessionOptions) -> Run | None:
     """The run of a bare id by the workspace; None when no run knows it."""
     require_task_id(task_id)
-    runs = store.by_task_anywhere(task_id, mode="sandbox" if args.sandbox else "real")
-    wanted = provider_name(args)
+    runs = store.by_task_anywhere(task_id, mode=options.mode)
+    wanted = provider_name(options)
     runs = [run for run in runs if wanted in (None, run.provider)]
     names = {run.provider for run in runs}
     if len(names) > 1:

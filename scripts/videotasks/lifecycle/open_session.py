@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.lifecycle.session import Session
 from videotasks.output.next_command import Asked
+from videotasks.output.reporter import Reporter
 
 if TYPE_CHECKING:
     from videotasks.core.workers import Mailbox
@@ -22,11 +22,51 @@ if TYPE_CHECKING:
     from videotasks.runs.store import Run
 
 
-def named_profile(args: argparse.Namespace) -> Profile:
+@dataclass(frozen=True)
+class SessionOptions:
+    """What a command was told of the API, the files and its manner; each front door fills it in from its own options.
+
+    `provider` is what was typed (a name, or the path of a profile), `provider_of_run` what a run is known to belong
+    to, `default_provider` what is meant when neither is there. Times are seconds, None where nothing was said.
+    """
+
+    provider: str | None = None
+    provider_of_run: str | None = None
+    default_provider: str | None = None
+    kind: str | None = None
+    base_url: str | None = None
+    allow_http: bool = False
+    sandbox: bool = False
+    sandbox_scenario: str | None = None
+    artifacts_dir: str | None = None
+    no_retry: bool = False
+    verbose: bool = False
+    text: bool = False
+    download: bool = False  # a look was asked to fetch
+    no_download: bool = False
+    output: str | None = None
+    force: bool = False
+    with_link: bool = False
+    allow_private_results: bool = False
+    interval: float | None = None
+    request_timeout: float | None = None
+    wait_s: float | None = None
+
+    @property
+    def provider_named(self) -> str | None:
+        """The provider that was typed, else that of the run."""
+        return self.provider or self.provider_of_run
+
+    @property
+    def mode(self) -> str:
+        return "sandbox" if self.sandbox else "real"
+
+
+def named_profile(options: SessionOptions) -> Profile:
     """The chosen profile in the chosen kind, as its file says it. Raises TaskError."""
     from videotasks.providers.load_profile import load_profile, shipped_names
 
-    name = args.provider or args.default_provider or (args.sandbox and args.rehearsed_provider)
+    name = options.provider_named or options.default_provider
     if not name:
         raise configuration_error(
             "no provider named",
@@ -34,27 +74,27 @@ def named_profile(args: argparse.Namespace) -> Profile:
             hint="ensure_api_key.py --all shows for which a key is set",
         )
     profile = load_profile(name, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
-    return profile.for_kind(args.kind)
+    return profile.for_kind(options.kind)
 
 
-def chosen_profile(args: argparse.Namespace) -> Profile:
+def chosen_profile(options: SessionOptions) -> Profile:
     """The chosen profile at the origin that flag or environment names. Raises TaskError."""
-    profile = named_profile(args)
-    return profile if args.sandbox else at_named_origin(profile, args)
+    profile = named_profile(options)
+    return profile if options.sandbox else at_named_origin(profile, options)
 
 
-def at_named_origin(profile: Profile, args: argparse.Namespace, *, required: bool = True) -> Profile:
+def at_named_origin(profile: Profile, options: SessionOptions, *, required: bool = True) -> Profile:
     """A profile at the origin that --base-url or the environment names, else its own. Raises TaskError."""
     from videotasks.network import origins
     from videotasks.providers import credentials
 
-    if args.base_url:
+    if options.base_url:
         return profile.with_base_url(
-            origins.checked_base_url(args.base_url, source="--base-url", allow_http=args.allow_http)
+            origins.checked_base_url(options.base_url, source="--base-url", allow_http=options.allow_http)
         )
     named = credentials.named_origin(profile)
     if named is not None:
-        return profile.with_base_url(origins.checked_base_url(named[1], source=named[0], allow_http=args.allow_http))
+        return profile.with_base_url(origins.checked_base_url(named[1], source=named[0], allow_http=options.allow_http))
     if profile.base_url_required and not required:
         return profile
     if profile.base_url_required:
@@ -62,20 +102,20 @@ def at_named_origin(profile: Profile, args: argparse.Namespace, *, required: boo
             f"{profile.title} is spoken by many gateways: say which one",
             expected=f"--base-url https://gateway.example/v1, or the variable {profile.base_url_env}",
         )
-    origins.checked_base_url(profile.base_url, source=f"the profile {profile.name}", allow_http=args.allow_http)
+    origins.checked_base_url(profile.base_url, source=f"the profile {profile.name}", allow_http=options.allow_http)
     return profile
 
 
-def provider_name(args: argparse.Namespace) -> str | None:
+def provider_name(options: SessionOptions) -> str | None:
     """The name under which runs of the provider that was typed are kept: a profile's own name where it was a path."""
     from videotasks.providers.load_profile import load_profile, shipped_names
 
-    if args.provider is None or args.provider in shipped_names():
-        return args.provider
-    return load_profile(args.provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS")).name
+    if options.provider is None or options.provider in shipped_names():
+        return options.provider
+    return load_profile(options.provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS")).name
 
 
-def origin_here(args: argparse.Namespace, provider: str) -> str | None:
+def origin_here(options: SessionOptions, provider: str) -> str | None:
     """The origin that this command would use for `provider`, as runs are told apart; None when none is named.
 
     Listings and --latest stay with it: a run made at another origin is somebody else's API.
@@ -84,12 +124,14 @@ def origin_here(args: argparse.Namespace, provider: str) -> str | None:
     from videotasks.providers import credentials
     from videotasks.providers.load_profile import load_profile
 
-    if args.sandbox:
+    if options.sandbox:
         return f"sandbox:{provider}"
-    if args.base_url:
-        return origins.place_of(origins.checked_base_url(args.base_url, source="--base-url", allow_http=True))
+    if options.base_url:
+        return origins.place_of(origins.checked_base_url(options.base_url, source="--base-url", allow_http=True))
     try:
-        typed = args.provider if provider == provider_name(args) else None  # the path of a profile of the user's own
+        typed = (
+            options.provider if provider == provider_name(options) else None
+        )  # the path of a profile of the user's own
         profile = load_profile(typed or provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
         named = credentials.named_origin(profile)
         if named is None and profile.base_url_required:
@@ -112,11 +154,12 @@ def require_packages() -> None:
 
 @contextmanager
 def open_session(
-    args: argparse.Namespace,
+    options: SessionOptions,
     *,
     needs_key: bool = True,
     profile: Profile | None = None,
     mailbox: Mailbox | None = None,
+    reporter: Reporter | None = None,
 ) -> Iterator[Session]:
     """Profile, origin, key, run store and signals for one command; the sandbox runs while it is open.
 
@@ -127,41 +170,40 @@ def open_session(
     from videotasks.lifecycle.free_calls import FreeCalls
     from videotasks.lifecycle.session import Context, Timing
     from videotasks.network import origins
-    from videotasks.output.reporter import Reporter
     from videotasks.providers import credentials
     from videotasks.providers.provider import Provider
     from videotasks.runs import workspace
     from videotasks.runs.store import RunStore
 
     require_packages()
-    if args.sandbox_scenario and not args.sandbox:
+    if options.sandbox_scenario and not options.sandbox:
         raise configuration_error("--sandbox-scenario is for the sandbox", expected="--sandbox as well")
-    if args.sandbox and args.base_url:
+    if options.sandbox and options.base_url:
         raise configuration_error("--sandbox and --base-url exclude each other", expected="one of them")
-    profile = profile or chosen_profile(args)
-    store = RunStore(workspace.artifacts_root(args.artifacts_dir))
-    reporter = Reporter(verbose=args.verbose, sandbox=args.sandbox, text=args.text)
+    profile = profile or chosen_profile(options)
+    store = RunStore(workspace.artifacts_root(options.artifacts_dir))
+    reporter = reporter or Reporter(verbose=options.verbose, sandbox=options.sandbox, text=options.text)
     mailbox = mailbox or Mailbox()
     ctx = Context(
         store=store,
         reporter=reporter,
         mailbox=mailbox,
-        mode="sandbox" if args.sandbox else "real",
-        limits=Timing(sandbox_speed=sandbox_speed() if args.sandbox else 1.0),
-        download=not getattr(args, "no_download", False),
-        output=getattr(args, "output", None),
-        force=getattr(args, "force", False),
-        allow_private_results=getattr(args, "allow_private_results", False),
-        with_link=getattr(args, "with_link", False),
-        asked=asked_of(args, profile, str(store.root)),
-        free=FreeCalls(0.0 if args.no_retry else min(FreeCalls.left_s, limit_of(args) or FreeCalls.left_s)),
+        mode=options.mode,
+        limits=Timing(sandbox_speed=sandbox_speed() if options.sandbox else 1.0),
+        download=not options.no_download,
+        output=options.output,
+        force=options.force,
+        allow_private_results=options.allow_private_results,
+        with_link=options.with_link,
+        asked=asked_of(options, profile, str(store.root)),
+        free=FreeCalls(0.0 if options.no_retry else min(FreeCalls.left_s, options.wait_s or FreeCalls.left_s)),
     )
     with signals_to(mailbox):
-        if args.sandbox:
+        if options.sandbox:
             dialect = derived_dialect(profile)
             if dialect is not None:
                 reporter.event("warning", message=DERIVED)
-            with sandbox_server(profile, store, args.sandbox_scenario, dialect) as server:
+            with sandbox_server(profile, store, options.sandbox_scenario, dialect) as server:
                 local = profile.with_base_url(server.base_url)
                 redaction.remember(server.api_key)
                 provider = Provider(local, credentials.Key("sandbox", server.api_key))
@@ -263,60 +305,46 @@ def sandbox_speed() -> float:
     return speed if 1.0 <= speed <= 100.0 else 1.0
 
 
-def asked_of(args: argparse.Namespace, profile: Profile | None, root: str) -> Asked:
-    """What the next command must be told again, from flags and environment alike.
+def asked_of(options: SessionOptions, profile: Profile | None, root: str) -> Asked:
+    """What the next command must be told again, from options and environment alike.
 
     A run folder never supplies an origin or a profile's path, and the environment of this shell may not be there.
     """
-
-    def given(name: str) -> Any:
-        return getattr(args, name, None)
-
-    files: list[str] = []
-    if given("output"):
-        files += ["--output", _absolute(args.output)]
-    files += [flag for flag in ("--force", "--allow-private-results", "--with-link") if given(_member(flag))]
+    files: list[str] = ["--output", _absolute(options.output)] if options.output else []
     pace: list[str] = []
-    for flag, names in (("--interval", ("interval", "poll_interval")), ("--request-timeout", REQUEST_TIMEOUTS)):
-        value = next((given(name) for name in names if given(name) is not None), None)
+    for flag, value in (("--interval", options.interval), ("--request-timeout", options.request_timeout)):
         if value is not None:
             pace += [flag, f"{value:g}"]
     return Asked(
         root=root,
-        place=place_of_args(args, profile),
-        files=tuple(files),
+        place=place_of(options, profile),
+        files=(*files, *_flags(options, "force", "allow_private_results", "with_link")),
         pace=tuple(pace),
-        manner=tuple(flag for flag in ("--no-retry", "--verbose", "--text") if given(_member(flag))),
-        wait_s=limit_of(args),
-        fetch=not given("no_download"),
-        look_fetches=bool(given("download") or given("output")),
+        manner=_flags(options, "no_retry", "verbose", "text"),
+        wait_s=options.wait_s,
+        fetch=not options.no_download,
+        look_fetches=bool(options.download or options.output),
     )
 
 
-REQUEST_TIMEOUTS = ("request_timeout", "poll_request_timeout")
+def _flags(options: SessionOptions, *members: str) -> tuple[str, ...]:
+    return tuple("--" + name.replace("_", "-") for name in members if getattr(options, name))
 
 
-def limit_of(args: argparse.Namespace) -> float | None:
-    """The time limit that the user typed, in seconds."""
-    typed = getattr(args, "poll_timeout", None) or getattr(args, "timeout", None)
-    return float(typed) if typed is not None else None
-
-
-def place_of_args(args: argparse.Namespace, profile: Profile | None) -> tuple[str, ...]:
+def place_of(options: SessionOptions, profile: Profile | None) -> tuple[str, ...]:
     """Which API: --sandbox, --provider, --kind, --base-url. `profile` None: for many runs, each at its own."""
-    options = ["--sandbox"] if args.sandbox else []
-    typed = getattr(args, "typed_provider", args.provider)
-    if typed:
-        options += ["--provider", _profile_path(typed) if profile and profile.foreign else typed]
-    if args.kind:
-        options += ["--kind", args.kind]
-    if args.base_url:
-        options += ["--base-url", args.base_url]
-    elif profile is not None and not args.sandbox and profile.base_url != profile.shipped_base_url:
-        options += ["--base-url", profile.base_url]
-    if args.allow_http:
-        options.append("--allow-http")
-    return tuple(options)
+    words = ["--sandbox"] if options.sandbox else []
+    if options.provider:
+        words += ["--provider", _profile_path(options.provider) if profile and profile.foreign else options.provider]
+    if options.kind:
+        words += ["--kind", options.kind]
+    if options.base_url:
+        words += ["--base-url", options.base_url]
+    elif profile is not None and not options.sandbox and profile.base_url != profile.shipped_base_url:
+        words += ["--base-url", profile.base_url]
+    if options.allow_http:
+        words.append("--allow-http")
+    return tuple(words)
 
 
 def _profile_path(given: str) -> str:
@@ -333,10 +361,6 @@ def _absolute(path: str) -> str:
     """With its trailing slash, which says that a folder is meant."""
     whole = os.path.abspath(os.path.expanduser(path))
     return whole + os.sep if path.endswith(("/", os.sep)) and not whole.endswith(os.sep) else whole
-
-
-def _member(flag: str) -> str:
-    return flag.lstrip("-").replace("-", "_")
 
 
 def with_limits(ctx: Context, **values: Any) -> None:
