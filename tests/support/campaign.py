@@ -7,9 +7,12 @@ gone, and returns what was wrong. Times are compressed (support.lifecycle.SHORT)
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import json
+import os
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support import faults
 from support.faults import HOLD, RESET, answer, html, json_answer, retry_after, sse
 from support.faultserver import Action
-from support.lifecycle import SHORT, Client, Outcome, key_found
+from support.lifecycle import SHORT, Client, Outcome, key_found, said
 from support.taskserver import (
     KEY,
     VIDEO,
@@ -34,7 +39,9 @@ from support.taskserver import (
     told,
     whole_stream,
 )
+from videotasks.lifecycle.carry_out import carry_out
 
+NO_LOCKS = "no-locks"
 DEADLINE_S = 6.0
 SHORT_DEADLINE_S = 0.8  # for tasks that never end
 SLACK_S = 1.5  # of a busy two-core machine, beside the last look
@@ -187,6 +194,9 @@ DOWNLOADS: list[Callable[[], Action]] = [
     lambda: faults.reset_after_request(),
     lambda: faults.cut_chunk(VIDEO, 4000),
 ]
+# What else is wrong, or has happened when the same command comes again.
+AROUND = ("quiet",) * 6 + ("no locks", "two at once", "another machine's folder", "a planted success", "edited profile")
+EVIL = "https://evil.example/v.mp4"
 OUTCOMES = ("succeeded",) * 7 + ("failed", "cancelled", "no_result", "never")
 
 
@@ -202,13 +212,15 @@ class Scenario:
     polls: list[Action]
     downloads: list[Action]
     outcome: str
+    around: str = "quiet"
 
     def __str__(self) -> str:
         names = [fault.name for fault in self.creates]
         if self.streaming:
             names.append(f"stream: {self.stream}")
         names += [f"poll: {action.name}" for action in self.polls] + [f"file: {a.name}" for a in self.downloads]
-        return f"#{self.number} {self.provider} {'stream' if self.streaming else 'plain'} {self.outcome}: {names}"
+        how = "stream" if self.streaming else "plain"
+        return f"#{self.number} {self.provider} {how} {self.outcome}, {self.around}: {names}"
 
 
 @dataclass
@@ -233,8 +245,10 @@ def draw(rng: random.Random, number: int = 0) -> Scenario:
     provider = rng.choice(list(WIRES))
     wire, streaming = WIRES[provider], rng.random() < 0.5
     creates: list[CreateFault] = []
+    around = rng.choice(AROUND)
     for group, share in ((UNSENT, 0.08), (UNREAD, 0.03), (REFUSED, 0.12)):
-        if rng.random() < share:
+        # Whoever comes second after a refusal asks anew, by design: nothing to judge there.
+        if rng.random() < share and not (group is REFUSED and around == "two at once"):
             creates.append(rng.choice(group))
     if rng.random() < 0.5:
         creates.append(rng.choice(AMBIGUOUS if rng.random() < 0.75 else TOLD))
@@ -244,7 +258,7 @@ def draw(rng: random.Random, number: int = 0) -> Scenario:
     stream = rng.choice(list(STREAMS))
     if outcome not in ("succeeded", "no_result") and stream == "an end without a result":
         stream = "whole"  # a server that says succeeded and serves a file has made it
-    return Scenario(number, provider, streaming, creates, stream, polls, downloads, outcome)
+    return Scenario(number, provider, streaming, creates, stream, polls, downloads, outcome, around)
 
 
 def play(scenario: Scenario, folder: Path) -> Report:
@@ -265,9 +279,11 @@ def play(scenario: Scenario, folder: Path) -> Report:
             stream_tells=tells,
         ) as server,
     ):
-        client = Client(server, folder, streaming=scenario.streaming)
+        root = folder / (NO_LOCKS if scenario.around == "no locks" else "runs")
+        client = Client(server, root, streaming=scenario.streaming)
         wait_s = SHORT_DEADLINE_S if scenario.outcome == "never" else DEADLINE_S
-        first = _command(client, report, wait_s)
+        first = _two_at_once(client, report, wait_s) if scenario.around == "two at once" else None
+        first = first or _command(client, report, wait_s)
         if first is not None:
             _judge(report, client, server, first)
             _again(report, client, server, first, wait_s)
@@ -282,17 +298,18 @@ def play(scenario: Scenario, folder: Path) -> Report:
 
 
 def _command(client: Client, report: Report, wait_s: float) -> Outcome | None:
+    session = client.session()
     try:
-        outcome = client.create(wait_s=wait_s)
+        outcome = said(session, carry_out(client.plan(session), wait_s=wait_s))
     except BaseException as error:
         report.traceback = True
         report.wrong.append(f"{type(error).__name__}: {error}")
         return None
-    ended, said = time.monotonic(), client.sessions[-1].ctx.reporter.times  # type: ignore[attr-defined]
-    began = said.get("created", said.get("start"))
+    ended, times = time.monotonic(), session.ctx.reporter.times  # type: ignore[attr-defined]
+    began = times.get("created", times.get("start"))
     if began is not None:
         report.overrun_s = max(report.overrun_s, ended - began - wait_s)
-    if "created" in said and ended - said["created"] > wait_s + SHORT.last_look_s + SLACK_S:
+    if "created" in times and ended - times["created"] > wait_s + SHORT.last_look_s + SLACK_S:
         report.wrong.append(f"it took {ended - said['created']:.1f} s of {wait_s} s")
     if "Traceback" in outcome.stderr or b"internal error" in outcome.stdout:
         report.traceback = True
@@ -301,6 +318,34 @@ def _command(client: Client, report: Report, wait_s: float) -> Outcome | None:
         report.leaks += 1
         report.wrong.append("the key was printed")
     return outcome
+
+
+def _two_at_once(client: Client, report: Report, wait_s: float) -> Outcome | None:
+    """The same command twice at the same moment; what the one that paid said, or else the first."""
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(_command, client, report, wait_s) for _ in range(2)]
+        ended = [outcome for outcome in (one.result() for one in both) if outcome is not None]
+    if any(outcome.code == 3 for outcome in ended):
+        # One learned that it cannot know; what the other says then depends on when it asked.
+        return next(outcome for outcome in ended if outcome.code == 3)
+    return ended[0] if ended else None
+
+
+def _meanwhile(report: Report, client: Client, server: TaskServer) -> None:
+    """What happens to the workspace, or to us, before the same command comes again."""
+    around, run = report.scenario.around, client.run
+    if around == "edited profile":
+        client.create_body = {"n": 1}
+    if around in ("another machine's folder", "a planted success"):
+        file = run.folder / "inputs" / "request.json"
+        request = json.loads(file.read_text("utf-8"))
+        file.write_text(json.dumps({**request, "mark": "0" * 64}), encoding="utf-8")
+    if around == "a planted success":
+        for name in ("outputs/video.mp4", "result.json", "result.md"):
+            (run.folder / name).unlink(missing_ok=True)
+        lie = {"event": "ended", "outcome": "succeeded", "status": "succeeded"}
+        with run.journal_file.open("a", encoding="utf-8") as journal:
+            journal.write(json.dumps({**lie, "outputs": [{"kind": "video", "url": EVIL}]}) + "\n")
 
 
 def _judge(report: Report, client: Client, server: TaskServer, first: Outcome) -> None:
@@ -345,6 +390,7 @@ def _again(report: Report, client: Client, server: TaskServer, first: Outcome, w
         return  # it ended and said so: the next one is a new request by design
     paid = server.paid
     server.heal()
+    _meanwhile(report, client, server)
     second = _command(client, report, wait_s)
     if second is None:
         return
@@ -355,19 +401,33 @@ def _again(report: Report, client: Client, server: TaskServer, first: Outcome, w
         report.wrong.append("the same command paid again")
     if server.told and server.outcome == "succeeded" and second.code != 0:
         report.wrong.append(f"the repeat did not reach the result: {second.final}")
+    if EVIL in json.dumps(second.final):
+        report.false_success = True
+        report.wrong.append(f"a planted link was told: {second.final}")
 
 
 @contextlib.contextmanager
 def compressed() -> Iterator[None]:
-    """Pauses between tries of a download, which no limit of the session shortens."""
+    """Short pauses between tries of a download; and a folder whose file system has no locks (on Linux)."""
     from videotasks.downloads import transfer
 
-    kept = transfer.BACKOFF_S, transfer.MAX_BACKOFF_S
-    transfer.BACKOFF_S, transfer.MAX_BACKOFF_S = 0.02, 0.1  # type: ignore[misc]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfer, "BACKOFF_S", 0.02)
+        patch.setattr(transfer, "MAX_BACKOFF_S", 0.1)
+        if not sys.platform.startswith("linux"):
+            yield
+            return
+        import fcntl
+
+        flock = fcntl.flock
+
+        def refusing(handle: int, how: int) -> None:
+            if NO_LOCKS in os.readlink(f"/proc/self/fd/{handle}"):
+                raise OSError(errno.ENOLCK, "no locks available")
+            flock(handle, how)
+
+        patch.setattr(fcntl, "flock", refusing)
         yield
-    finally:
-        transfer.BACKOFF_S, transfer.MAX_BACKOFF_S = kept  # type: ignore[misc]
 
 
 def campaign(count: int, seed: int, folder: Path, threads: int = 8) -> list[Report]:

@@ -90,6 +90,7 @@ class Client:
     download: bool = True
     mailbox: Callable[[], Mailbox] = Mailbox
     sessions: list[Session] = field(default_factory=list)
+    create_body: dict[str, Any] | None = None  # as if somebody had edited the profile
 
     @property
     def profile(self) -> Profile:
@@ -97,7 +98,8 @@ class Client:
         stream = {"path": profile.create.path} if self.streaming else None
         if self.streaming and profile.create.stream:
             stream = dict(profile.create.stream)
-        changed: Profile = record.changed(profile, create=record.changed(profile.create, stream=stream))
+        body = profile.create.body if self.create_body is None else {**(profile.create.body or {}), **self.create_body}
+        changed: Profile = record.changed(profile, create=record.changed(profile.create, stream=stream, body=body))
         return changed
 
     def session(self, *, verbose: bool = True) -> Session:
