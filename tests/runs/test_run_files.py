@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.mutations import mutated, torn
 from videotasks.cli import list_runs
 from videotasks.core import durable_files
 from videotasks.core.task import MAX_ID, Phase
@@ -214,26 +215,6 @@ def test_a_folder_deleted_between_record_and_result_comes_back_too(tmp_path: Pat
 
 # -- folders that anybody may have edited ------------------------------------------------------------------------------
 
-ODD: list[Any] = [
-    None, True, -1, 0, 10**400, 1e308, "", "x", "a\nb", "../x", "outputs/video.mp4", "9" * 50, "0001-01-01T00:00:00",
-    "9999-12-31T23:59:59+00:00", "\ud800", [], [[]], [None], {}, {"a": {}}, {"kind": [], "path": {}},
-    "succeeded", "ended",
-]  # fmt: skip
-
-
-def mutated(value: Any, rng: random.Random) -> Any:
-    """`value` with one member somewhere replaced, dropped or doubled."""
-    if isinstance(value, dict) and value and rng.random() < 0.8:
-        key = rng.choice(list(value))
-        kind = rng.random()
-        if kind < 0.1:
-            return {k: v for k, v in value.items() if k != key}
-        return {**value, key: mutated(value[key], rng)}
-    if isinstance(value, list) and value and rng.random() < 0.8:
-        at = rng.randrange(len(value))
-        return [*value[:at], mutated(value[at], rng), *value[at + rng.randrange(2) :]]
-    return rng.choice(ODD)
-
 
 def survives(root: Path) -> None:
     """Whatever a command does with a run that it has only read."""
@@ -265,8 +246,7 @@ def test_mutated_folders_are_read_without_an_internal_error(tmp_path: Path, monk
             lines = [lines]
         data = b"\n".join(json.dumps(line).encode() for line in lines)
         if rng.random() < 0.3:
-            at = rng.randrange(len(data) + 1)
-            data = data[:at] + rng.randbytes(rng.randrange(4)) + data[at + rng.randrange(9) :]
+            data = torn(data, rng)
         run.journal_file.write_bytes(data + b"\n" * rng.randrange(2))
         (run.folder / "inputs" / "request.json").write_text(json.dumps(asked), encoding="utf-8")
         try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
+import time
 from dataclasses import fields
 
 from videotasks.core.errors import configuration_error
@@ -12,6 +14,7 @@ from videotasks.lifecycle.open_session import SessionOptions
 from videotasks.request.build import CommonInputs, parse_payload, parse_set
 from videotasks.request.local_files import parse_media
 
+PIPE_S = 10.0
 # The option, or the older spelling of it, that a member of SessionOptions is read from where the names differ.
 SPELLED = {
     "interval": ("interval", "poll_interval"),
@@ -39,8 +42,22 @@ def read_text_input(path: str, *, flag: str, limit: int = 1_000_000) -> str:
 
 
 def _read(path: str, limit: int) -> bytes:
-    with open(os.path.expanduser(path), "rb") as reader:
-        return reader.read(limit)
+    """A file's first bytes. A pipe (`<(...)` of a shell is one) has ten seconds: nobody may ever write to it."""
+    import select
+    import stat
+
+    handle = os.open(os.path.expanduser(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(handle, "rb", buffering=0) as reader:
+        waits = os.name != "nt" and not stat.S_ISREG(os.fstat(handle).st_mode)
+        data, until = b"", time.monotonic() + PIPE_S
+        while len(data) < limit:
+            if waits and not select.select([reader], [], [], max(0.0, until - time.monotonic()))[0]:
+                raise OSError(errno.ETIMEDOUT, f"nothing was written to it for {PIPE_S:g} s")
+            part = reader.read(limit - len(data))
+            if not part:
+                break
+            data += part
+        return data
 
 
 def common_inputs(args: argparse.Namespace) -> CommonInputs:
