@@ -37,3 +37,44 @@ class PollSchedule:
         else:
             base = min(max(GROWTH * elapsed_s, self.floor_s), ceiling)
         return max(base * (1.0 - JITTER * random), wanted)
+
+
+PER_MINUTE = 6_000.0  # of one key where no limit is known: a thousand tasks are then seen every 10 s
+_WINDOW_S = 60.0
+_CATCH_UP_S = 0.5  # a thread that woke up late may make up for so much
+_MOST_GAP_S = 10.0
+_MOST_HOLD_S = 60.0
+_RECOVERS = 0.97  # of the gap after each answer that is no refusal: back to half of it within 23 answers
+
+
+class Pace:
+    """Requests with one key: at most `per_minute` in any minute, evenly spaced; fewer while the server says 429."""
+
+    def __init__(self, per_minute: float | None = None, speed: float = 1.0) -> None:
+        self._gap_s = (_WINDOW_S + _CATCH_UP_S) / max(per_minute or PER_MINUTE, 0.1) / speed
+        self._turn = float("-inf")  # when the next request is due at an even pace
+        self._slow_s = 0.0  # between requests, since a refusal
+        self._held_until = float("-inf")
+        self._judged_at = float("-inf")
+
+    def ready_at(self, *, last: bool = False) -> float:
+        """From when on a request may be sent. The last look at a deadline waits for nobody's patience but the limit."""
+        turn = self._turn - _CATCH_UP_S
+        return turn if last else max(turn, self._held_until)
+
+    def take(self, now: float) -> None:
+        """A request is sent now."""
+        self._turn = max(self._turn, now) + self._gap_s
+        self._held_until = max(self._held_until, now + self._slow_s)
+
+    def refused(self, now: float, hint_s: float | None = None) -> None:
+        """HTTP 429. What was sent before the first one of a second says nothing new."""
+        self._held_until = max(self._held_until, now + min(hint_s or 0.0, _MOST_HOLD_S))
+        if now - self._judged_at < 1.0:
+            return
+        self._judged_at = now
+        self._slow_s = min(2 * max(self._slow_s, self._gap_s), max(_MOST_GAP_S, self._gap_s))
+        self._held_until = max(self._held_until, now + self._slow_s)
+
+    def answered(self) -> None:
+        self._slow_s = self._slow_s * _RECOVERS if self._slow_s > self._gap_s else 0.0

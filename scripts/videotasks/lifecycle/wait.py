@@ -13,10 +13,11 @@ from videotasks.core.errors import ApiError, Category, TaskError
 from videotasks.core.json_values import parse_json
 from videotasks.core.safe_text import inert
 from videotasks.core.task import Outcome, Snapshot, Status
-from videotasks.core.workers import Interrupted
+from videotasks.core.workers import Interrupted, Message
 from videotasks.formats.sse import SseEvent
+from videotasks.lifecycle.look_queue import BULK_FAULTS, Lane, Request, Round, earliest, in_lists, next_moment
 from videotasks.lifecycle.outcome import Ending
-from videotasks.lifecycle.poll_schedule import PollSchedule
+from videotasks.lifecycle.poll_schedule import FAULT_FIRST_S, Pace, PollSchedule
 from videotasks.lifecycle.session import Context
 from videotasks.lifecycle.stream import report_event
 from videotasks.lifecycle.watched import Watched
@@ -27,7 +28,7 @@ from videotasks.network.flight import Flight
 from videotasks.providers import normalize
 from videotasks.providers.provider import Look
 
-MAX_WORKERS = 8  # requests at once, however many tasks are waited for
+MAX_WORKERS = 32  # requests at once, however many tasks are waited for: 100 a second of an API that takes 0.3 s
 NOT_FOUND_LOOKS = 3  # a fresh id may not be on every replica yet (facts, peers 5.1: "404 on the first poll")
 # A refusal ends a wait only with such a status (2xx: in the body). Codes alone do not: gateways put them into 5xx.
 FINAL_STATUSES = frozenset({200, 201, 202, 400, 401, 402, 403, 404, 410, 422})
@@ -36,137 +37,235 @@ FINAL_STATUSES = frozenset({200, 201, 202, 400, 401, 402, 403, 404, 410, 422})
 _HEARTBEATS = re.compile(r"\s*(?:ping|pong|heart_?beat|keep_?-?alive)\s*", re.IGNORECASE)
 SLOW_ANSWER_BYTES = 100_000  # an answer that brings so much in `SLOW_ANSWER_S` is on its way: a video may stand in it
 SLOW_ANSWER_S = 5.0
+ROWS_EVERY_S = 0.5  # of many on a terminal
 MORE_RESULT_LOOKS = 3  # times as many while the API has a passing fault instead of the result
 
 
 class Waiter:
     """Waits for all of `tasks` until they end, the deadline passes, or a signal comes (Interrupted).
 
-    `on_end` is called once for each task, as soon as its `ending` is known; it must return at once.
+    `on_end` is called once for each task, as soon as its `ending` is known; it must return at once. With `intake` more
+    tasks may come while `run` goes on, by `add` from any thread (or from `on_end`); `run` then returns when all have
+    ended and `close_intake` was called. Requests are paced by one budget for each key (profile `limits`,
+    requests_per_minute), and one list asks for many tasks where the API has one (profile `status.bulk`).
     """
 
     def __init__(
-        self, ctx: Context, tasks: list[Watched], on_end: Callable[[Watched], None] = lambda task: None
+        self,
+        ctx: Context,
+        tasks: list[Watched],
+        on_end: Callable[[Watched], None] = lambda task: None,
+        *,
+        intake: bool = False,
     ) -> None:
         self.ctx = ctx
-        self.tasks = tasks
+        self.tasks = list(tasks)
         self._on_end = on_end
-        self._open = list(tasks)
+        self._intake = self._many = intake
+        self._open: dict[int, Watched] = {}
+        self._deadline: float | None = None
+        self._past = False  # the deadline: each task is looked at once more
+        self._lanes: dict[int, Lane] = {}
+        self._paces: dict[tuple[str, str], Pace] = {}
         self._idle: dict[int, list[Client]] = {}
-        self._by_token: dict[object, Watched] = {}
-        self._busy = 0
+        self._sent: dict[object, Request] = {}
+        self._streams: dict[object, Watched] = {}
+        self._rows_at = float("-inf")
+
+    def add(self, task: Watched) -> None:
+        """One more task to wait for."""
+        self.ctx.mailbox.put(Message("task", self, task))
+
+    def close_intake(self) -> None:
+        """No more tasks will come."""
+        self.ctx.mailbox.put(Message("no_more", self))
 
     def run(self, deadline: float | None) -> None:
         """Fill in the `ending` of every task. Raises Interrupted at the first signal."""
-        ctx, now = self.ctx, self.ctx.monotonic()
-        for task in self.tasks:
-            task.started = now
-            if task.stream is not None:
-                self._by_token[task.stream.token] = task
-                task.due = now + ctx.limits.stream_doubt_s
-            elif task.looks == 0 and task.snapshot is not None:
-                task.due = now + self._delay(task)
-            else:
-                task.due = now
-            if task.snapshot is not None:
-                self._observe(task, task.snapshot, "sse" if task.stream else "create")
+        self._deadline = deadline
+        self._many = self._many or len(self.tasks) > 1
         try:
+            for task in self.tasks:
+                self._enter(task)
             self._loop(deadline)
         finally:
             self._close()
         for task in self.tasks:
             if task.fell_back and task.ending is not None:
                 code = int(task.ending.outcome.exit_code)
-                ctx.reporter.event("fallback_polling_end", generation_id=task.ref.task_id, exit_code=code)
+                self.ctx.reporter.event("fallback_polling_end", generation_id=task.ref.task_id, exit_code=code)
+
+    def _enter(self, task: Watched) -> None:
+        ctx, now = self.ctx, self.ctx.monotonic()
+        self._open[id(task)] = task
+        self._lane(task).open += 1
+        task.started = now
+        if task.stream is not None:
+            self._streams[task.stream.token] = task
+            self._due(task, now + ctx.limits.stream_doubt_s)
+        elif task.looks == 0 and task.snapshot is not None:
+            self._due(task, now + self._delay(task))
+        else:
+            self._due(task, now)
+        if task.snapshot is not None:
+            self._observe(task, task.snapshot, "sse" if task.stream else "create")
+        self._end_if_known(task)
 
     def _loop(self, deadline: float | None) -> None:
         ctx = self.ctx
-        while True:
-            waiting = self._still_open()
-            if not waiting:
-                return
+        hard_end = None if deadline is None else deadline + ctx.limits.last_look_s
+        while self._open or self._intake:
             now = ctx.monotonic()
-            hard_end = None if deadline is None else deadline + ctx.limits.last_look_s
-            # The longest overdue first: in the order of a list, the first ones are due again before the last ones were
-            # ever looked at (25 of 150 in 100 s).
-            for task in sorted(waiting, key=lambda task: task.due):
-                if task.looking is not None and now >= task.look_limit and not self._still_arriving(task):
-                    self._give_up_look(task)
-                if (
-                    task.looking is None
-                    and not task.last_look
-                    and now >= _due(task, deadline)
-                    and self._busy < MAX_WORKERS
-                ):
-                    task.last_look = deadline is not None and now >= deadline
-                    self._start_look(task)
+            if not self._past and deadline is not None and now >= deadline:
+                self._past = True
+                for task in self._open.values():
+                    if task.looking is None:
+                        self._due(task, task.due)
+            for token, request in list(self._sent.items()):
+                if now >= request.limit and not self._still_arriving(request):
+                    self._give_up(token, request)
+            while len(self._sent) < MAX_WORKERS:
+                lane = earliest(self._lanes.values(), now, last=self._past)
+                if lane is None:
+                    break
+                self._send(lane, now)
             if deadline is not None and now >= deadline:
-                looking = any(task.looking is not None or not task.last_look for task in waiting)
+                looking = self._sent or next_moment(self._lanes.values(), last=True) is not None
                 if not looking or now >= (hard_end or deadline):
-                    self._time_out(waiting)
-                    self._still_open()
-                    return
-            message = ctx.mailbox.get(self._pause(waiting, now, deadline, hard_end))
+                    return self._time_out()
+            message = ctx.mailbox.get(self._pause(now, deadline, hard_end))
             if message is None:
                 continue
             if message.kind == "interrupt":
                 raise Interrupted(int(message.value))
-            owner = self._by_token.get(message.source)
-            if owner is not None:
-                self._handle(owner, message.source, message.kind, message.value)
+            self._handle(message)
 
-    def _still_open(self) -> list[Watched]:
-        ended = [task for task in self._open if task.ending is not None]
-        if ended:
-            self._open = [task for task in self._open if task.ending is None]
-            for task in ended:
-                self._on_end(task)
-        return self._open
+    def _handle(self, message: Message) -> None:
+        source = message.source
+        if source is self:
+            if message.kind == "task":
+                self.tasks.append(message.value)
+                self._enter(message.value)
+            else:
+                self._intake = False
+            return
+        owner = self._streams.get(source)
+        if owner is not None:
+            self._of_stream(owner, message.kind, message.value)
+            return self._end_if_known(owner)
+        request = self._sent.pop(source, None)
+        if request is None:
+            return
+        if request.round is not None:
+            self._of_list(request, request.round, message.kind, message.value)
+        else:
+            request.tasks[0].looking = None
+            self._of_answer(request, message.kind, message.value)
+        for task in request.tasks:
+            self._end_if_known(task)
 
-    def _pause(
-        self, waiting: list[Watched], now: float, deadline: float | None, hard_end: float | None
-    ) -> float | None:
-        moments = []
-        free = self._busy < MAX_WORKERS
-        for task in waiting:
-            if task.looking is not None:
-                moments.append(task.look_limit)
-            elif free and not task.last_look:
-                moments.append(_due(task, deadline))
+    def _end_if_known(self, task: Watched) -> None:
+        if task.ending is None or self._open.pop(id(task), None) is None:
+            return
+        self._drop_stream(task)
+        self._lane(task).open -= 1
+        self._on_end(task)
+
+    def _pause(self, now: float, deadline: float | None, hard_end: float | None) -> float | None:
+        moments = [request.limit for request in self._sent.values()]
+        if (
+            len(self._sent) < MAX_WORKERS
+            and (sending := next_moment(self._lanes.values(), last=self._past)) is not None
+        ):
+            moments.append(sending)
         if deadline is not None:
             moments.append(deadline if now < deadline else (hard_end or deadline))
         return max(min(moments) - now, 0.0) if moments else None
 
     # -- looking ----------------------------------------------------------------------------------------------
 
-    def _start_look(self, task: Watched) -> None:
-        ctx, token, flight = self.ctx, object(), Flight()
-        timeout = ctx.limits.poll_request_s
-        idle = self._idle.setdefault(id(task.provider), [])
-        client = idle.pop() if idle else task.provider.client()
-        task.looking, task.look_flight = token, flight
-        task.look_limit = ctx.monotonic() + timeout + ctx.limits.abort_slack_s
-        task.looks += 1
-        task.asked_at, task.look_bytes = ctx.monotonic(), 0
-        self._by_token[token] = task
-        self._busy += 1
+    def _lane(self, task: Watched) -> Lane:
+        lane = self._lanes.get(id(task.provider))
+        if lane is None:
+            profile = task.provider.profile
+            key = profile.name, profile.base_url
+            if key not in self._paces:
+                self._paces[key] = Pace(profile.limits.requests_per_minute, self.ctx.limits.sandbox_speed)
+            lane = self._lanes[id(task.provider)] = Lane(task.provider, self._paces[key])
+        return lane
 
-        def work() -> tuple[Client, Look]:
+    def _due(self, task: Watched, due: float) -> None:
+        """Look at `task` from then on; whatever the schedule says, there is a look at the deadline."""
+        task.due = due
+        if not task.last_look:
+            self._lane(task).put(task, due if self._deadline is None else min(due, self._deadline))
+
+    def _send(self, lane: Lane, now: float) -> None:
+        """The next request of a lane: a further page, a list that shows many, or one look."""
+        lane.pace.take(now)
+        if lane.rounds:
+            return self._ask_for_many(lane.rounds.pop(0))
+        task = lane.take()
+        spec = lane.provider.profile.status.bulk
+        if spec is None or not lane.bulk or not in_lists(task):
+            return self._look(lane, task)
+        asked = Round(lane, lane.take_many(task, spec.most if spec.by_id else spec.most * spec.pages))
+        for one in asked.wanted.values():
+            one.looking = asked
+            one.last_look = self._past
+        self._ask_for_many(asked)
+
+    def _look(self, lane: Lane, task: Watched) -> None:
+        task.last_look, task.alone = self._past, False
+        provider, ref, timeout = task.provider, task.ref, self.ctx.limits.poll_request_s
+        client, flight = self._client(lane), Flight()
+        task.looking = self._start(
+            Request(lane, (task,), flight, 0.0),
+            client,
+            lambda: provider.look(ref, client=client, flight=flight, timeout=timeout),
+        )
+        task.looks += 1
+        task.asked_at = self.ctx.monotonic()
+
+    def _ask_for_many(self, asked: Round) -> None:
+        lane, timeout = asked.lane, self.ctx.limits.poll_request_s
+        client, flight, now = self._client(lane), Flight(), self.ctx.monotonic()
+        refs = {task_id: task.ref for task_id, task in asked.wanted.items()}
+        page = asked.page
+        for task in asked.wanted.values():
+            task.asked_at = now
+        self._start(
+            Request(lane, tuple(asked.wanted.values()), flight, 0.0, asked),
+            client,
+            lambda: lane.provider.look_at_many(refs, page, client=client, flight=flight, timeout=timeout),
+        )
+
+    def _client(self, lane: Lane) -> Client:
+        idle = self._idle.setdefault(id(lane.provider), [])
+        return idle.pop() if idle else lane.provider.client()
+
+    def _start(self, request: Request, client: Client, ask: Callable[[], Any]) -> object:
+        request.limit = self.ctx.monotonic() + self.ctx.limits.poll_request_s + self.ctx.limits.abort_slack_s
+        token = object()
+        self._sent[token] = request
+
+        def work() -> tuple[Client, Any]:
             try:
-                return client, task.provider.look(task.ref, client=client, flight=flight, timeout=timeout)
+                return client, ask()
             except BaseException:
                 client.close()  # nobody knows what its connection still holds
                 raise
 
-        ctx.mailbox.start(token, work)
+        self.ctx.mailbox.start(token, work)
+        return token
 
-    def _still_arriving(self, task: Watched) -> bool:
+    def _still_arriving(self, request: Request) -> bool:
         """Whether an answer is large rather than late; then it has a little longer, and again."""
-        received = task.look_flight.received if task.look_flight is not None else 0
-        if received - task.look_bytes < SLOW_ANSWER_BYTES:
+        received = request.flight.received
+        if received - request.received < SLOW_ANSWER_BYTES:
             return False
-        task.look_bytes = received
-        task.look_limit = self.ctx.monotonic() + SLOW_ANSWER_S
+        request.received = received
+        request.limit = self.ctx.monotonic() + SLOW_ANSWER_S
         return True
 
     def _ask(self, task: Watched, gap_s: float | None = None) -> None:
@@ -175,40 +274,94 @@ class Waiter:
             poll, limits = task.provider.profile.poll, self.ctx.limits
             interval = task.interval_s if task.interval_s is not None else limits.poll_interval_s
             gap_s = (poll.floor_s if interval is None else interval) / limits.sandbox_speed
-        task.due = min(task.due, max(self.ctx.monotonic(), task.asked_at + gap_s))
+        self._due(task, min(task.due, max(self.ctx.monotonic(), task.asked_at + gap_s)))
 
-    def _give_up_look(self, task: Watched) -> None:
+    def _give_up(self, token: object, request: Request) -> None:
         """A request that its own time-outs did not end: headers that trickle, a resolver that hangs."""
-        if task.look_flight is not None:
-            task.look_flight.abort()
-        self._by_token.pop(task.looking, None)
-        self._busy -= 1
-        task.looking = None
-        self._fault(task, "no complete answer in time", None)
+        request.flight.abort()
+        del self._sent[token]
+        if request.round is not None:
+            self._list_failed(request.round, "no complete answer in time")
+        else:
+            request.tasks[0].looking = None
+            self._fault(request.tasks[0], "no complete answer in time", None)
+        for task in request.tasks:
+            self._end_if_known(task)
 
-    def _handle(self, task: Watched, source: object, kind: str, value: Any) -> None:
-        if task.stream is not None and source is task.stream.token:
-            self._of_stream(task, kind, value)
-        elif source is task.looking:
-            self._by_token.pop(source, None)
-            task.looking = None
-            self._busy -= 1
-            if kind == "error":
-                if isinstance(value, NoAnswer):
-                    self._fault(task, value.message, value.status)
-                elif isinstance(value, TaskError):
-                    task.ending = Ending(
-                        Outcome.REFUSED, "poll", task.snapshot, ApiError(value.category, value.message)
-                    )
-                else:
-                    # A fault of ours in reading one answer must not end the wait for a paid task.
-                    self._fault(task, f"the answer could not be read ({type(value).__name__})", None)
+    def _of_answer(self, request: Request, kind: str, value: Any) -> None:
+        """What came of one look."""
+        task = request.tasks[0]
+        if kind != "error":
+            client, look = value
+            self._idle[id(task.provider)].append(client)
+            if look.http_status == 429:
+                request.lane.pace.refused(self.ctx.monotonic(), look.hint_s)
             else:
-                client, look = value
-                self._idle[id(task.provider)].append(client)
-                self._of_look(task, look)
-        if task.ending is not None:
-            self._drop_stream(task)
+                request.lane.pace.answered()
+            return self._of_look(task, look)
+        if isinstance(value, NoAnswer):
+            self._fault(task, value.message, value.status)
+        elif isinstance(value, TaskError):
+            task.ending = Ending(Outcome.REFUSED, "poll", task.snapshot, ApiError(value.category, value.message))
+        else:
+            # A fault of ours in reading one answer must not end the wait for a paid task.
+            self._fault(task, f"the answer could not be read ({type(value).__name__})", None)
+
+    # -- many by one request ----------------------------------------------------------------------------------
+
+    def _of_list(self, request: Request, asked: Round, kind: str, value: Any) -> None:
+        """A page of a list: each task that it shows was looked at; one that no page has is asked for by itself."""
+        if kind == "error":
+            said = (
+                value.message
+                if isinstance(value, (NoAnswer, TaskError))
+                else f"it could not be read ({type(value).__name__})"
+            )
+            return self._list_failed(asked, said, final=not isinstance(value, NoAnswer))
+        client, page = value
+        lane, now = request.lane, self.ctx.monotonic()
+        self._idle[id(lane.provider)].append(client)
+        if page.looks is None:
+            if page.http_status == 429:
+                lane.pace.refused(now, page.hint_s)
+            return self._list_failed(asked, page.reason, page.hint_s, final=page.final)
+        lane.pace.answered()
+        lane.bulk_faults = 0
+        for task_id, look in page.looks.items():
+            task = asked.wanted.pop(task_id, None)
+            if task is not None and task.ending is None:
+                task.looking, task.unlisted = None, 0
+                task.looks += 1
+                self._of_item(task, look)
+        if asked.wanted and page.next is not None and page.next.number < _pages(lane):
+            asked.page = page.next
+            lane.rounds.append(asked)
+            return
+        for task in asked.wanted.values():
+            task.unlisted += 1
+            self._alone(task)
+
+    def _of_item(self, task: Watched, look: Look) -> None:
+        """A task as a list shows it. An end counts with what proves it; without, the task's own answer tells."""
+        snapshot = look.snapshot
+        if snapshot is None or (snapshot.status.terminal and not _conclusive(snapshot)):
+            return self._alone(task)
+        self._of_look(task, look)
+
+    def _alone(self, task: Watched) -> None:
+        """Ask for this one by itself, now; at the deadline, too."""
+        task.looking, task.alone, task.last_look = None, True, False
+        self._due(task, self.ctx.monotonic())
+
+    def _list_failed(self, asked: Round, reason: str, hint_s: float | None = None, *, final: bool = False) -> None:
+        """A list that is no answer says nothing of any task. Twice in a row, or refused for good: no more lists."""
+        lane, ctx = asked.lane, self.ctx
+        lane.bulk_faults = BULK_FAULTS if final else lane.bulk_faults + 1
+        ctx.reporter.event("poll_error", transient=True, message=f"the list of tasks: {reason}")
+        again = max(FAULT_FIRST_S, hint_s or 0.0) / ctx.limits.sandbox_speed if lane.bulk else hint_s or 0.0
+        for task in asked.wanted.values():
+            task.looking, task.last_look = None, False
+            self._due(task, ctx.monotonic() + again)
 
     def _of_look(self, task: Watched, look: Look) -> None:
         if look.snapshot is not None and (task.unexplained is None or look.snapshot.status.terminal):
@@ -216,7 +369,7 @@ class Waiter:
             self._report_poll(task, look)
             self._observe(task, look.snapshot, "poll")
             if task.ending is None:
-                task.due = self.ctx.monotonic() + self._delay(task, look.hint_s)
+                self._due(task, self.ctx.monotonic() + self._delay(task, look.hint_s))
             return
         if task.unexplained is not None:
             return self._observe(task, task.unexplained, "sse")  # asked for, and no reason to be had
@@ -262,7 +415,7 @@ class Waiter:
         )
         if task.faults in (3, 20):
             self.ctx.reporter.people(f"no usable answer {task.faults} times in a row ({reason}); still waiting")
-        task.due = self.ctx.monotonic() + self._delay(task, hint_s)
+        self._due(task, self.ctx.monotonic() + self._delay(task, hint_s))
 
     def _delay(self, task: Watched, hint_s: float | None = None) -> float:
         poll = task.provider.profile.poll
@@ -290,7 +443,7 @@ class Waiter:
                 return
             if task_id is not None and task_id != task.ref.task_id:
                 return
-            task.due = now + ctx.limits.stream_doubt_s
+            self._due(task, now + ctx.limits.stream_doubt_s)
             if snapshot.status.terminal and not _conclusive(snapshot):
                 task.unexplained = snapshot if snapshot.status is Status.FAILED else None
                 return self._ask(task)
@@ -305,12 +458,12 @@ class Waiter:
             task.fell_back = True
             ctx.reporter.event("fallback_polling_start", generation_id=task.ref.task_id, command=_command(ctx, task))
             self._drop_stream(task)
-            task.due = now
+            self._due(task, now)
 
     def _drop_stream(self, task: Watched) -> None:
         if task.stream is not None:
             stream, task.stream = task.stream, None
-            self._by_token.pop(stream.token, None)
+            self._streams.pop(stream.token, None)
             stream.flight.abort()
             stream.client.close()
 
@@ -330,7 +483,7 @@ class Waiter:
                 task.ending = Ending(Outcome.NO_RESULT, source, snapshot, snapshot.error)
             else:
                 task.result_looks += 1
-                task.due = self.ctx.monotonic() + (0.0 if source == "sse" else self._delay(task))
+                self._due(task, self.ctx.monotonic() + (0.0 if source == "sse" else self._delay(task)))
             if task.told is None or task.told[0] is not status:
                 self._tell(task, snapshot)
             return
@@ -347,8 +500,10 @@ class Waiter:
     def _tell(self, task: Watched, snapshot: Snapshot) -> None:
         ctx = self.ctx
         word = snapshot.provider_status
-        if len(self.tasks) > 1:
-            ctx.reporter.live_rows([_row(one) for one in self.tasks])
+        if self._many:
+            if ctx.reporter._live is not None and ctx.monotonic() - self._rows_at >= ROWS_EVERY_S:
+                self._rows_at = ctx.monotonic()
+                ctx.reporter.live_rows([_row(one) for one in self.tasks])
         else:
             percent = snapshot.progress
             live = snapshot.status.value + (f" {percent:.0f} %" if percent is not None else "")
@@ -367,7 +522,7 @@ class Waiter:
                 progress=snapshot.progress,
                 follow=origins.own_paths(task.provider.profile.base_url, snapshot.follow) or None,
             )
-        if len(self.tasks) > 1 and not snapshot.status.terminal:
+        if self._many and not snapshot.status.terminal:
             return  # many tasks are waited for in one quiet call
         if news or ctx.reporter.verbose:  # a task that was created this moment is queued: that is no news
             ctx.reporter.event(
@@ -375,14 +530,15 @@ class Waiter:
                 status=snapshot.status.value,
                 provider_status=inert(word, 60) if word and (ctx.reporter.verbose or odd) else None,
                 progress=snapshot.progress,
-                task_id=task.ref.task_id if len(self.tasks) > 1 else None,
+                task_id=task.ref.task_id if self._many else None,
             )
         if ctx.reporter._live is None:
             ctx.reporter.people(f"{snapshot.status.value}")
 
     def _report_poll(self, task: Watched, look: Look) -> None:
         snapshot = look.snapshot
-        assert snapshot is not None
+        if snapshot is None or not self.ctx.reporter.verbose:
+            return
         word = snapshot.provider_status
         self.ctx.reporter.event(
             "poll",
@@ -395,18 +551,19 @@ class Waiter:
             terminal=snapshot.status.terminal,
         )
 
-    def _time_out(self, waiting: list[Watched]) -> None:
-        for task in waiting:
+    def _time_out(self) -> None:
+        for task in list(self._open.values()):
             if task.unexplained is not None:
                 self._observe(task, task.unexplained, "sse")
             else:
                 task.ending = Ending(Outcome.TIMEOUT, "poll", task.snapshot)
+            self._end_if_known(task)
 
     def _close(self) -> None:
-        for task in self.tasks:
+        for task in list(self._streams.values()):
             self._drop_stream(task)
-            if task.look_flight is not None and task.looking is not None:
-                task.look_flight.abort()
+        for request in self._sent.values():
+            request.flight.abort()
         for idle in self._idle.values():
             for client in idle:
                 client.close()
@@ -430,9 +587,9 @@ def _row(task: Watched) -> tuple[str, str]:
     return task.run.run_id, task.snapshot.status.value + (f" {percent:.0f} %" if percent is not None else "")
 
 
-def _due(task: Watched, deadline: float | None) -> float:
-    """When the next look is due; whatever the schedule says, there is one at the deadline."""
-    return task.due if deadline is None else min(task.due, deadline)
+def _pages(lane: Lane) -> int:
+    spec = lane.provider.profile.status.bulk
+    return spec.pages if spec is not None else 0
 
 
 def _is_heartbeat(event: SseEvent) -> bool:

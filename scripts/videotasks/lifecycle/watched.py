@@ -9,13 +9,12 @@ from videotasks.core.task import Snapshot
 from videotasks.lifecycle.outcome import Ending
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.stream import Stream
-from videotasks.network.flight import Flight
 from videotasks.providers.provider import Provider, TaskRef
 from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run
 
 
-@dataclass
+@dataclass(slots=True)
 class Watched:
     """One task being waited for, and what is known of it."""
 
@@ -34,10 +33,10 @@ class Watched:
     faults: int = 0
     not_found: int = 0
     result_looks: int = 0
-    looking: object | None = None
-    look_flight: Flight | None = None
-    look_limit: float = 0.0
-    look_bytes: int = 0  # of its answer, when the limit was last put off
+    looking: object | None = None  # the request that asks for it now
+    ticket: int = 0  # of its place in the queue of looks; an older one is void
+    unlisted: int = 0  # how often a list of tasks did not have it
+    alone: bool = False  # the next look is one of its own
     asked_at: float = float("-inf")  # when the last look began
     unexplained: Snapshot | None = None  # a failure that the stream told without a reason: asked for once
     last_look: bool = False  # the look at the deadline has begun

@@ -250,6 +250,7 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("status", "path"), "it names no task: put {task_id} into the path, the query or the body"
     if status.get("body") is not None and status.get("method") != "POST":
         yield ("status", "body"), "a look by GET sends no body: say method: POST"
+    yield from _of_bulk(status.get("bulk") or {})
     yield from _of_basis(document)
     upload = document.get("upload")
     if upload:
@@ -280,6 +281,19 @@ def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
         for where, said in _of_inputs(merged, ("models", index, "inputs")):
             if where[3] in (model.get("inputs") or {}):
                 yield where, said
+
+
+def _of_bulk(bulk: Mapping[str, Any]) -> Iterator[Problem]:
+    named = any("{task_ids}" in text for text in _texts([bulk.get("query"), bulk.get("body")]))
+    if named and (bulk.get("next") or bulk.get("pages")):
+        yield (
+            ("status", "bulk"),
+            "a request that names {task_ids} is answered at once: `next` and `pages` are for lists",
+        )
+    if bulk.get("pages", 1) > 1 and not bulk.get("next"):
+        yield ("status", "bulk", "pages"), "`next` is missing: how the next page is asked for"
+    if bulk.get("body") is not None and bulk.get("method") != "POST":
+        yield ("status", "bulk", "body"), "a look by GET sends no body: say method: POST"
 
 
 _VALUES = "for the API's words of a plain input there is `values: {720p: 720P}`"

@@ -157,6 +157,32 @@ class Create:
 
 
 @record(frozen=True)
+class Bulk:
+    """Where one request tells of many tasks: those whose `{task_ids}` it names, else the newest, page after page.
+
+    `items`, `id` and `body_of` are JMESPath: the tasks, and inside one its id and the body that a single look would
+    have answered. `most` are the ids that a request may name, or the tasks of a page. `next` says how the next page is
+    asked for: {page: member} counts up, {offset: member} goes by the tasks so far, {cursor: member, from: path} takes
+    a value of the answer, {url: path} an address of it.
+    """
+
+    path: str
+    most: int
+    method: str = "GET"
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    items: str = "items"
+    id: str = "id"
+    body_of: str | None = None
+    next: Mapping[str, str] = field(default_factory=dict)
+    pages: int = 10  # of the newest tasks at most; what is older is asked for by itself
+
+    @property
+    def by_id(self) -> bool:
+        return "{task_ids}" in str((self.query, self.body))
+
+
+@record(frozen=True)
 class StatusSpec:
     path: str | None = None
     method: str = "GET"
@@ -170,6 +196,7 @@ class StatusSpec:
     upstream: Table | None = None  # {path: [..], only: [failed, ..]}: a dead task inside a live gateway task
     created_at: Paths = ()
     raw_id: bool = False  # the id holds slashes that belong to the path
+    bulk: Bulk | None = None
     words: Mapping[str, str] = field(default_factory=dict)  # derived: casefolded word -> canonical
 
 
@@ -216,6 +243,15 @@ class Poll:
     floor_s: float = 2.0
     ceiling_s: float = 10.0
     hint_headers: Paths = ("retry-after",)
+
+
+@record(frozen=True)
+class Limits:
+    """What the API takes with one key: tasks under way at once, creates and other requests in a minute."""
+
+    parallel: int | None = None
+    creates_per_minute: float | None = None
+    requests_per_minute: float | None = None
 
 
 @record(frozen=True)
@@ -334,6 +370,7 @@ class Profile:
     error: ErrorSpec = ErrorSpec()
     progress: Progress = Progress()
     poll: Poll = Poll()
+    limits: Limits = Limits()
     models: tuple[Model, ...] = ()
     default_model: str | None = None
     rehearsal_model: str | None = None
@@ -451,6 +488,7 @@ _PARTS: Mapping[str, type] = {
     "error": ErrorSpec,
     "progress": Progress,
     "poll": Poll,
+    "limits": Limits,
     "cancel": Cancel,
     "list": ListSpec,
     "upload": Upload,
@@ -539,6 +577,7 @@ def _part(name: str, key: str, cls: type, value: Any) -> Any:
         values[knob] = given
     if cls is StatusSpec:
         values["words"] = _words(name, values)
+        values["bulk"] = _part(name, "status.bulk", Bulk, values["bulk"]) if values.get("bulk") else None
     try:
         return cls(**values)
     except TypeError as error:

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from videotasks.core.errors import ApiError, Category, TaskError, configuration_error
-from videotasks.core.task import Snapshot, Status
+from videotasks.core.task import Snapshot, Status, valid_task_id
+from videotasks.formats import jmespath_eval
 from videotasks.network import origins
 from videotasks.network.client import MAX_JSON_BYTES, Answer, Client
 from videotasks.network.errors import NoAnswer
@@ -48,6 +49,31 @@ class Look:
     @property
     def final_refusal(self) -> bool:
         return self.error is not None and self.error.shaped and self.error.category in FINAL_ON_POLL
+
+
+@dataclass(frozen=True)
+class ListPage:
+    """Which page of a list of tasks is asked for: its number, and what of the answer before says where it is."""
+
+    number: int = 0
+    seen: int = 0  # tasks on the pages before
+    query: Mapping[str, Any] = field(default_factory=dict)
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class ManyLooks:
+    """What one request told of many tasks: a look at each that it shows; `looks` is None when it was no answer.
+
+    `next` is the page after this one. `final` is true of a refusal that the next request would meet, too.
+    """
+
+    looks: Mapping[str, Look] | None = None
+    next: ListPage | None = None
+    reason: str = ""
+    http_status: int | None = None
+    hint_s: float | None = None
+    final: bool = False
 
 
 # 401, 402, 403 and 404 end a wait, and only with the provider's own error shape: a proxy's page proves nothing.
@@ -160,6 +186,80 @@ class Provider:
             hint_s=error.retry_after_s if error.retry_after_s is not None else hint,
             body=body,
         )
+
+    def look_at_many(
+        self,
+        refs: Mapping[str, TaskRef],
+        page: ListPage,
+        *,
+        client: Client,
+        flight: Flight | None = None,
+        timeout: float = 20.0,
+    ) -> ManyLooks:
+        """Ask for many tasks by one request (profile status.bulk). Raises NoAnswer."""
+        spec = self.profile.status.bulk
+        assert spec is not None
+        known: dict[str, Any] = {**self._known(TaskRef("")), "task_ids": list(refs)}
+        url = page.url or _with_query(
+            self.url(address.fill_path(spec.path, known)), {**address.fill_body(spec.query, known), **page.query}
+        )
+        body = None if spec.body is None else address.fill_body(spec.body, known)
+        answer = client.request(
+            spec.method, url, json_body=body, flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES
+        )
+        return self.read_many(answer, refs, page)
+
+    def read_many(self, answer: Answer, refs: Mapping[str, TaskRef], page: ListPage) -> ManyLooks:
+        """Interpret one answer about many tasks. An item counts for the task whose very id it has."""
+        spec, body, hint = self.profile.status.bulk, _task_body(answer), self._hint(answer)
+        assert spec is not None
+        status = answer.status
+        if not 200 <= status < 300:
+            error = self._api_error("poll", answer, body)
+            hint = error.retry_after_s if error.retry_after_s is not None else hint
+            return ManyLooks(reason=f"HTTP {status}", http_status=status, hint_s=hint, final=400 <= status < 429)
+        items = jmespath_eval.evaluate(spec.items, body)
+        if not isinstance(items, list) or normalize.in_band_error(self.profile, body, status) is not None:
+            return ManyLooks(reason="the answer is no list of tasks", http_status=status, hint_s=hint)
+        looks: dict[str, Look] = {}
+        for item in items:
+            task_id = valid_task_id(jmespath_eval.evaluate(spec.id, item))
+            if task_id is not None and task_id in refs and task_id not in looks:
+                looks[task_id] = self._item(item, refs[task_id], status, hint)
+        return ManyLooks(looks, self._next_page(page, body, len(items)), http_status=status, hint_s=hint)
+
+    def _item(self, item: Any, ref: TaskRef, status: int, hint: float | None) -> Look:
+        spec = self.profile.status.bulk
+        body = jmespath_eval.evaluate(spec.body_of, item) if spec and spec.body_of else item
+        if not isinstance(body, dict) or normalize.about_another_task(self.profile, body, ref.task_id):
+            return Look(reason="an item that is no task", http_status=status)
+        snap = normalize.snapshot(self.profile, body, task_id=ref.task_id, http_status=status, known=self._known(ref))
+        if snap.error is not None and not snap.error.in_task:
+            return Look(error=snap.error, http_status=status, body=body)
+        return Look(snapshot=snap, http_status=status, hint_s=hint, body=body)
+
+    def _next_page(self, page: ListPage, body: Any, count: int) -> ListPage | None:
+        spec = self.profile.status.bulk
+        assert spec is not None
+        how, seen, number = spec.next, page.seen + count, page.number + 1
+        if count == 0 or not how:
+            return None
+        if "url" in how:
+            location = jmespath_eval.evaluate(how["url"], body)
+            if not isinstance(location, str) or not location:
+                return None
+            base = self.profile.base_url
+            url = origins.followed_url(base, base + "/", location)
+            return ListPage(number, seen, url=url) if url is not None else None
+        if "cursor" in how:
+            value = jmespath_eval.evaluate(how["from"], body)
+            return ListPage(number, seen, {how["cursor"]: value}) if value and isinstance(value, (str, int)) else None
+        if count < spec.most:
+            return None
+        if "offset" in how:
+            return ListPage(number, seen, {how["offset"]: seen})
+        first = spec.query.get(how["page"], 1)
+        return ListPage(number, seen, {how["page"]: int(first) + number})
 
     def _with_result(self, look: Look, ref: TaskRef, *, client: Client, flight: Flight | None, timeout: float) -> Look:
         snap, spec = look.snapshot, self.profile.result.fetch
