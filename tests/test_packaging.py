@@ -69,8 +69,8 @@ NOT_YET: dict[tuple[str, str], str] = {}
 # Touch no network, no clock and no disk: their tests need no machine. A room stands for all of its modules.
 PURE = {
     "formats", "request", "core.errors", "core.redaction", "core.safe_text", "core.task", "lifecycle.create_answer",
-    "lifecycle.poll_schedule", "lifecycle.look_queue", "network.origins", "network.ssrf_guard", "providers.classify_error",
-    "providers.normalize", "providers.profile", "runs.identity",
+    "lifecycle.look_queue", "lifecycle.poll_schedule", "network.origins", "network.ssrf_guard",
+    "providers.classify_error", "providers.normalize", "providers.profile", "runs.identity",
 }  # fmt: skip
 # A file that the user or the caller names.
 READS_THE_DISK = {
