@@ -7,10 +7,11 @@ read and every input placed; whether the API is as the file says, only its contr
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from typing import Any
 from urllib.parse import urlsplit
 
-from videotasks_sandbox.dialect import DialectError
+from videotasks_sandbox.dialect import DialectError, merged
 
 _PLAIN = re.compile(r"[A-Za-z_]\w*(?:\[\d*\])*(?:\.[A-Za-z_]\w*(?:\[\d*\])*)*")
 _PHASES = ("queued", "running", "succeeded", "failed", "cancelled", "expired")
@@ -43,7 +44,7 @@ def derive(profile: Document) -> Document:
         )
     words = {phase: word for phase, word in words.items() if phase in _PHASES}
     words.setdefault("queued", words["running"])
-    kinds = [_merged(profile, kind) for kind in (profile.get("kinds") or {}).values()]
+    kinds = [merged(profile, kind or {}) for kind in (profile.get("kinds") or {}).values()]
     calls = [call for each in (profile, *kinds) for call in _calls(each)]
     auth = profile.get("auth") or {}
     return {
@@ -56,14 +57,6 @@ def derive(profile: Document) -> Document:
         "refusals": {key: _refusal(profile, *row) for key, row in _REFUSALS.items()},
         "calls": calls,
     }
-
-
-def _merged(base: Document, over: Document | None) -> Document:
-    merged = dict(base)
-    for key, value in (over or {}).items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
 
 
 def _calls(profile: Document) -> list[Document]:
@@ -143,14 +136,14 @@ def _status(profile: Document) -> Document:
     put(shown, _status_path(profile), "$status")
     if progress.get("path"):
         put(shown, _path(progress["path"], "progress.path"), _progress(progress))
-    failed, error = _copied(shown), profile.get("error") or {}
+    failed, error = deepcopy(shown), profile.get("error") or {}
     put(failed, _path(error.get("task_message") or error.get("message", "error.message"), "error"), "$reason")
     moderated = _code_for(error, "moderation")
     place = _first_plain(error.get("task_code") or error.get("code", "error.code"))
     if moderated and place and place != _status_path(profile):
         put(failed, place, f"$(moderated && '{moderated}' || 'generation_failed')")
     result = profile.get("result") or {}
-    ended = _copied(shown)
+    ended = deepcopy(shown)
     for second in (result.get("fetch"), result.get("content")):
         for name, where in ((second or {}).get("values") or {}).items():
             put(ended, _path(where, f"result: {name}"), "$id")
@@ -162,7 +155,7 @@ def _status(profile: Document) -> Document:
 def _result(profile: Document, shown: Document) -> Document:
     """`shown` with the links in the places of the result; without them in the scenario no-result."""
     result = profile.get("result") or {}
-    full = _copied(shown)
+    full = deepcopy(shown)
     for member, value in (("video", "$video"), ("last_frame", "$last_frame"), ("thumbnail", "$thumbnail")):
         place = _first_plain(result.get(member) or ())
         if place:
@@ -304,12 +297,6 @@ def put(body: Document, path: str, value: Any) -> None:
             at[name] = [value]
         else:
             at = at[name][0]
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(inner) for key, inner in value.items()}
-    return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _first_plain(paths: Any) -> str:

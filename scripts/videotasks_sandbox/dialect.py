@@ -82,15 +82,16 @@ def _document(name: str) -> dict[str, Any]:
         raise DialectError(f"the sandbox does not speak {name!r}; it speaks: {', '.join(shipped())}")
     document = read_yaml((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     base = document.pop("extends", None)
-    return _merged(_document(base), document) if base else document
+    return merged(_document(base), document) if base else document
 
 
-def _merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """`base` with what `more` says instead, mappings member by member."""
+    result = dict(base)
     for key, value in more.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
 
 
 def read_yaml(text: str) -> Any:

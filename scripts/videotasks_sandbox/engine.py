@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
-from videotasks_sandbox import bodies, media, multipart, scenarios, sizes, tasks
+from videotasks_sandbox import bodies, media, scenarios, tasks
 from videotasks_sandbox.checks import first_problem
 from videotasks_sandbox.dialect import Dialect
-from videotasks_sandbox.expressions import BadValue, Scope, fill, holds
+from videotasks_sandbox.expressions import Scope, applies, fill
 from videotasks_sandbox.httpd import DropConnection, Reply, Request, json_reply
 from videotasks_sandbox.scenarios import Scenario
 from videotasks_sandbox.state import State, Store
@@ -56,7 +56,7 @@ class Call:
     renderer: media.Renderer
     rule: dict[str, Any] = field(default_factory=dict)
     path: dict[str, str] = field(default_factory=dict)
-    parts: list[multipart.Part] | None = None
+    parts: list[bodies.Part] | None = None
     task_id: str = ""
     paid: bool = False
     sent: Any = None
@@ -80,7 +80,7 @@ class Call:
         for self.rule, values in found:
             self.path = {name: unquote(value) for name, value in values.items()}
             scope = self._request_scope()
-            if self._holds(self.rule.get("when"), scope):
+            if applies(self.rule.get("when"), scope):
                 break
         else:
             return self.refusal("no_route", method=self.request.method, url_path=path)
@@ -140,9 +140,9 @@ class Call:
         wanted = self.rule["list"]
         scopes = [self._task_scope(task) for task in self._own_tasks()]
         scopes.sort(
-            key=lambda each: each.get("created_s"), reverse=not self._holds(wanted.get("oldest_first", "''"), scope)
+            key=lambda each: each.get("created_s"), reverse=not applies(wanted.get("oldest_first", "''"), scope)
         )
-        kept = [each for each in scopes if self._holds(wanted.get("where"), each)]
+        kept = [each for each in scopes if applies(wanted.get("where"), each)]
         size, ids = int(fill(wanted.get("size", 100), scope)), [each.get("id") for each in kept]
         after, offset = fill(wanted.get("after"), scope), fill(wanted.get("offset", 0), scope)
         start = (
@@ -210,14 +210,14 @@ class Call:
 
     def _new_task(self, made: dict[str, Any], repeated: Any) -> Task:
         asked = made.get("size"), made.get("ratio"), made.get("resolution")
-        width, height = sizes.pixel_size(asked[0]) or sizes.frame_size(asked[1] or asked[0], asked[2])
+        width, height = tasks.pixel_size(asked[0]) or tasks.frame_size(asked[1] or asked[0], asked[2])
         outputs = made.get("outputs")
         task = {
             "id": str(made["id"]),
             "provider": self.dialect.name,
             "model": str(made.get("model") or ""),
             "prompt": made["prompt"] if isinstance(made.get("prompt"), str) else "",
-            "duration": made["frames"] / 24 if made.get("frames") else sizes.seconds(made.get("seconds")),
+            "duration": made["frames"] / 24 if made.get("frames") else tasks.seconds(made.get("seconds")),
             "width": width,
             "height": height,
             "outputs": outputs if type(outputs) is int and 1 <= outputs <= 4 else 1,
@@ -281,12 +281,6 @@ class Call:
         problem = first_problem(checks, self.dialect.document.get("says") or {}, scope)
         if problem is not None:
             raise Refused(self.refusal(problem.pop("refuse"), **problem))
-
-    def _holds(self, condition: Any, scope: Scope) -> bool:
-        try:
-            return holds(condition, scope)
-        except BadValue:
-            return False
 
     def _reply(self, template: Any, scope: Scope) -> Answer:
         """`template` filled: {http, body, headers, type}, or a body for HTTP 200; {$file: name} is a download."""

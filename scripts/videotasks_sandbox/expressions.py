@@ -59,6 +59,14 @@ def holds(condition: Any, scope: Scope) -> bool:
     return condition is None or search(str(condition), scope) not in (None, False, "", [], {})
 
 
+def applies(condition: Any, scope: Scope) -> bool:
+    """`holds`, and False for what cannot be worked out."""
+    try:
+        return holds(condition, scope)
+    except BadValue:
+        return False
+
+
 def fill(template: Any, scope: Scope) -> Any:
     """A template of a dialect file with its values put in. What cannot be worked out is null."""
     if isinstance(template, str):
@@ -73,16 +81,11 @@ def fill(template: Any, scope: Scope) -> Any:
         phases = template["$phase"]
         return fill(phases.get(scope.get("phase"), phases.get("else")), scope)
     if "$choose" in template:
-        return next((fill(each["then"], scope) for each in template["$choose"] if _chosen(each, scope)), None)
+        return next(
+            (fill(each["then"], scope) for each in template["$choose"] if applies(each.get("when"), scope)), None
+        )
     filled = {key: fill(value, scope) for key, value in template.items()}
     return {key.removesuffix("?"): value for key, value in filled.items() if not (key[-1:] == "?" and value is None)}
-
-
-def _chosen(branch: dict[str, Any], scope: Scope) -> bool:
-    try:
-        return holds(branch.get("when"), scope)
-    except BadValue:
-        return False
 
 
 def _fill_text(text: str, scope: Scope) -> Any:

@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 MB = 16  # luma samples along the side of a macroblock
-MB_BYTES = 384  # 256 luma, 64 Cb, 64 Cr
 
 # level_idc, macroblocks/s, macroblocks/frame, coded picture buffer in bits [table A-1]
 _LEVELS = (
@@ -232,19 +232,14 @@ def _pps() -> str:
 
 def _extend_right(block: bytes) -> bytes:
     """What horizontal prediction makes of the macroblock to the left."""
-    column = block[15:256:16] + block[263:320:8] + block[327:384:8]
-    known = _EXTENDED.get(column)
-    if known is None:
-        known = b"".join([column[i : i + 1] * (16 if i < 16 else 8) for i in range(32)])
-        if len(_EXTENDED) >= 4096:
-            _EXTENDED.clear()
-        _EXTENDED[column] = known
-    return known
+    return _extended(block[15:256:16] + block[263:320:8] + block[327:384:8])
+
+
+@lru_cache(maxsize=4096)  # a gradient repeats one column along a whole row of macroblocks
+def _extended(column: bytes) -> bytes:
+    return b"".join([column[i : i + 1] * (16 if i < 16 else 8) for i in range(32)])
 
 
 def _extend_down(block: bytes) -> bytes:
     """What vertical prediction makes of the macroblock above."""
     return block[240:256] * 16 + block[312:320] * 8 + block[376:384] * 8
-
-
-_EXTENDED: dict[bytes, bytes] = {}  # a gradient repeats one column along a whole row of macroblocks

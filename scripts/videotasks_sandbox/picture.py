@@ -196,7 +196,7 @@ class Picture:
         pad = -self.width % MB
         for y in range(rows.start, rows.stop, 2):
             upper, lower = self._lines[y], self._lines[y + 1]
-            luma, cb, cr = self._palette.ycbcr(y, set(upper) | set(lower) if upper != lower else set(upper))
+            luma, cb, cr = self._palette.tables(y, set(upper) | set(lower), "ycbcr")
             self._planes.y[y] = _pad(upper.translate(luma), pad)
             self._planes.y[y + 1] = _pad(lower.translate(luma), pad)
             half = upper[::2]
@@ -211,7 +211,7 @@ class Picture:
                 rows.append(rows[-1])
                 continue
             row = bytearray(3 * self.width)
-            for channel, table in enumerate(self._palette.rgb(y, set(line))):
+            for channel, table in enumerate(self._palette.tables(y, set(line), "rgb")):
                 row[channel::3] = line.translate(table)
             rows.append(bytes(row))
         return rows
@@ -325,15 +325,10 @@ class _Palette:
             return _mix(sky, self._sun, 0.92 if what & SUN else 0.22)
         return sky
 
-    def rgb(self, line: int, values: set[int]) -> list[bytearray]:
-        """Translation tables for red, green and blue that know `values`."""
-        return self._known(line, values, "rgb")
-
-    def ycbcr(self, line: int, values: set[int]) -> list[bytearray]:
-        """Translation tables for BT.709 luma and chroma, limited range, that know `values`."""
-        return self._known(line, values, "ycbcr")
-
-    def _known(self, line: int, values: set[int], space: str) -> list[bytearray]:
+    def tables(self, line: int, values: set[int], space: str) -> list[bytearray]:
+        """Translation tables that know `values`: for red, green and blue (rgb), or for BT.709 luma and chroma in their
+        limited range (ycbcr).
+        """
         line &= ~1
         entry = self._tables.get((line, space))
         if entry is None:

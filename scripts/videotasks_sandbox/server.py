@@ -18,7 +18,6 @@ from typing import Any
 from videotasks_sandbox import media, scenarios
 from videotasks_sandbox.dialect import Dialect, DialectError, load_dialect, shipped
 from videotasks_sandbox.engine import Answer, Call
-from videotasks_sandbox.faults import flaky, lost
 from videotasks_sandbox.httpd import HttpServer, Reply, Request, json_reply
 from videotasks_sandbox.scenarios import SCENARIOS, SandboxError, Scenario
 from videotasks_sandbox.state import PlantedFile, State, Store
@@ -27,6 +26,17 @@ __all__ = ["REHEARSAL_KEY", "SCENARIOS", "Sandbox", "SandboxError", "start_sandb
 
 REHEARSAL_KEY = "sandbox-key-not-secret"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+_GATEWAY_PAGE = (
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
+    b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+)
+_INTERSTITIAL = (
+    b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
+)
+
+# In this order, one for each poll of a task in the scenario flaky-poll; then all answers are good.
+FLAKY_SEQUENCE = ("500", "html", "empty", "reset", "429", "404", "half")
 
 
 class Sandbox:
@@ -133,9 +143,9 @@ class Sandbox:
 
     def _troubled(self, call: Call, reply: Answer) -> Answer:
         if call.paid and call.scenario.name.startswith("lost-answer"):
-            return lost(call.scenario.name)
+            return _lost(call.scenario.name)
         if call.rule.get("does") == "status" and isinstance(reply, Reply):
-            return flaky(call, call.state["tasks"].get(call.task_id), reply)
+            return _flaky(call, call.state["tasks"].get(call.task_id), reply)
         return reply
 
     def _object_store(self, request: Request, state: State, call: Call) -> Answer:
@@ -209,3 +219,35 @@ def start_sandbox(
     except PlantedFile as planted:
         raise SandboxError(f"{planted.filename} is not a file of the sandbox's own: move it away") from None
     return Sandbox(played, Path(state_file), wanted, host, port, speed, clock, pause)
+
+
+# ------------------------------------------------------------ answers that are broken on purpose
+
+
+def _lost(scenario: str) -> Reply:
+    """What a caller gets to see of a create that was accepted in the scenarios lost-answer and lost-answer-5xx."""
+    if scenario == "lost-answer-5xx":
+        return Reply(status=502, body=_GATEWAY_PAGE, content_type="text/html")
+    return Reply(fault="silent")
+
+
+def _flaky(call: Call, task: dict[str, Any] | None, good: Reply) -> Answer:
+    """`good`, or the next fault of a task in the scenario flaky-poll."""
+    if task is None or task["scenario"] != "flaky-poll" or task["polls"] >= len(FLAKY_SEQUENCE):
+        return good
+    fault = FLAKY_SEQUENCE[task["polls"]]
+    task["polls"] += 1
+    if fault == "500":
+        return call.refusal("broken")
+    if fault == "html":
+        return Reply(body=_INTERSTITIAL, content_type="text/html; charset=utf-8")
+    if fault == "empty":
+        return Reply()
+    if fault == "reset":
+        return Reply(fault="reset")
+    if fault == "429":
+        return call.refusal("rate_limited")
+    if fault == "404":
+        return call.refusal("unknown_task", id=task["id"])
+    good.fault = "half"
+    return good

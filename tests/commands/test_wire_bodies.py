@@ -15,7 +15,7 @@ from support.commands import Done, call, journal
 from support.faults import answer, json_answer, routes
 from support.faultserver import FaultServer, Request
 from support.fileserver import png
-from videotasks_sandbox.multipart import parse
+from videotasks_sandbox.bodies import read_parts
 
 KEY = "sk-CANARY-7f3a"
 KEYS = ("SKILLS_VIDEO", "CREATOK", "OCTOPUSX", "ARK", "MODELARK", "OPENAI_COMPATIBLE", "FAL", "REPLICATE")
@@ -150,7 +150,7 @@ def test_a_local_file_in_a_multipart_form(
     assert done.exit_code == 0, done
     (post,) = server.posts
     assert post.target == path
-    parts = parse(post.body, post.header("content-type"))
+    parts = read_parts(post.body, post.header("content-type"))
     assert {part.name: part.text for part in parts if part.filename is None} == fields
     (file,) = [part for part in parts if part.filename is not None]
     assert (file.name, file.content_type, file.data) == (file_field, "image/png", PNG)

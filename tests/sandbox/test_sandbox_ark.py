@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.sandbox_http import Caller, Start
-from videotasks_sandbox.imagesize import image_size
+from videotasks_sandbox.bodies import image_size
 
 TASKS = "/contents/generations/tasks"
 MODEL = "doubao-seedance-1-5-pro-251215"

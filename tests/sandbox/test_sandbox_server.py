@@ -29,8 +29,8 @@ from support.sandbox_http import (
 from videotasks_sandbox.dialect import shipped
 from videotasks_sandbox.scenarios import SandboxError
 from videotasks_sandbox.server import start_sandbox
-from videotasks_sandbox.sizes import frame_size, pixel_size
 from videotasks_sandbox.state import PlantedFile, Store
+from videotasks_sandbox.tasks import frame_size, pixel_size
 
 REPO = Path(__file__).resolve().parents[2]
 

@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 
 from videotasks_sandbox import font
 from videotasks_sandbox.h264 import Encoder, Planes, escape, unsigned_golomb
-from videotasks_sandbox.mp4boxes import Sample, write_mp4
-from videotasks_sandbox.mp4writer import RenderedVideo, render_video
+from videotasks_sandbox.mp4writer import RenderedVideo, Sample, render_video, write_mp4, write_png
 from videotasks_sandbox.picture import Picture
-from videotasks_sandbox.png import write_png
 
 PROMPT = "A red fox runs through fresh snow at dawn, camera tracking low and close"
 CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"dinf", b"udta")
