@@ -222,10 +222,10 @@ def survives(root: Path) -> None:
     for run in store.runs():
         state = run.state()
         assert (state.task_id is None) or len(state.task_id) <= MAX_ID
-        row = list_runs.row(run, state)
+        row = results.row(run, state)
         list_runs.add_up({}, run, state)
         list_runs.table([row])
-        list_runs.words_of(state)
+        results.words_of(state)
         results.summary(run, state)
         json.dumps([row, state.error, state.usage])
         results.write(run, now=NOW)

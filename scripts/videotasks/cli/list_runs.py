@@ -6,16 +6,14 @@ import argparse
 import gc
 import re
 import time
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
 from videotasks.cli.request_options import session_options
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
-from videotasks.core.safe_text import one_line
-from videotasks.core.task import Outcome, Phase, Status
-from videotasks.core.times import age_text
-from videotasks.lifecycle.open_session import SessionOptions, open_session, origin_here, provider_name
+from videotasks.core.task import Outcome
+from videotasks.lifecycle.open_session import SessionOptions, open_session, origin_here
+from videotasks.lifecycle.select_run import of_mode
 from videotasks.output.reporter import Reporter
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
@@ -26,8 +24,6 @@ _SINCE = re.compile(r"^(\d+)([smhdw])$")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 DEFAULT_LIMIT = 20
 OUTPUT_CHARS = 5_500  # of rows; sums, trouble and the folder's path share the rest of the 8,000
-PHASES = ("new", "submitting", "submission_unknown", "refused", "submitted")
-STATUS_WORDS = ("unfinished", *(status.value for status in Status), *PHASES)
 
 
 def list_runs(args: argparse.Namespace) -> int:
@@ -49,7 +45,7 @@ def list_runs(args: argparse.Namespace) -> int:
         if since is not None and run.created_at < since:
             continue
         state = run.state()
-        if args.status and args.status not in words_of(state):
+        if args.status and args.status not in results.words_of(state):
             continue
         total += 1
         unfinished += state.unfinished
@@ -61,7 +57,7 @@ def list_runs(args: argparse.Namespace) -> int:
     gc.enable()
     found.sort(key=lambda one: one[0].created_at, reverse=True)
     rows = [
-        row(run, state, None if run.is_at(origins_here[run.provider]) else run.origin)
+        results.row(run, state, None if run.is_at(origins_here[run.provider]) else run.origin)
         for run, state in (found if limit == 0 else found[:limit])
     ]
     reporter = Reporter(sandbox=args.sandbox, text=args.text)
@@ -84,25 +80,9 @@ def list_runs(args: argparse.Namespace) -> int:
     )
 
 
-def of_mode(store: RunStore, options: SessionOptions) -> Iterator[Run]:
-    """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
-    mode, wanted = options.mode, provider_name(options)
-    for run in store.runs():
-        if run.mode != mode or (wanted and run.provider != wanted):
-            continue
-        if options.base_url and not run.is_at(origin_here(options, run.provider)):
-            continue
-        yield run
-
-
-def words_of(state: RunState) -> tuple[str, ...]:
-    """The words of --status that a run answers to."""
-    return (results.status_of(state), state.phase.value, *(("unfinished",) if state.unfinished else ()))
-
-
 def _check(args: argparse.Namespace) -> None:
-    if args.status and args.status not in STATUS_WORDS:
-        raise configuration_error("--status is none of the words", expected=", ".join(STATUS_WORDS))
+    if args.status and args.status not in results.STATUS_WORDS:
+        raise configuration_error("--status is none of the words", expected=", ".join(results.STATUS_WORDS))
     if args.limit is not None and args.limit < 0:
         raise configuration_error("--limit is below 0", expected="a number of rows, or 0 for all")
     if args.remote and (args.status or args.since or args.refresh):
@@ -136,7 +116,7 @@ def _list_remote(args: argparse.Namespace, options: SessionOptions) -> int:
 def refresh(args: argparse.Namespace) -> int:
     """--refresh: one look at every unfinished run."""
     runs, trouble = look_at_unfinished(session_options(args))
-    rows = [row(run, run.state()) for run in runs]
+    rows = [results.row(run, run.state()) for run in runs]
     return Reporter(sandbox=args.sandbox, verbose=args.verbose, text=args.text).final(
         "list",
         ExitCode.OK,
@@ -182,33 +162,6 @@ def look_at_unfinished(options: SessionOptions) -> tuple[list[Run], list[dict[st
             except TaskError as error:  # a folder that somebody made a link
                 trouble.append({"run_id": task.run.run_id, "message": error.message})
     return runs, trouble
-
-
-def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, Any]:
-    """One run as a list shows it. `elsewhere` is its origin when that is not the one used here."""
-    entry: dict[str, Any] = {
-        "run_id": run.run_id,
-        "provider": run.provider,
-        "status": results.status_of(state),
-        "unfinished": state.unfinished,
-        "task_id": state.task_id,
-        "age": age_text(time.time() - run.created_at),
-        "prompt": one_line(run.prompt, 50) or None,
-        "files": len(state.files),
-        "origin": elsewhere,
-    }
-    if state.phase in (Phase.SUBMISSION_UNKNOWN, Phase.REFUSED, Phase.NEW):
-        entry["phase"] = state.phase.value
-    if results.unseen(run, state):
-        entry["unseen"] = True
-    if state.cost is not None:
-        entry["cost"] = f"{state.cost:g} {state.cost_unit or ''}".strip()
-    expected = run.request.get("expected_cost")
-    if isinstance(expected, dict) and isinstance(expected.get("amount"), (int, float)):
-        entry["expected"] = one_line(f"{expected['amount']:g} {expected.get('unit') or ''}", 40)
-    return {
-        key: value for key, value in entry.items() if value not in (None, 0, "") or key in ("task_id", "unfinished")
-    }
 
 
 def add_up(sums: dict[str, dict[str, Any]], run: Run, state: RunState, elsewhere: str | None = None) -> None:

@@ -101,7 +101,7 @@ def _wait_for_many(args: argparse.Namespace, options: SessionOptions, store: Run
     trouble: list[dict[str, Any]] = []
     if args.all_unfinished:
         now = time.time()
-        for run in list_runs.of_mode(store, options):
+        for run in select_run.of_mode(store, options):
             state = run.state()
             asked = state.unfinished and state.task_id and not results.unseen(run, state)
             if asked or (not args.no_download and _awaits_its_file(run, state, now)):
@@ -151,7 +151,7 @@ def _finish_many(
     rows, codes, left = [], {}, []
     for run in runs:
         state = run.state()
-        rows.append(list_runs.row(run, state))
+        rows.append(results.row(run, state))
         codes[run.run_id] = own = _code_of(run, state, ctx.download, collector)
         if state.task_id and (state.unfinished or (state.outcome is Outcome.SUCCEEDED and own != ExitCode.OK)):
             left.append(run)

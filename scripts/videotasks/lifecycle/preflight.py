@@ -16,6 +16,8 @@ from videotasks.core.times import iso
 from videotasks.core.workers import CallTimedOut
 from videotasks.lifecycle import spending
 from videotasks.lifecycle.create_or_attach import Plan, attachable, refuse_earlier_version, refuse_keys
+from videotasks.lifecycle.open_session import last_line
+from videotasks.lifecycle.session import Session
 from videotasks.network.errors import NoAnswer
 from videotasks.output import next_command
 from videotasks.providers import credentials
@@ -259,6 +261,41 @@ def _remembered(plan: Plan) -> Estimate | None:
             source = f"what the same cost on {when} (run {run.run_id})"
             return Estimate(state.cost, state.cost_unit, {}, "history", None, source, when)
     return None
+
+
+def verify_key(session: Session, fields: dict[str, Any]) -> int:
+    """The last line about a key, after one free call with it: the balance, else capabilities, else the list.
+
+    `fields` is what `credentials.describe` says of it.
+    """
+    reporter, provider, profile = session.ctx.reporter, session.provider, session.profile
+    told = {name: value for name, value in fields.items() if name != "ok"}
+    path, query, how = None, None, {}
+    if profile.credits is not None:
+        path = profile.credits.path
+    elif profile.capabilities is not None:
+        path = profile.capabilities.path
+    elif profile.list is not None:
+        path, query = profile.list.path, profile.list.query
+        how = {"method": profile.list.method, "body": profile.list.body}
+    if path is None:
+        told["message"] += "; this provider has no free call to verify it with"
+        return reporter.final("api_key", ExitCode.OK, verified=None, **told)
+
+    def refused(error: TaskError) -> int:
+        told["message"] = error.message
+        return reporter.final("api_key", error.exit_code, verified=False, **told, error=error_fields(error))
+
+    with last_line(session.ctx) as end:
+        end.refused = refused
+        body = session.ask(
+            lambda client: provider.get_json(path, client=client, query=query, **how), 40.0, patient=True
+        )
+        told["message"] += " and the API accepts it"
+        if profile.credits is not None:
+            told["balance"] = _balance(costs.balance(profile, body))
+        end.code = reporter.final("api_key", ExitCode.OK, verified=True, **told)
+    return end.code
 
 
 def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,17 @@ def require_same_place(session: Session, run: Run) -> None:
             expected="its origin, named again by --base-url (a run folder never says where a key goes)",
             hint="use the `next` command of that run as it was printed",
         )
+
+
+def of_mode(store: RunStore, options: SessionOptions) -> Iterator[Run]:
+    """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
+    mode, wanted = options.mode, provider_name(options)
+    for run in store.runs():
+        if run.mode != mode or (wanted and run.provider != wanted):
+            continue
+        if options.base_url and not run.is_at(origin_here(options, run.provider)):
+            continue
+        yield run
 
 
 @dataclass(frozen=True)

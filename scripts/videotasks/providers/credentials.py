@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import Category, TaskError, configuration_error
 from videotasks.core.redaction import remember
@@ -184,3 +184,44 @@ def _bad_key(variable: str, what: str) -> TaskError:
         hint=f"set {variable} again",
         code="invalid_api_key",
     )
+
+
+# -- what people are told of their keys -------------------------------------------------------------------------------
+
+RESTART_NOTE = (
+    "a variable set in a shell reaches only programs started from it afterwards: "
+    "set it where the assistant is started (or in its own settings), then start the assistant again"
+)
+
+
+def describe(profile: Profile) -> dict[str, Any]:
+    """One provider's key: found or not, in which variable, and how to get and set it."""
+    problem: TaskError | None = None
+    try:
+        key = find_key(profile)
+    except TaskError as error:
+        key, problem = None, error
+    variable = key.variable if key else profile.auth.env[0]
+    fields: dict[str, Any] = {"ok": key is not None, "provider": profile.name, "env_var": variable}
+    if key is not None:
+        fields["message"] = f"the key of {profile.title} is set in {variable}"
+        if variable in profile.auth.env_shared:
+            fields["note"] = "shared key: other providers read this variable too, so choose one with --provider"
+        return fields
+    fields["message"] = (
+        problem.message if problem else f"no key for {profile.title}: {' or '.join(profile.auth.env)} is not set"
+    )
+    fields["dashboard_url"] = profile.auth.key_url or profile.links.dashboard
+    fields["how_to_get_key"] = list(profile.auth.how_to_get_key)
+    fields["set_env_examples"] = set_examples(variable)
+    fields["for_a_running_assistant"] = RESTART_NOTE
+    return fields
+
+
+def set_examples(variable: str) -> list[str]:
+    """How to set the variable without the key standing in a command line or a shell's history."""
+    return [
+        f"POSIX shell: read -rs {variable} && export {variable}   (then paste the key and press Enter)",
+        f"PowerShell: $env:{variable} = Read-Host -MaskInput",
+        "or in the settings of the assistant or the system, under environment variables",
+    ]

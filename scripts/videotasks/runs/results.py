@@ -1,7 +1,8 @@
-"""outputs/result.json and result.md: what a run has come to, derived from request and journal. Pure but for write()."""
+"""outputs/result.json and result.md, and a row of a list: what a run has come to, from request and journal."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from videotasks.core import durable_files
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import inert, markdown_fence, one_line
 from videotasks.core.task import Outcome, Phase, Status
-from videotasks.core.times import iso
+from videotasks.core.times import age_text, iso
 from videotasks.runs import budgets
 from videotasks.runs.journal import RunState
 from videotasks.runs.recorded_files import intact
@@ -64,6 +65,42 @@ def status_of(state: RunState) -> str:
 def unseen(run: Run, state: RunState) -> bool:
     """A bare id that somebody asked about and that the provider has not shown so far."""
     return bool(run.request.get("adopted")) and state.status_at is None and not state.ended
+
+
+PHASES = ("new", "submitting", "submission_unknown", "refused", "submitted")
+STATUS_WORDS = ("unfinished", *(status.value for status in Status), *PHASES)
+
+
+def words_of(state: RunState) -> tuple[str, ...]:
+    """The words of --status that a run answers to."""
+    return (status_of(state), state.phase.value, *(("unfinished",) if state.unfinished else ()))
+
+
+def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, Any]:
+    """One run as a list shows it. `elsewhere` is its origin when that is not the one used here."""
+    entry: dict[str, Any] = {
+        "run_id": run.run_id,
+        "provider": run.provider,
+        "status": status_of(state),
+        "unfinished": state.unfinished,
+        "task_id": state.task_id,
+        "age": age_text(time.time() - run.created_at),
+        "prompt": one_line(run.prompt, 50) or None,
+        "files": len(state.files),
+        "origin": elsewhere,
+    }
+    if state.phase in (Phase.SUBMISSION_UNKNOWN, Phase.REFUSED, Phase.NEW):
+        entry["phase"] = state.phase.value
+    if unseen(run, state):
+        entry["unseen"] = True
+    if state.cost is not None:
+        entry["cost"] = f"{state.cost:g} {state.cost_unit or ''}".strip()
+    expected = run.request.get("expected_cost")
+    if isinstance(expected, dict) and isinstance(expected.get("amount"), (int, float)):
+        entry["expected"] = one_line(f"{expected['amount']:g} {expected.get('unit') or ''}", 40)
+    return {
+        key: value for key, value in entry.items() if value not in (None, 0, "") or key in ("task_id", "unfinished")
+    }
 
 
 def cost(state: RunState) -> dict[str, Any] | None:
