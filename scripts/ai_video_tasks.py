@@ -8,6 +8,7 @@
 #   "pyyaml>=6.0.1",
 #   "jmespath>=1.0.1",
 #   "rich>=13",
+#   "jinja2>=3.1.6",
 # ]
 # ///
 """All commands under one name, for people: words on stdout instead of JSON. The options are those of the scripts."""

@@ -88,6 +88,7 @@ LIBRARY_OF = {
     "wait_generation.py": ("cli.wait_generation", "wait_generation"),
     "task_status.py": ("cli.task_status", "task_status"),
     "list_models.py": ("cli.list_models", "list_models"),
+    "gallery.py": ("cli.gallery", "gallery"),
     "ensure_api_key.py": ("cli.ensure_api_key", "ensure_api_key"),
     "handle_runtime_error.py": ("cli.handle_runtime_error", "handle_runtime_error"),
     "inspect_openapi.py": ("cli.inspect_openapi", "inspect_openapi"),
@@ -155,6 +156,8 @@ def harmless(command: Command) -> bool:
         or command.script in ("inspect_openapi.py", "handle_runtime_error.py", "list_models.py")
     ):
         return True
+    if command.script == "gallery.py":
+        return "--run-id" in words
     return (command.script == "sandbox.py" and "--log" in words) or (
         command.script == "ensure_api_key.py" and "--verify" not in words
     )

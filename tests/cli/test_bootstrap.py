@@ -90,7 +90,9 @@ def test_the_pip_line_is_the_scripts_own_header() -> None:
             assert f'"{requirement}"' in runtime_packages.PIP_LINE
 
 
-@pytest.mark.parametrize("name", ["jsonschema", "yaml", "jmespath", "rich", "requests.adapters", "referencing"])
+@pytest.mark.parametrize(
+    "name", ["jsonschema", "yaml", "jmespath", "rich", "jinja2", "requests.adapters", "referencing"]
+)
 def test_each_package_is_recognised(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     def main(_: list[str]) -> int:
         raise ModuleNotFoundError(name=name)
@@ -151,7 +153,17 @@ def test_help_needs_the_standard_library_alone(script: str, tmp_path: Path) -> N
     name = script if script != "ai_video_tasks.py" else "ai-video-tasks"
     assert done.returncode == 0 and name in done.stdout and "exit codes" in done.stdout
     imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
-    assert not imported & {"requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "ssl", "http.client"}
+    assert not imported & {
+        "requests",
+        "urllib3",
+        "jsonschema",
+        "yaml",
+        "jmespath",
+        "rich",
+        "jinja2",
+        "ssl",
+        "http.client",
+    }
     if script != "sandbox.py":
         ours = {name for name in imported if name.startswith("videotasks")}
         allowed = {

@@ -329,6 +329,11 @@ BEYOND: dict[str, tuple[str, ...]] = {
         "security_files.an_image_that_links_to_a_secret_is_refused_all_the_same",
         "media_type.plain_text_is_never_media",
     ),
+    "a page of runs is text of others and script of ours": (
+        "gallery.hostile_texts_stay_texts",
+        "gallery.no_link_leads_to_a_page_or_out_of_the_run",
+        "gallery.a_planted_link_is_neither_shown_nor_written_through",
+    ),
 }
 
 

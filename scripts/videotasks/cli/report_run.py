@@ -16,7 +16,7 @@ from videotasks.runs.report import report_of
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
 
-LIBRARIES = ("requests", "urllib3", "jsonschema", "PyYAML", "jmespath", "rich")
+LIBRARIES = ("requests", "urllib3", "jsonschema", "PyYAML", "jmespath", "rich", "Jinja2")
 
 
 def report_run(args: argparse.Namespace) -> int:

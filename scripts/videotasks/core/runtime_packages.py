@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-RUNTIME_PACKAGES = ("requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "referencing")
+RUNTIME_PACKAGES = ("requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "jinja2", "referencing")
 # What a create or a wait cannot do without: without one of them nothing begins, as it would fail after the payment.
 NEEDED_PACKAGES = ("requests", "urllib3", "yaml", "jmespath")
 PIP_LINE = (
     'python3 -m pip install "requests>=2.32" "urllib3>=2.6" "jsonschema>=4.20" '
-    '"pyyaml>=6.0.1" "jmespath>=1.0.1" "rich>=13"'
+    '"pyyaml>=6.0.1" "jmespath>=1.0.1" "rich>=13" "jinja2>=3.1.6"'
 )
 _ACTIVATE = (
     "py -3 -m venv .venv; .venv\\Scripts\\Activate.ps1;"
