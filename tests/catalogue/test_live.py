@@ -15,14 +15,12 @@ from support.faultserver import FaultServer, Request, refused_port
 from videotasks.catalogue import cached_fetch, live, pages
 from videotasks.catalogue.cached_fetch import Got, Unavailable
 from videotasks.catalogue.known import known_model
-from videotasks.catalogue.prices import unit_price
 from videotasks.core.errors import TaskError
 from videotasks.providers.known_model import Known
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.profile import Profile
 from videotasks.providers.record import changed
 from videotasks.request.build import CommonInputs, build_request
-from videotasks.request.costs import rule_of_unit
 
 DAY = 86_400.0
 TEXT = {"type": "string"}
@@ -126,9 +124,6 @@ def test_limits_of_a_body_that_all_models_share() -> None:
     assert draft.body["duration"] == 8
     with pytest.raises(TaskError, match="4 s, 8 s"):
         build_request(profile, CommonInputs(prompt="p", duration="5", model="acme/film"), known=known)
-    assert profile.prices and profile.prices.unit_price
-    rule = rule_of_unit(*unit_price({"data": [row]}, profile.prices.unit_price, "acme/film"))
-    assert rule == {"unit": "USD", "per_second": 0.4}
 
 
 PAGE = """> ## Documentation Index

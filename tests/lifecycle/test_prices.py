@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from support.commands import Done, call, start
 from support.faults import json_answer
 from support.faultserver import FaultServer, Request
+from videotasks.catalogue.prices import rates_in
 from videotasks.core.errors import TaskError
 from videotasks.providers.known_model import Known
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.profile import Model
 from videotasks.request.build import CommonInputs, build_request
-from videotasks.request.costs import Estimate, by_quote, by_rule, rule_of_unit
+from videotasks.request.costs import Estimate, by_quote, by_rates, by_rule
 
 PROFILE = """
 name: acme
@@ -160,6 +164,168 @@ def test_what_it_cost_before_is_told_and_no_limit_relies_on_it(workspace: Path) 
         assert limited.error["code"] == "unknown_cost" and len(api.creates) == 1
 
 
+# -- the shapes of the shipped providers' own prices --------------------------------------------------------------
+
+MODEL = "acme/film"
+FAL = {"prices": [{"endpoint_id": MODEL, "unit_price": 0.1, "unit": "second", "currency": "USD"}]}
+VARIANTS = {"kind": "variants", "dimensions": ["resolution"], "variants": [
+    {"when": {"resolution": "720p"}, "price": 0.39, "unit": "second", "per": 1},
+    {"when": {"resolution": "1080p"}, "price": 0.65, "unit": "second", "per": 1},
+]}  # fmt: skip
+SKUS = {
+    "duration_seconds_with_audio": "0.40", "duration_seconds_without_audio": "0.20",
+    "duration_seconds_with_audio_4k": "0.60", "duration_seconds_without_audio_4k": "0.40", "video_tokens": "1",
+}  # fmt: skip
+CENTS = {"cents_per_second_output_720p": "17", "cents_per_second_output_1080p": "29",
+         "cents_per_second_video_continuation_720p": "41"}  # fmt: skip
+LABELS = [
+    {"amount": 0.2, "unit": "durationSecond", "label": "720p / 1080p \u00b7 without audio"},
+    {"amount": 0.4, "unit": "durationSecond", "label": "720p / 1080p \u00b7 with audio"},
+    {"amount": 0.6, "unit": "durationSecond", "label": "4K \u00b7 with audio"},
+]
+
+
+def aimlapi(pricing: Any) -> Any:
+    return {"object": "list", "data": [{"id": MODEL, "pricing": pricing}]}
+
+
+def openrouter(skus: Any) -> Any:
+    return {
+        "data": [{"id": "acme/other", "pricing_skus": {"duration_seconds": "9"}}, {"id": MODEL, "pricing_skus": skus}]
+    }
+
+
+def runware(rates: Any) -> Any:
+    return {"openapi": "3.1.0", "info": {"x-pricing": {"currency": "USD", "rates": rates}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "given", "amount", "assumed"),
+    [
+        ("fal", FAL, {"set_values": [("duration", 8)]}, 0.8, {}),
+        ("fal", FAL, {}, None, None),
+        ("fal", {"prices": [{**FAL["prices"][0], "unit": "videos"}]}, {}, 0.1, {}),
+        ("fal", {"prices": [{**FAL["prices"][0], "unit": "compute seconds"}]}, {}, None, None),
+        ("fal", {"prices": [{**FAL["prices"][0], "endpoint_id": "acme/other"}]}, {}, None, None),
+        ("aimlapi", aimlapi(VARIANTS), {"duration": 5, "resolution": "1080p"}, 3.25, {}),
+        ("aimlapi", aimlapi(VARIANTS), {"duration": 5}, None, None),
+        ("aimlapi", aimlapi(VARIANTS), {"duration": 5, "resolution": "4k"}, None, None),
+        ("aimlapi", aimlapi({"kind": "fixed", "units": [{"name": "second", "price": 10, "per": 100}]}),
+         {"duration": 5}, 0.5, {}),
+        ("aimlapi", aimlapi({"kind": "fixed", "units": [{"name": "token", "price": 3, "per": 1}]}),
+         {"duration": 5}, None, None),
+        ("aimlapi", aimlapi({"kind": "variable"}), {"duration": 5}, None, None),
+        ("openrouter", openrouter(SKUS),
+         {"duration": 5, "resolution": "720p", "set_values": [("generate_audio", False)]}, 1.0, {}),
+        ("openrouter", openrouter(SKUS), {"duration": 5, "resolution": "720p"}, 2.0, {"generate_audio": True}),
+        ("openrouter", openrouter(SKUS), {"duration": 5}, 3.0, {"generate_audio": True, "resolution": ["4k"]}),
+        ("openrouter", openrouter(CENTS), {"duration": 5, "resolution": "720p"}, 0.85, {}),
+        ("openrouter", openrouter({"duration_seconds": "0.13", "reference_images": "0.04"}),
+         {"duration": 5, "images": [("reference", "https://e.example/1.png")] * 2}, 0.73, {}),
+        ("openrouter", openrouter({"video_tokens": "1"}), {"duration": 5}, None, None),
+        ("runware", runware(LABELS), {"duration": 5, "resolution": "1080p", "ratio": "16:9"}, 2.0, {"sound": True}),
+        ("runware", runware(LABELS[:2]), {"duration": 5}, 2.0, {"resolution": ["720p", "1080p"], "sound": True}),
+        ("runware", runware([{"amount": 0.3, "unit": "run", "label": "Per run"}]), {"duration": 5}, 0.3, {}),
+        ("runware", runware([*LABELS, {"amount": 9, "unit": "megapixel", "label": "x"}]), {"duration": 5}, None, None),
+    ],
+)  # fmt: skip
+def test_the_rates_of_an_answer_and_the_one_that_fits(
+    name: str, answer: Any, given: dict[str, Any], amount: float | None, assumed: dict[str, Any] | None
+) -> None:
+    profile = load_profile(name)
+    draft = build_request(profile, CommonInputs(prompt="p", model=MODEL, **given), known=Known())
+    assert profile.prices and profile.prices.unit_price
+    rates = rates_in(answer, profile.prices.unit_price, MODEL)
+    kind = "table" if name == "aimlapi" else "unit_price"
+    made = by_rates(rates, draft, profile, kind=kind)
+    assert (made.amount if made else None, made and dict(made.assumed)) == (amount, assumed)
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, "x", {"data": "x"}, {"data": [{"pricing": {"units": [1]}}]},
+                                    {"info": {"x-pricing": {"rates": [{"amount": {}, "unit": []}]}}},
+                                    aimlapi({"variants": [{"when": {"a": {}}, "price": 1, "unit": "second"}]}),
+                                    openrouter({"duration_seconds": "-1"}), openrouter([1]),
+                                    openrouter({"": 1})])  # fmt: skip
+@pytest.mark.parametrize("name", ["fal", "aimlapi", "openrouter", "runware"])
+def test_an_answer_without_prices_has_no_rates(name: str, answer: Any) -> None:
+    prices = load_profile(name).prices
+    assert prices and prices.unit_price and rates_in(answer, prices.unit_price, MODEL) == []
+
+
+@settings(max_examples=60, deadline=None)
+@drawn(st.text(max_size=60))
+def test_any_name_of_a_rate_is_read_or_left(name: str) -> None:
+    prices = load_profile("openrouter").prices
+    assert prices and prices.unit_price
+    for rate in rates_in(openrouter({name: "1"}), prices.unit_price, MODEL):
+        assert rate.per in ("second", "video", "image") and rate.amount in (1.0, 0.01)
+
+
+KEYS = {
+    "fal": "FAL_KEY",
+    "aimlapi": "AIMLAPI_API_KEY",
+    "runware": "RUNWARE_API_KEY",
+    "openrouter": "OPENROUTER_API_KEY",
+}
+MOMENTS: dict[str, tuple[Any, ...]] = {  # a dry run's price, and the create's
+    "fal": (FAL, {"prices": [{**FAL["prices"][0], "unit_price": 0.3}]}),
+    "aimlapi": (
+        aimlapi({"kind": "fixed", "units": [{"name": "second", "price": 0.1, "per": 1}]}),
+        aimlapi({"kind": "fixed", "units": [{"name": "second", "price": 0.3, "per": 1}]}),
+    ),
+    "runware": (runware([{**LABELS[0], "amount": 0.1}]), runware([{**LABELS[0], "amount": 0.3}])),
+    "openrouter": (openrouter({"duration_seconds": "0.1"}), openrouter({"duration_seconds": "0.3"})),
+}
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_a_price_that_rose_since_the_dry_run_is_refused_above_the_limit(name: str, workspace: Path) -> None:
+    seen: list[Request] = []
+    creates: list[Any] = []
+    answers = list(MOMENTS[name])
+
+    def api(request: Request) -> Any:
+        if request.method == "POST":
+            creates.append(json.loads(request.read()))
+            return json_answer({"id": "t_1", "request_id": "t_1", "data": [{"taskUUID": "t_1"}]})
+        if request.target.startswith("/spec"):
+            members = {"prompt": {"type": "string"}, "duration": {"type": "integer"}}
+            body = {"content": {"application/json": {"schema": {"type": "object", "properties": members}}}}
+            return json_answer({"openapi": "3.0.0", "paths": {f"/{MODEL}": {"post": {"requestBody": body}}}})
+        seen.append(request)
+        return json_answer(answers.pop(0) if len(answers) > 1 else answers[0])
+
+    with FaultServer(api) as server:
+        env = {KEYS[name]: "sk-CANARY-7f3a", f"{name.upper()}_SPECIFICATION_URL": server.base_url + "/spec"}
+        if name != "openrouter":
+            env[f"{name.upper()}_PRICES_URL"] = server.base_url + "/prices?id={model}"
+        common = ("--provider", name, "--base-url", server.base_url, "--model", MODEL, "--prompt", "p",
+                  "--duration", "5", "--max-cost", "1USD", "--no-wait")  # fmt: skip
+        plan = call("create_and_wait.py", *common, "--dry-run", env=env)
+        assert plan.exit_code == 0, plan
+        estimate = plan.final["estimate"]
+        assert (estimate["amount"], estimate["kind"]) == (0.5, "table" if name == "aimlapi" else "unit_price")
+        assert "5 s x 0.1 USD" in estimate["formula"] and estimate["source"].startswith(server.base_url)
+        before = len(seen)
+        refused = call("create_and_wait.py", *common, env=env)
+        assert refused.error["code"] == "over_max_cost" and "1.5 USD" in refused.final["message"] and creates == []
+        assert len(seen) > before, "the price of the moment"
+    keyed = [one for one in seen if "CANARY" in str(one.headers)]
+    assert bool(keyed) == (name in ("fal", "openrouter")), "the key goes where the profile says that it is wanted"
+
+
+def test_another_gateways_prices_are_not_asked_of_the_shipped_one(workspace: Path) -> None:
+    def api(request: Request) -> Any:
+        return json_answer({})
+
+    with FaultServer(api) as server:
+        env = {"FAL_KEY": "sk-CANARY-7f3a", "FAL_SPECIFICATION_URL": "http://127.0.0.1:9/nobody"}
+        plan = call("create_and_wait.py", "--provider", "fal", "--base-url", server.base_url, "--model", MODEL,
+                    "--prompt", "p", "--dry-run", env=env)  # fmt: skip
+        assert plan.exit_code == 0 and plan.final["estimate"] is None
+        assert any("at another origin is not told" in one for one in plan.final["notes"])
+
+
 # -- rules -------------------------------------------------------------------------------------------------------
 
 
@@ -198,10 +364,7 @@ def test_a_shipped_list_is_relied_on_for_90_days() -> None:
     assert Estimate(1, "USD", {}, "quote").binding_on("2026-11-26")
 
 
-def test_units_and_quotes_that_are_none() -> None:
-    assert rule_of_unit("0.4", "seconds", "USD") == {"unit": "USD", "per_second": 0.4}
-    assert rule_of_unit(6, "minute", "USD") == {"unit": "USD", "per_second": 0.1}
-    assert rule_of_unit(1, "megapixels", "USD") is None and rule_of_unit(1, "video", None) is None
+def test_a_quote_has_its_unit_from_the_profile() -> None:
     assert by_quote({"quote": 0.35}, {"amount": "quote", "unit": "USD"}, "s") == Estimate(
         0.35, "USD", {}, "quote", None, "s"
     )

@@ -32,5 +32,7 @@ def known_model(
         where = f"{catalogue.generated_from.rstrip('/')}/{found.page}" if found.page else catalogue.generated_from
         return Known(model=found, source=CATALOGUE, where=where, date=catalogue.date, ids=ids)
     if found := profile.model_info(model):
-        return Known(model=found, source=CATALOGUE, where=f"the profile {profile.name}", ids=ids)
+        read = profile.models_read
+        where = read.generated_from if read else f"the profile {profile.name}"
+        return Known(model=found, source=CATALOGUE, where=where, date=read.date if read else None, ids=ids)
     return Known(ids=ids)

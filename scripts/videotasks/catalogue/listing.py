@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from videotasks.catalogue import shipped
+from videotasks.catalogue import prices, shipped
+from videotasks.providers.known_model import in_words
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Model, Profile
@@ -33,7 +34,9 @@ def models_of(profile: Profile) -> Iterator[tuple[Profile, Model, str, str | Non
         for model in local.models:
             if (kind, model.id) not in seen and (profile.kind, model.id) not in seen:
                 seen.add((kind, model.id))
-                yield local, model, f"profile {profile.name}", None
+                read = local.models_read
+                where = read.generated_from if read else f"profile {profile.name}"
+                yield local, model, where, read.date if read else None
 
 
 def row(profile: Profile, model: Model, source: str, date: str | None) -> dict[str, Any]:
@@ -48,6 +51,7 @@ def row(profile: Profile, model: Model, source: str, date: str | None) -> dict[s
         "seconds": lengths(model),
         "ratios": words(model.allowed("ratio")),
         "resolutions": words(model.allowed("resolution")),
+        **_price(profile, model, date),
         "source": source,
         "date": date,
         "inferred_from": model.inferred_from,
@@ -55,6 +59,14 @@ def row(profile: Profile, model: Model, source: str, date: str | None) -> dict[s
         "tried": None if profile.tried else False,
     }
     return {name: value for name, value in made.items() if value is not None and value != []}
+
+
+def _price(profile: Profile, model: Model, date: str | None) -> dict[str, str]:
+    """What the user's own list says it costs, else what was printed on that day."""
+    if own := prices.own_rule(profile.name, model.id):
+        return {"price": in_words(own[0]) or "", "price_source": own[1]}
+    printed = in_words(model.price) if model.price else None
+    return {"price": printed, "price_source": f"printed, read on {date}"} if printed else {}
 
 
 def takes(profile: Profile, model: Model) -> list[str]:

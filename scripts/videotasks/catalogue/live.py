@@ -19,12 +19,12 @@ from videotasks.formats import jmespath_eval
 from videotasks.openapi import document, operations
 from videotasks.openapi.errors import SpecError
 from videotasks.providers.known_model import CATALOGUE, SPECIFICATION, Known
-from videotasks.providers.profile import Model
+from videotasks.providers.profile import Model, SpecificationSource
 from videotasks.providers.record import changed
 
 if TYPE_CHECKING:
     from videotasks.openapi.document import Document
-    from videotasks.providers.profile import Profile, SpecificationSource
+    from videotasks.providers.profile import Profile
 
 BUDGET_S = 5.0
 Asker = Callable[[str], Callable[[str | None], Got]]
@@ -132,11 +132,23 @@ def _addresses(
     if "{page}" not in source.url or page:
         yield _filled(source.url, values), ask_url
     elif source.index:
-        index = cached_fetch.fetch(source.index, ask_url(source.index), now=now)
+        index = cached_fetch.fetch(source.index, ask_url(source.index), now=now).body
         base = source.url.partition("{page}")[0]
-        for address in pages.page_addresses(index.body.decode("utf-8", "replace"), model):
+        for address in _indexed(source, model, index):
             if address.startswith(base):  # the profile's own host and folder, whatever the index links
-                yield address if address.endswith(".md") else address + ".md", ask_url
+                yield address, ask_url
+
+
+def _indexed(source: SpecificationSource, model: str, index: bytes) -> list[str]:
+    """The addresses that an index gives for a model: at `page` in its JSON, else of the pages named like it."""
+    if source.page is None:
+        found = pages.page_addresses(index.decode("utf-8", "replace"), model)
+        return [address if address.endswith(".md") else address + ".md" for address in found]
+    try:
+        told = jmespath_eval.evaluate(source.page.replace("{model}", model.replace("'", "")), json.loads(index))
+    except (ValueError, RecursionError):
+        return []
+    return [told] if isinstance(told, str) else []
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
@@ -161,8 +173,7 @@ def _read(profile: Profile, source: SpecificationSource, model: str, body: bytes
         if not isinstance(told, dict):
             return None
         if source.shape == "limits":
-            limits = {name: jmespath_eval.evaluate(path, told) for name, path in source.limits.items()}
-            return Model(id=model, limits={name: _limit(name, one) for name, one in limits.items() if one})
+            return Model(id=model, limits=_limits(source.limits, told))
         if source.shape == "schema":
             told = _wrapped(told, source)
         return _by_operation(
@@ -172,8 +183,13 @@ def _read(profile: Profile, source: SpecificationSource, model: str, body: bytes
         return None  # a document that is none describes nothing; the create goes on with what is known
 
 
-def _limit(name: str, told: Any) -> Any:
-    return {"enum": list(told)} if name == "duration" and isinstance(told, list) else told
+def _limits(paths: Mapping[str, str], told: Any) -> dict[str, Any]:
+    found = {name: jmespath_eval.evaluate(path, told) for name, path in paths.items()}
+    return {
+        name: {"enum": one} if name == "duration" and isinstance(one, list) else one
+        for name, one in found.items()
+        if one
+    }
 
 
 def _wrapped(told: dict[str, Any], source: SpecificationSource) -> dict[str, Any]:
@@ -236,8 +252,8 @@ def with_live(profile: Profile, model: str, known: Known, *, dry_run: bool) -> K
     return combined(known, found) if found else known
 
 
-def listed(profile: Profile, search: str) -> list[dict[str, Any]]:
-    """The models that the provider lists now, as {id, note}. Raises Unavailable with the reason."""
+def listed(profile: Profile, search: str) -> list[Model]:
+    """The models that the provider lists now, with what its list says of them. Raises Unavailable with the reason."""
     import time
 
     from videotasks.core.workers import CallTimedOut, Mailbox
@@ -266,8 +282,38 @@ def listed(profile: Profile, search: str) -> list[dict[str, Any]]:
         found = jmespath_eval.first_string([source.id], one)
         if found:
             note = jmespath_eval.first_string([source.note], one) if source.note else None
-            rows.append({"id": found, "note": note})
+            rows.append(Model(id=found, note=note, limits=_limits(source.limits, one)))
     return rows
+
+
+def price_addresses(profile: Profile, spec: Mapping[str, Any], model: str, known: Known) -> Any:
+    """(address, how to ask it) of the calls that tell a model's rates: of the API, or of an address of the profile's.
+
+    To such an address the key goes only where the profile says so (`key`) and the API is at its own origin; a
+    <NAME>_PRICES_URL of the user's own takes its place.
+    """
+    import time
+    from urllib.parse import urlsplit
+
+    from videotasks.network import origins
+    from videotasks.providers import credentials
+
+    name, own = credentials.setting(profile, "PRICES_URL")
+    source = SpecificationSource(**{knob: spec[knob] for knob in ("url", "path", "index", "page") if spec.get(knob)})
+    if own:
+        source = SpecificationSource(url=own)
+    elif source.path is None and profile.base_url != profile.shipped_base_url:
+        raise Unavailable(f"what {profile.name} charges at another origin is not told anywhere")
+    public: Asker = lambda address: cached_fetch.public_asker(address, seconds=BUDGET_S - 0.5)  # noqa: E731
+    keyed = _keyed_asker(profile)
+    if source.url and spec.get("key"):
+        parts = urlsplit(source.url)
+        origin = origins.checked_base_url(f"{parts.scheme}://{parts.netloc}", source=name, allow_http=False)
+        keyed = _keyed_asker(profile.with_base_url(origin))
+        if keyed is None:
+            raise Unavailable(f"it is asked for with the key, and none is set ({profile.auth.env[0]})")
+        public = keyed
+    return _addresses(source, model, known, public, keyed, time.time())
 
 
 def _at_this_origin(profile: Profile) -> Profile:

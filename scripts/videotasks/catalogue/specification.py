@@ -43,7 +43,10 @@ def model_of_operation(profile: Profile, model: str, operation: Operation) -> Mo
 
 def model_of_schema(profile: Profile, model: str, schemas: Schemas, schema: Any) -> Model | None:
     """The model by the schema of a whole body; None when it has no members."""
-    found = islice(variants(schemas, shape_of(schemas, schema)), MAX_BODIES)
+    whole = shape_of(schemas, schema)
+    if whole.types == {"array"} and whole.items and profile.create.wrap is not None:  # a list of tasks, and one is ours
+        whole = shape_of(schemas, whole.items[0])
+    found = islice(variants(schemas, whole), MAX_BODIES)
     bodies = _of_this_model([body for body in found if body.properties], schemas, model)
     described = [_members(schemas, body) for body in bodies]
     members: dict[str, dict[str, Any]] = {}
@@ -77,8 +80,10 @@ def fields_of(profile: Profile, members: Mapping[str, Mapping[str, Any]]) -> dic
         own = _own_spec(profile, key)
         if key in ("prompt", "count", "sound"):
             names = [str(own["to"]), *words] if own and own.get("to") else list(words)
-        elif own is None or own.get("to"):
+        elif own is None or own.get("as") or "combine" in own:
             continue
+        elif own.get("to"):  # the API's own name, where this model has it
+            names = [str(own["to"]), *words]
         else:
             names = [str(name) for name in own.get("candidates") or ()] + list(words)
         for name in names:

@@ -7,12 +7,14 @@ import os
 from typing import Any
 
 from videotasks.catalogue import listing
+from videotasks.catalogue.known import known_model
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
 from videotasks.core.safe_text import one_line
 from videotasks.output.reporter import Reporter
 from videotasks.providers import credentials
 from videotasks.providers.load_profile import load_profile, shipped_names
-from videotasks.providers.profile import Profile, find_model
+from videotasks.providers.profile import Model, Profile, find_model
+from videotasks.providers.record import changed
 
 
 def list_models(args: argparse.Namespace) -> int:
@@ -38,15 +40,7 @@ def list_models(args: argparse.Namespace) -> int:
             and (not args.search or listing.matches(one[0], one[1], args.search))
         ]
     rows = [{**listing.row(*one), "key": _has_key(one[0])} for one in found]
-    shown = rows if args.verbose else rows[: args.limit]
-    if reporter.shows_tables:
-        for entry in shown:
-            reporter.row(_line(entry))
-    any_model = [profile.name for profile in profiles if _takes_any(profile)]
-    fields: dict[str, Any] = {"models": shown, "total": len(rows), "any_model": any_model}
-    if len(rows) > len(shown):
-        fields["message"] = f"{len(rows) - len(shown)} more: --search WORDS, --provider NAME or --limit N"
-    return reporter.final("models", ExitCode.OK, **fields)
+    return _list(reporter, rows, args, any_model=[profile.name for profile in profiles if _takes_any(profile)])
 
 
 def _show(reporter: Reporter, profiles: list[Profile], wanted: str) -> int:
@@ -54,13 +48,20 @@ def _show(reporter: Reporter, profiles: list[Profile], wanted: str) -> int:
     for exact in (True, False):
         for local, model, source, date in everything:
             if model.id == wanted if exact else find_model((model,), wanted):
-                described = {**listing.described(local, model, source, date), "key": _has_key(local)}
-                if reporter.shows_tables:
-                    reporter.row(_line(described))
-                    for name, member in described["members"].items():
-                        reporter.row(f"  {name:24} {_member(member)}")
-                return reporter.final("models", ExitCode.OK, models=[described], total=1)
+                return _one(reporter, local, listing.described(local, model, source, date))
     raise _unknown(profiles, wanted)
+
+
+def _one(reporter: Reporter, profile: Profile, told: dict[str, Any]) -> int:
+    described = {**told, "key": _has_key(profile)}
+    if reporter.shows_tables:
+        reporter.row(_line(described))
+        for option, name in described["options"].items():
+            reporter.row(f"  {option:24} {name}")
+        for name, member in described["members"].items():
+            reporter.row(f"  {name:24} {_member(member)}")
+        reporter.row(f"  read from {described['source']}, {described['date'] or 'undated'}")
+    return reporter.final("models", ExitCode.OK, models=[described], total=1)
 
 
 def _at_named_origin(profile: Profile) -> Profile:
@@ -81,38 +82,40 @@ def _list_live(reporter: Reporter, profile: Profile, args: argparse.Namespace) -
         told = live.listed(profile, args.search or "")
     except Unavailable as error:
         raise TaskError(Category.TRANSIENT, f"the list of {profile.name} could not be had: {error}") from None
-    fitting = [one for one in told if all(word in f"{one['id']} {one['note'] or ''}".casefold() for word in words)]
-    key = _has_key(profile)
-    rows = [
-        {
-            "id": one_line(one["id"], 120),
-            "provider": profile.name,
-            "takes": [],
-            "source": "live",
-            "key": key,
-            **({"server_message": one_line(one["note"], 120)} if one["note"] else {}),
-        }
-        for one in fitting
-    ]
-    shown = rows[: args.limit]
+    fitting = [one for one in told if all(word in f"{one.id} {one.note or ''}".casefold() for word in words)]
+    return _list(reporter, [_live_row(profile, one) for one in fitting], args)
+
+
+def _live_row(profile: Profile, told: Model) -> dict[str, Any]:
+    """A row of the live list: what that says, beside what is known here of the same model."""
+    known = known_model(profile, told.id)
+    model = changed(known.model or told, id=one_line(told.id, 120), note=None)
+    model = changed(model, limits={**model.limits, **told.limits})
+    read = listing.row(profile, model, f"live, and {known.where}" if known.model else "live", known.date)
+    takes = read["takes"] if known.model else []
+    note = {"server_message": one_line(told.note, 120)} if told.note else {}
+    return {**read, "takes": takes, **note, "key": _has_key(profile)}
+
+
+def _list(reporter: Reporter, rows: list[dict[str, Any]], args: argparse.Namespace, **more: Any) -> int:
+    shown = rows if args.verbose else rows[: args.limit]
     if reporter.shows_tables:
         for entry in shown:
-            reporter.row(f"{entry['id']:50} {entry.get('server_message', '')}")
-    return reporter.final("models", ExitCode.OK, models=shown, total=len(rows))
+            reporter.row(_line(entry))
+    fields: dict[str, Any] = {"models": shown, "total": len(rows), **more}
+    if len(rows) > len(shown):
+        fields["message"] = f"{len(rows) - len(shown)} more: --search WORDS, --provider NAME or --limit N"
+    return reporter.final("models", ExitCode.OK, **fields)
 
 
 def _show_live(reporter: Reporter, profile: Profile, wanted: str) -> int:
-    from videotasks.catalogue.known import known_model
     from videotasks.catalogue.live import with_live
 
     known = with_live(profile, wanted, known_model(profile, wanted), dry_run=True)
     if known.model is None:
         raise _unknown([profile], wanted)
     described = listing.described(profile, known.model, known.where or known.source, known.date)
-    described = {**described, "key": _has_key(profile), "notes": list(known.notes)}
-    if reporter.shows_tables:
-        reporter.row(_line(described))
-    return reporter.final("models", ExitCode.OK, models=[described], total=1)
+    return _one(reporter, profile, {**described, "notes": list(known.notes)})
 
 
 def _unknown(profiles: list[Profile], wanted: str) -> TaskError:
@@ -144,7 +147,9 @@ def _line(entry: dict[str, Any]) -> str:
     key = "key" if entry["key"] else "   "
     lengths = f"{entry['seconds']} s" if "seconds" in entry else ""
     sizes = " ".join(entry.get("resolutions", ()))
-    return f"{key} {entry['provider']:16} {entry['id']:36} {lengths:14} {sizes:22} {', '.join(entry['takes'])}".rstrip()
+    takes = ", ".join(entry["takes"]) or entry.get("server_message", "")
+    price = entry.get("price", "")
+    return f"{key} {entry['provider']:16} {entry['id']:36} {lengths:14} {sizes:22} {price:14} {takes}".rstrip()
 
 
 def _member(member: dict[str, Any]) -> str:

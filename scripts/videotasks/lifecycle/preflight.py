@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from videotasks.catalogue import prices
+from videotasks.catalogue.cached_fetch import Unavailable
 from videotasks.catalogue.known import known_model
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error, error_fields
 from videotasks.core.times import iso
@@ -191,11 +191,12 @@ def _look_at_prices(plan: Plan, terms: Terms, found: Findings) -> None:
     """The surest price there is: a quote, a unit price, the user's own, a shipped list, what it cost before."""
     session, draft = plan.session, plan.draft
     profile, known = session.profile, draft.known
-    has_key = session.ctx.sandbox or _has_key(profile)
+    has_key = _has_key(profile)
     standing = any(credentials.setting(profile, name)[1] for name in ("MAX_COST", "MAX_COST_PER_DAY"))
     limited = bool(terms.max_cost or terms.max_cost_per_day or standing)
-    if profile.prices is not None and has_key and not session.ctx.sandbox and (terms.dry_run or limited):
-        found.estimate = _quoted(plan, profile.prices, found) or _by_unit(plan, profile.prices, found)
+    if profile.prices is not None and not session.ctx.sandbox and (terms.dry_run or limited):
+        quoted = _quoted(plan, profile.prices, found) if has_key else None
+        found.estimate = quoted or _by_unit(plan, profile.prices, found)
     if found.estimate is None and (own := prices.own_rule(profile.name, draft.model)):
         rule, where = own
         found.estimate = costs.by_rule(rule, draft, profile, kind="own", source=where)
@@ -219,16 +220,23 @@ def _quoted(plan: Plan, told: Prices, found: Findings) -> Estimate | None:
 
 
 def _by_unit(plan: Plan, told: Prices, found: Findings) -> Estimate | None:
-    spec = told.unit_price
-    if spec is None or not spec.get("path"):
+    """The price by the rates that the provider tells now; what cannot be had is a note."""
+    session, draft, spec = plan.session, plan.draft, told.unit_price
+    if spec is None or not draft.model:
         return None
-    path = str(spec["path"]).replace("{model}", quote(plan.draft.model or "", safe="/"))
-    answer = _free(plan, found, lambda provider, client: provider.get_json(path, client=client, timeout=ASK_S))
-    rule = costs.rule_of_unit(*prices.unit_price(answer, spec, plan.draft.model))
-    if rule is None:
+    model = draft.model
+    try:
+        rates, where = session.ctx.mailbox.call(
+            lambda: prices.asked_rates(session.profile, model, draft.known), timeout=ASK_S
+        )
+    except (TaskError, Unavailable) as error:
+        found.notes.append(f"the price could not be asked for: {error}")
         return None
-    where = plan.session.provider.url(path)
-    return costs.by_rule(rule, plan.draft, plan.session.profile, kind="unit_price", source=where)
+    except CallTimedOut:
+        found.notes.append("the price could not be asked for: no answer in time")
+        return None
+    kind = "table" if spec.get("exact") else "unit_price"
+    return costs.by_rates(rates, draft, session.profile, kind=kind, source=where)
 
 
 def _free(plan: Plan, found: Findings, call: Callable[[Any, Any], Any]) -> Any:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from videotasks.formats import scalars
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as record
+    from dataclasses import field
 
     from videotasks.providers.profile import Model
 else:
-    from videotasks.providers.record import record
+    from videotasks.providers.record import field, record
 
 SPECIFICATION, CATALOGUE, CONVENTION, NOTHING = "specification", "catalogue", "convention", "nothing"
 
@@ -25,3 +29,40 @@ class Known:
     ids: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # of the sources: how old, how they differ
     validated_later: bool = False  # the whole body is held against the specification itself before it is sent
+
+
+@record(frozen=True)
+class Rate:
+    """An amount of `unit` `per` second, video or image given, for requests that are as `when` says.
+
+    `when` names common options (resolution, ratio, duration, sound, image) or members of the body. `unread` counts the
+    words of its name that say something else: such a rate comes last.
+    """
+
+    amount: float
+    unit: str
+    per: str
+    when: Mapping[str, Any] = field(default_factory=dict)
+    unread: int = 0
+
+
+def rates_of(rule: Mapping[str, Any]) -> list[Rate]:
+    """The rates of `{unit, per_second | per_video | per_image}`, each a number or one by resolution (or `default`)."""
+    found: list[Rate] = []
+    unit = str(rule.get("unit") or "")
+    for per in ("second", "video", "image"):
+        each = rule.get(f"per_{per}")
+        for size, told in each.items() if isinstance(each, Mapping) else [("default", each)]:
+            if (amount := scalars.number(told)) is not None:
+                when = {} if size == "default" else {"resolution": size}
+                found.append(Rate(amount=amount, unit=unit, per=per, when=when))
+    return found
+
+
+def in_words(rule: Mapping[str, Any]) -> str | None:
+    """`0.1 USD/s`, `0.1 USD/s at 720p`: a printed price for a list."""
+    words = []
+    for rate in rates_of(rule):
+        size = f" at {rate.when['resolution']}" if rate.when else ""
+        words.append(f"{rate.amount:g} {rate.unit}/{'s' if rate.per == 'second' else rate.per}{size}")
+    return ", ".join(words) or None

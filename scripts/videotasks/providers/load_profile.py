@@ -163,7 +163,7 @@ def _extended(document: dict[str, Any], path: Path) -> dict[str, Any]:
         raise bad_knob(path, "extends", "the name of a shipped profile")
     inherited = _shipped_document(str(parent))
     if document.get("base_url") not in (None, inherited.get("base_url")):
-        for name in ("specification", "model_list"):  # what the parent's own host tells is not of this API
+        for name in ("specification", "model_list", "prices"):  # what the parent's own host tells is not of this API
             inherited.pop(name, None)
     return merge(inherited, document)
 

@@ -86,12 +86,21 @@ class Model:
 
 
 @record(frozen=True)
+class ModelsRead:
+    """Where a profile's `models` were read, and when (an ISO date)."""
+
+    generated_from: str
+    date: str
+
+
+@record(frozen=True)
 class SpecificationSource:
     """Where a model's body is described today: at a public `url` (no key goes there), or at the API's own `path`.
 
     `{model}` and `{page}` (of the catalogue) are filled in; `index` lists the pages of models that are not in the
-    catalogue. `shape`: openapi, schema (`schema` points to it inside a document, `into` is the member that it
-    fills), page (a fence of a documentation page), limits (of a body that is the same for all models).
+    catalogue: by their names, or in JSON with the address at `page` (JMESPath). `shape`: openapi, schema (`schema`
+    points to it inside a document, `into` is the member that it fills), page (a fence of a documentation page), limits
+    (of a body that is the same for all models).
     """
 
     url: str | None = None
@@ -101,15 +110,20 @@ class SpecificationSource:
     schema: str | None = None
     into: str | None = None
     index: str | None = None
+    page: str | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
 
 
 @record(frozen=True)
 class Prices:
-    """Where a price is told before paying, by free calls of the API itself.
+    """Where a price is told before paying, by calls that cost nothing.
 
     `quote`: {path, body, amount, currency | unit}: the body is sent for a sum; "{body}" and "{model}" in `body`.
-    `unit_price`: {path, amount, per, currency | unit}: an amount per second or per video.
+    `unit_price`: an amount per second or per video, at the API's own `path` or at a `url` (with `index` and `page` as
+    a specification; with `key: true` the key goes there): {amount, per, currency | unit}, of the answer or of each of
+    `rows`, there with `of` (for how many units), `when` (a mapping of what it is for) and `name` (which says it in
+    words); `rows` that are a mapping are {name: amount}. `sound` is the member that switches sound; `exact`: a table
+    in which a request stands or does not.
     """
 
     quote: Table | None = None
@@ -125,6 +139,7 @@ class ModelList:
     note: str | None = None
     url: str | None = None  # public; {search} is filled in
     path: str | None = None
+    limits: Mapping[str, str] = field(default_factory=dict)  # common input -> path inside a model
 
 
 @record(frozen=True)
@@ -372,6 +387,7 @@ class Profile:
     poll: Poll = Poll()
     limits: Limits = Limits()
     models: tuple[Model, ...] = ()
+    models_read: ModelsRead | None = None
     default_model: str | None = None
     rehearsal_model: str | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -497,6 +513,7 @@ _PARTS: Mapping[str, type] = {
     "constraints": Constraints,
     "convention": Convention,
     "model_list": ModelList,
+    "models_read": ModelsRead,
     "prices": Prices,
     "times": Times,
     "idempotency": Idempotency,

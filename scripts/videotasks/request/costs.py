@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from videotasks.formats import jmespath_eval, scalars
+from videotasks.providers.known_model import Rate, rates_of
 from videotasks.request import fields, limits
+from videotasks.request.body_path import get_path
+from videotasks.request.member_values import same_value
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Profile
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A price. `assumed` are inputs that the request leaves out and that the API's own defaults fill.
+    """A price. `assumed` is what the request leaves out: the API's own default, else what makes it dearest.
 
     `kind` says how sure it is: quote (of this very body), table (an exact match in the API's own), unit_price (times
     the units, see `formula`), own (the user's list), list (a shipped one, of `date`), history (what it cost before).
@@ -44,60 +47,102 @@ class Estimate:
 
 
 LIST_DAYS = 90
-_WORDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "minute": 60.0, "minutes": 60.0}
-_WHOLE = {"video", "videos", "generation", "generations", "request", "requests", "call", "calls", "task", "output"}
 
 
 def _days(earlier: str, later: str) -> int:
     return (date.fromisoformat(later) - date.fromisoformat(earlier)).days
 
 
+def by_rates(
+    rates: Sequence[Rate],
+    draft: RequestDraft,
+    profile: Profile,
+    *,
+    kind: str,
+    source: str | None = None,
+    of: str | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    times: str | None = None,
+) -> Estimate | None:
+    """The price by the rate that fits best; None where none does. A `table` is matched exactly or not at all.
+
+    Of rates that differ by what nobody knows the dearest counts, and is said. `defaults` are the API's own, `times`
+    the member that says how many videos are made.
+    """
+    request = _Request(draft, profile, defaults or {}, times)
+    videos = scalars.number(request.count)
+    main = _best([rate for rate in rates if rate.per != "image" and rate.unit], request, exact=kind == "table")
+    if not videos or main is None or (amount := request.amount(main)) is None:
+        return None
+    unit = main.unit
+    parts = [*([f"{videos:g}"] if videos != 1 else []), request.units(main), f"{main.amount:g} {unit}"]
+    formula = " x ".join(parts) if main.per == "second" or kind != "table" else None
+    images = _best([rate for rate in rates if rate.per == "image" and rate.unit == unit], request, exact=False)
+    if images is not None and request.images:
+        amount += request.images * images.amount
+        formula = f"{formula} + {request.images} images x {images.amount:g} {unit}"
+    assumed = request.assumed([*main.when, *(["duration"] if main.per == "second" else [])], main)
+    return Estimate(round(amount * videos, 6), unit, assumed, kind, formula, source, of)
+
+
 def by_rule(
     rule: Mapping[str, Any], draft: RequestDraft, profile: Profile, *, kind: str, source: str, of: str | None = None
 ) -> Estimate | None:
-    """A price by `{unit, per_second | per_video}`, each a number or one by resolution; None where it does not say.
-
-    What the request leaves out counts as the model's documented default, and is shown as assumed.
-    """
-    info = draft.known.model
-    asked = limits.asked_in(draft.body, fields.specs(profile, info), info)
-    assumed: dict[str, Any] = {}
-    for name in ("duration", "resolution"):
-        member = info.members.get((info.fields or {}).get(name, "")) if info else None
-        if name not in asked and member and member.get("default") is not None:
-            default = member["default"]
-            asked[name] = assumed[name] = scalars.seconds(default) if name == "duration" else default
-    count_member = (info.fields or {}).get("count") if info else None
-    count = scalars.number(draft.body.get(count_member, 1)) if count_member else 1.0
-    unit = str(rule.get("unit") or "")
-    if not unit or not count:
-        return None
-    for knob, times, word in (("per_second", scalars.seconds(asked.get("duration")), " s"), ("per_video", 1.0, "")):
-        each = rule.get(knob)
-        if isinstance(each, Mapping):
-            by_size = {str(key).casefold(): value for key, value in each.items()}
-            each = by_size.get(str(asked.get("resolution")).casefold(), by_size.get("default"))
-        each = scalars.number(each)
-        if each is None:
-            continue
-        if times is None or times <= 0:
-            return None
-        parts = [*([f"{count:g}"] if count != 1 else []), f"{times:g}{word}" if word else "1 video", f"{each:g} {unit}"]
-        used = {"duration": assumed.get("duration") if word else None}
-        used["resolution"] = assumed.get("resolution") if isinstance(rule.get(knob), Mapping) else None
-        used = {name: value for name, value in used.items() if value is not None}
-        return Estimate(round(each * times * count, 6), unit, used, kind, " x ".join(parts), source, of)
-    return None
+    """The price by a printed rule, of the user's file or of a catalogue."""
+    return by_rates(rates_of(rule), draft, profile, kind=kind, source=source, of=of)
 
 
-def rule_of_unit(amount: Any, word: Any, currency: Any) -> dict[str, Any] | None:
-    """A unit price as a rule: 0.4 per `second` in `USD`; None for a unit whose number in a video is not known."""
-    each, text = scalars.amount(amount), str(word or "").casefold().strip()
-    if each is None or not isinstance(currency, str) or not currency:
-        return None
-    if text in _WORDS:
-        return {"unit": currency, "per_second": each / _WORDS[text]}
-    return {"unit": currency, "per_video": each} if text in _WHOLE else None
+class _Request:
+    """What a price depends on, as the body says it or else the model's documented defaults."""
+
+    def __init__(self, draft: RequestDraft, profile: Profile, defaults: Mapping[str, Any], times: str | None) -> None:
+        info = draft.known.model
+        specs = fields.specs(profile, info)
+        self._body, self._defaults = draft.body, defaults
+        self._fields, self._members = (info.fields if info else None) or {}, info.members if info else {}
+        roles = limits.media_in(draft.body, specs, info)
+        self.images = sum(1 for role in roles if role.startswith("image"))
+        typed = {name: draft.asked[name] for name in ("ratio", "resolution") if name in draft.asked}  # 1280x720 in it
+        self._told: dict[str, Any] = {**typed, **limits.asked_in(draft.body, specs, info), "image": bool(self.images)}
+        self.count = draft.body.get(times or self._fields.get("count", ""), 1)
+
+    def told(self, name: str) -> Any:
+        return self._told[name] if name in self._told else get_path(self._body, self._fields.get(name, name))
+
+    def value(self, name: str) -> Any:
+        if (told := self.told(name)) is not None:
+            return told
+        default = self._defaults.get(name, (self._members.get(self._fields.get(name, name)) or {}).get("default"))
+        return scalars.seconds(default) if name == "duration" else default
+
+    def amount(self, rate: Rate) -> float | None:
+        length = scalars.seconds(self.value("duration")) if rate.per == "second" else 1.0
+        return rate.amount * length if length is not None and length > 0 else None
+
+    def units(self, rate: Rate) -> str:
+        return f"{scalars.seconds(self.value('duration')):g} s" if rate.per == "second" else "1 video"
+
+    def assumed(self, names: Sequence[str], rate: Rate) -> dict[str, Any]:
+        missing = [name for name in names if self.told(name) is None]
+        return {name: rate.when.get(name) if self.value(name) is None else self.value(name) for name in missing}
+
+
+def _best(rates: Sequence[Rate], request: _Request, *, exact: bool) -> Rate | None:
+    """Of the rates that nothing contradicts: the most closely fitting, then the dearest."""
+    fitting = []
+    for rate in rates:
+        values = {name: request.value(name) for name in rate.when}
+        known = [name for name, value in values.items() if value is not None]
+        if all(_is(name, rate.when[name], values[name]) for name in known):
+            if exact and len(known) < len(values):
+                continue
+            amount = request.amount(rate)
+            fitting.append(((-rate.unread, len(known), float("inf") if amount is None else amount), rate))
+    return max(fitting, key=lambda one: one[0])[1] if fitting else None
+
+
+def _is(name: str, wanted: Any, value: Any) -> bool:
+    return any(same_value(name, one, value) for one in (wanted if isinstance(wanted, list) else [wanted]))
 
 
 def by_quote(answer: object, spec: Mapping[str, Any], source: str) -> Estimate | None:
@@ -159,47 +204,25 @@ def check_capabilities(
     asked, media = limits.asked_in(draft.body, specs, None), limits.media_in(draft.body, specs, None)
     allowed = {name: jmespath_eval.evaluate(path, model) for name, path in spec.limits.items()}
     problems = limits.model_problems(str(wanted), allowed, asked, media)
-    return problems, None if problems else _price(spec.pricing, spec.defaults, model, asked, draft)
+    pricing = spec.pricing or {}
+    unit = jmespath_eval.first_string([str(pricing.get("unit"))], model)
+    if problems or unit is None:
+        return problems, None
+    told = {name: jmespath_eval.evaluate(path, model) for name, path in spec.defaults.items()}
+    rates = list(_published(pricing, model, unit))
+    times = str(pricing.get("times") or "") or None
+    return [], by_rates(rates, draft, profile, kind="table", defaults=told, times=times)
 
 
-def _price(
-    pricing: Mapping[str, Any] | None,
-    defaults: Mapping[str, str],
-    model: Mapping[str, Any],
-    asked: Mapping[str, Any],
-    draft: RequestDraft,
-) -> Estimate | None:
-    if not pricing:
-        return None
-    assumed = {
-        name: default
-        for name, path in defaults.items()
-        if name not in asked and (default := jmespath_eval.evaluate(path, model)) is not None
-    }
-    effective = {**assumed, **asked}
-    unit = jmespath_eval.first_string([str(pricing["unit"])], model)
-    found = _by_estimates(pricing, model, effective) if pricing.get("estimates") else None
-    if pricing.get("by"):
-        per_one = jmespath_eval.evaluate(str(pricing["by"]), model)
-        each = per_one.get(str(effective.get(pricing["by_input"]))) if isinstance(per_one, Mapping) else None
-        times = scalars.number(draft.body.get(str(pricing.get("times")), 1))
-        amount = scalars.number(each)
-        found = amount * times if amount is not None and times is not None else None
-    return None if found is None or unit is None else Estimate(found, unit, assumed)
-
-
-def _by_estimates(pricing: Mapping[str, Any], model: Mapping[str, Any], effective: Mapping[str, Any]) -> float | None:
-    match: Mapping[str, str] = pricing["match"]
-    for one in jmespath_eval.values(str(pricing["estimates"]), model):
-        if not isinstance(one, Mapping):
-            continue
-        if all(name in effective and _equal(one.get(key), effective[name]) for key, name in match.items()):
-            return scalars.number(one.get(str(pricing["amount"])))
-    return None
-
-
-def _equal(published: Any, asked: Any) -> bool:
-    first, second = scalars.number(published), scalars.number(asked)
-    if first is not None and second is not None:
-        return first == second
-    return isinstance(published, str) and isinstance(asked, str) and published.casefold() == asked.casefold()
+def _published(pricing: Mapping[str, Any], model: Mapping[str, Any], unit: str) -> Iterator[Rate]:
+    """A price for each combination (`estimates`), or for each value of one option (`by`)."""
+    match: Mapping[str, str] = pricing.get("match") or {}
+    for one in jmespath_eval.values(str(pricing["estimates"]), model) if pricing.get("estimates") else ():
+        amount = scalars.number(one.get(str(pricing.get("amount")))) if isinstance(one, Mapping) else None
+        if amount is not None:
+            when = {name: one.get(key) for key, name in match.items()}
+            yield Rate(amount=amount, unit=unit, per="video", when=when)
+    per_one = jmespath_eval.evaluate(str(pricing["by"]), model) if pricing.get("by") else None
+    for value, told in per_one.items() if isinstance(per_one, Mapping) else ():
+        if (amount := scalars.number(told)) is not None:
+            yield Rate(amount=amount, unit=unit, per="video", when={str(pricing["by_input"]): value})

@@ -19,7 +19,7 @@ def fitted(name: str, value: Any, member: Mapping[str, Any]) -> Any:
     allowed = member.get("values")
     if isinstance(allowed, (list, tuple)):
         for one in allowed:
-            if _same(name, one, value):
+            if same_value(name, one, value):
                 return one
     if name in ("duration", "seed") and scalars.number(value) is not None and member.get("type") == "string":
         unit = re.match(r"[0-9.]+(\s*[A-Za-z]+)\Z", str(member.get("default") or ""))  # a default of 8s wants 5s
@@ -27,7 +27,7 @@ def fitted(name: str, value: Any, member: Mapping[str, Any]) -> Any:
     return value
 
 
-def _same(name: str, allowed: Any, given: Any) -> bool:
+def same_value(name: str, allowed: Any, given: Any) -> bool:
     """Whether two spellings mean the same: 5, "5" and "5s"; 720 and 720P; 9x16 and 9:16."""
     if isinstance(allowed, bool) or isinstance(given, bool):
         return allowed is given
