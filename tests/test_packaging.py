@@ -75,8 +75,8 @@ PURE = {
 }  # fmt: skip
 # A file that the user or the caller names.
 READS_THE_DISK = {
-    "request.local_files", "formats.flv", "formats.gif", "formats.matroska", "formats.media_check", "formats.mp4",
-    "formats.mp4_boxes", "formats.riff", "formats.transport_stream",
+    "request.local_files", "formats.matroska", "formats.media_check", "formats.mp4", "formats.mp4_boxes",
+    "formats.riff", "formats.transport_stream",
 }  # fmt: skip
 IMPURE_IMPORTS = {
     "asyncio", "fcntl", "glob", "http", "io", "msvcrt", "os", "pathlib", "requests", "rich", "select", "shutil",

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from support.samples import files_of_a_home
 from videotasks.formats.media_type import sniff
-from videotasks.formats.mp4 import Mp4Info, check_mp4
-from videotasks.formats.structure import MediaError
+from videotasks.formats.mp4 import check_mp4
+from videotasks.formats.structure import MediaError, Structure
 
 # -- MP4s by hand ------------------------------------------------------------------------------------------------
 
@@ -164,7 +164,7 @@ def fragmented(count: int = 3, *, mehd: bool = False, sidx: bool = False, mfra: 
     return whole
 
 
-def check(data: bytes, expected_length: int | None = None) -> Mp4Info:
+def check(data: bytes, expected_length: int | None = None) -> Structure:
     return check_mp4(io.BytesIO(data), expected_length)
 
 
@@ -190,10 +190,9 @@ WHOLE = {
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_files_pass(name: str) -> None:
     info = check(WHOLE[name])
-    assert (info.width, info.height, info.bytes) == (320, 180, len(WHOLE[name]))
+    assert (info.width, info.height) == (320, 180)
     assert info.duration_s == pytest.approx(3.0 if "fragmented" in name else 2.5)
     assert info.end_certain is ("sidx" not in name)
-    assert info.fragmented is ("fragmented" in name)
     assert check(WHOLE[name], len(WHOLE[name])) == replace(info, end_certain=True)
 
 
@@ -236,7 +235,7 @@ def test_random_layouts_and_cuts(data: st.DataObject) -> None:
     )
     layout = data.draw(st.sampled_from([plain, faststart]))
     whole = layout(wide=data.draw(st.booleans()), tail=tail)
-    assert check(whole).bytes == len(whole)
+    assert check(whole).width
     length = data.draw(st.integers(0, len(whole) - 1))
     if length == len(whole) - len(tail):
         return  # nothing but a trailing box without media is missing, as a whole: the file plays in full
@@ -277,15 +276,10 @@ def test_expected_length() -> None:
     assert reason(data, len(data) - 1)[0] == "broken"
 
 
-def test_a_path_is_opened_and_a_file_stays_open(tmp_path: Path) -> None:
-    path = tmp_path / "video.bin"
-    path.write_bytes(plain())
-    assert check_mp4(path) == check_mp4(str(path)) == check(plain())
-    with path.open("rb") as file:
-        check_mp4(file)
-        assert not file.closed
-    with pytest.raises(FileNotFoundError):
-        check_mp4(tmp_path / "none.mp4")
+def test_a_file_stays_open() -> None:
+    file = io.BytesIO(plain())
+    check_mp4(file)
+    assert not file.closed
 
 
 def test_turned_by_90_degrees_the_sides_swap() -> None:
@@ -293,9 +287,9 @@ def test_turned_by_90_degrees_the_sides_swap() -> None:
     assert (info.width, info.height) == (180, 320)
 
 
-def test_sides_and_codec_come_from_the_sample_entry_when_the_track_has_none() -> None:
+def test_sides_come_from_the_sample_entry_when_the_track_has_none() -> None:
     info = check(plain(header=tkhd(0, 0)))
-    assert (info.width, info.height, info.codec) == (320, 180, "avc1")
+    assert (info.width, info.height) == (320, 180)
 
 
 def test_unknown_durations_are_none() -> None:
@@ -304,16 +298,15 @@ def test_unknown_durations_are_none() -> None:
     assert check(plain(head=mvhd(0))).duration_s is None
 
 
-def test_sound_is_seen_and_sound_alone_is_no_video() -> None:
+def test_sound_may_be_there_and_sound_alone_is_no_video() -> None:
     sound = trak(stbl([0], samples=[]), handler=b"soun", header=tkhd(0, 0, track=2))
-    assert check(plain(extra=sound)).has_audio
-    assert not check(plain()).has_audio
+    assert check(plain(extra=sound)).width == 320
     assert reason(plain(handler=b"soun")) == ("no_video", "it holds no video track")
 
 
 def test_samples_in_another_file_are_not_looked_for() -> None:
     elsewhere = trak(stbl([10**6]), handler=b"text", header=tkhd(0, 0, track=2), self_contained=False)
-    assert check(plain(extra=elsewhere)).bytes
+    assert check(plain(extra=elsewhere)).width
     here = trak(stbl([10**6]), handler=b"text", header=tkhd(0, 0, track=2))
     assert "samples" in reason(plain(extra=here))[1]
 
@@ -324,7 +317,7 @@ def test_compact_sample_sizes(bits: int) -> None:
     start = ftyp() + box(b"mdat", *samples)
     first = len(start) - 19
     offsets = [first, first + 6, first + 12]
-    assert check(start + moov(stbl(offsets, compact=bits, samples=samples))).bytes
+    assert check(start + moov(stbl(offsets, compact=bits, samples=samples))).width
     late = [first, first + 6, 10_000]
     assert reason(start + moov(stbl(late, compact=bits, samples=samples)))[0] == "truncated"
 
@@ -332,7 +325,7 @@ def test_compact_sample_sizes(bits: int) -> None:
 def test_trailers_that_are_no_boxes_are_let_pass() -> None:
     # Phones append data of their own; a cut never makes an impossible box type, so this hides no truncation.
     for trailer in (bytes(8), bytes(1000), b"\0\0\0\x10\x01\x02\x03\x04trailer", b"\xff" * 64):
-        assert check(plain(tail=trailer)).bytes
+        assert check(plain(tail=trailer)).width
     assert reason(plain(tail=bytes(7)))[0] == "truncated", "fewer than eight bytes may be a box that was cut"
 
 
@@ -474,7 +467,7 @@ def test_files_of_a_real_encoder(flags: str, tmp_path: Path) -> None:
         container.mux(stream.encode())
     data = path.read_bytes()
     info = check(data)
-    assert (info.width, info.height, info.codec) == (64, 48, "mp4v")
+    assert (info.width, info.height) == (64, 48)
     assert info.duration_s == pytest.approx(2.0, abs=0.11)
     assert getattr(sniff(data[:64]), "extension", None) == ".mp4"
     for length in range(len(data)):

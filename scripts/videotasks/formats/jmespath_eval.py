@@ -7,7 +7,7 @@ costs 16 ms, more than the rest of a status check's parsing. Anything else goes 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -38,16 +38,10 @@ def first_value(paths: Iterable[str], body: object) -> Any:
     return next((found for path in paths if (found := evaluate(path, body)) is not None), None)
 
 
-def _strings(paths: Iterable[str], body: object) -> Iterator[str]:
-    for path in paths:
-        for found in values(path, body):
-            if isinstance(found, str) and found.strip():
-                yield found
-
-
 def first_string(paths: Iterable[str], body: object) -> str | None:
     """The first non-empty string among the candidates, or None."""
-    return next(_strings(paths, body), None)
+    strings = (found for path in paths for found in values(path, body) if isinstance(found, str) and found.strip())
+    return next(strings, None)
 
 
 def check(path: str) -> None:

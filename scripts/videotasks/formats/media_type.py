@@ -46,22 +46,10 @@ OGG = MediaType("audio", "audio/ogg", ".ogg")
 FLAC = MediaType("audio", "audio/flac", ".flac")
 
 _BRANDS = {
-    b"qt  ": MOV,
-    b"heic": HEIC,
-    b"heix": HEIC,
-    b"heim": HEIC,
-    b"heis": HEIC,
-    b"hevc": HEIC,
-    b"hevx": HEIC,
-    b"mif1": HEIF,
-    b"msf1": HEIF,
-    b"avif": AVIF,
-    b"avis": AVIF,
-    b"M4A ": M4A,
-    b"M4B ": M4A,
-    b"M4P ": M4A,
-    b"F4A ": M4A,
-}
+    b"qt  ": MOV, b"mif1": HEIF, b"msf1": HEIF, b"avif": AVIF, b"avis": AVIF,
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), HEIC),
+    **dict.fromkeys((b"M4A ", b"M4B ", b"M4P ", b"F4A "), M4A),
+}  # fmt: skip
 _NO_MEDIA_BRANDS = frozenset({b"crx ", b"jp2 ", b"jpx ", b"jpm ", b"jxl "})  # raw photographs, JPEG 2000, JPEG XL
 _OLD_QUICKTIME = frozenset({b"moov", b"mdat", b"wide", b"pnot"})
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})

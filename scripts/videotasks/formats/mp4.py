@@ -7,14 +7,13 @@ index names lies within the file, and what a fragmented file says about its own 
 
 from __future__ import annotations
 
-import os
 import struct
 from array import array
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from videotasks.formats.mp4_boxes import Box, Boxes, numbers, uint
-from videotasks.formats.structure import MediaError
+from videotasks.formats.structure import MediaError, Structure, read_at
 
 MEHD_TOLERANCE_S = 0.25  # muxers round, and audio is padded to whole frames
 
@@ -22,34 +21,15 @@ MEHD_TOLERANCE_S = 0.25  # muxers round, and audio is padded to whole frames
 _FIRST = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid"})
 
 
-@dataclass(frozen=True)
-class Mp4Info:
-    """A whole MP4. Seconds and display pixels (a track turned by 90 degrees has its sides swapped); None if unstated.
+def check_mp4(file: BinaryIO, expected_length: int | None = None) -> Structure:
+    """Look at the MP4 or MOV in a seekable file. The size is that shown: a track turned by 90 degrees swaps its sides.
 
-    `codec` is the sample entry of the video track, such as avc1. `end_certain` is false for a fragmented file that
-    states neither its length nor its last fragment: cut between two fragments it looks the same, so that only a
-    matching `expected_length` can tell.
-    """
-
-    duration_s: float | None
-    width: int | None
-    height: int | None
-    bytes: int
-    codec: str | None = None
-    has_audio: bool = False
-    fragmented: bool = False
-    end_certain: bool = True
-
-
-def check_mp4(source: str | os.PathLike[str] | BinaryIO, expected_length: int | None = None) -> Mp4Info:
-    """Look at the MP4 or MOV `source` (a path, or a seekable binary file, which stays open).
+    The end of a fragmented file that states neither its length nor its last fragment is not certain: cut between two
+    fragments it looks the same, so that only a matching `expected_length` can tell.
 
     Raises MediaError with a reason when it is cut, is no MP4, contradicts itself or holds no video; OSError as is.
     """
-    if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
-            return check_mp4(file, expected_length)
-    boxes = Boxes(source)
+    boxes = Boxes(file)
     if expected_length is not None and boxes.size != expected_length:
         kind = "truncated" if boxes.size < expected_length else "broken"
         raise MediaError(f"it has {boxes.size} bytes where {expected_length} were announced", kind)
@@ -67,15 +47,13 @@ class _Movie:
     default_durations: dict[int, int] = field(default_factory=dict)
     width: int | None = None
     height: int | None = None
-    codec: str | None = None
     has_video: bool = False
-    has_audio: bool = False
     samples: int = 0
     last_byte: int = 0
 
 
-def _check(boxes: Boxes, length_known: bool) -> Mp4Info:
-    head = boxes.bytes_at(0, 8)
+def _check(boxes: Boxes, length_known: bool) -> Structure:
+    head = read_at(boxes.file, 0, 8)
     if not head:
         raise MediaError("it is empty", "truncated")
     if head[4:] not in _FIRST and not (len(head) < 8 and any(kind.startswith(head[4:]) for kind in _FIRST)):
@@ -124,16 +102,7 @@ def _check(boxes: Boxes, length_known: bool) -> Mp4Info:
         # A segment index proves a cut but no end: of one per segment (DASH), a cut file holds whole ones only.
         certain = length_known or index_at_end or (announced is not None and there is not None)
         duration = max(duration or 0.0, there or announced or 0.0) or None
-    return Mp4Info(
-        duration_s=duration,
-        width=movie.width,
-        height=movie.height,
-        bytes=boxes.size,
-        codec=movie.codec,
-        has_audio=movie.has_audio,
-        fragmented=bool(fragments.count),
-        end_certain=certain,
-    )
+    return Structure(duration, movie.width, movie.height, end_certain=certain)
 
 
 def _movie(boxes: Boxes, moov: Box) -> _Movie:
@@ -177,19 +146,14 @@ def _track(boxes: Boxes, trak: Box, movie: _Movie) -> None:
     count, last_byte = _samples(boxes, tables)
     if not _is_external(boxes, minf):
         movie.last_byte = max(movie.last_byte, last_byte)
-    if handler == b"soun":
-        movie.has_audio = True
     if handler != b"vide":
         return
     movie.has_video = True
     movie.samples += count
     width, height = uint(header, 76 + wide, 4) >> 16, uint(header, 80 + wide, 4) >> 16
     entry = boxes.body(tables[b"stsd"][0], 8, 44) if b"stsd" in tables else b""
-    if len(entry) >= 44:
-        codec = entry[12:16].decode("latin-1")
-        movie.codec = movie.codec or (codec if codec.isascii() and codec.isprintable() else None)
-        if not (width and height):
-            width, height = uint(entry, 40, 2), uint(entry, 42, 2)
+    if len(entry) >= 44 and not (width and height):
+        width, height = uint(entry, 40, 2), uint(entry, 42, 2)
     a, b = struct.unpack_from(">ii", header, 40 + wide)
     if a == 0 and b != 0:
         width, height = height, width

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from videotasks.formats.structure import MediaError
+from videotasks.formats.structure import MediaError, read_at
 
 MAX_BOXES = 1_000_000  # 40 minutes at one fragment a frame; a file of 8-byte boxes must still end
 MAX_TABLE_BYTES = 16 * 1024 * 1024  # four million samples: 19 hours at 60 a second
@@ -33,20 +33,10 @@ class Boxes:
     """The boxes of one file, within a budget."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self.file = file
         self.size = file.seek(0, os.SEEK_END)
         self._seen = 0
         self._read = 0
-
-    def bytes_at(self, start: int, count: int) -> bytes:
-        self._file.seek(start)
-        data = b""
-        while len(data) < count:  # an unbuffered file may hand over less
-            part = self._file.read(count - len(data))
-            if not part:
-                break
-            data += part
-        return data
 
     def walk(self, start: int, end: int, top: bool = False) -> Iterator[Box]:
         """The boxes between two places. At the top, whatever passes the end of the file raises as truncated.
@@ -59,7 +49,7 @@ class Boxes:
             self._seen += 1
             if self._seen > MAX_BOXES:
                 raise MediaError(f"it has more than {MAX_BOXES} boxes")
-            head = self.bytes_at(position, min(16, end - position))
+            head = read_at(self.file, position, min(16, end - position))
             if len(head) < 8:
                 if top:
                     raise MediaError(f"it ends inside a box header at byte {position}", "truncated")
@@ -110,7 +100,7 @@ class Boxes:
         self._read += length
         if self._read > MAX_INDEX_BYTES:
             raise MediaError("its index is unreasonably large")
-        data = self.bytes_at(box.body, length)
+        data = read_at(self.file, box.body, length)
         if len(data) < minimum:
             raise MediaError(f"box {box.name!r} is too short")
         return data

@@ -7,6 +7,7 @@ handshake (facts, reliability section 3). So the connection class itself records
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -213,8 +214,6 @@ class OpenAnswer:
 
         Raises NoAnswer whose `body` is what did arrive. Cut at `max_bytes` as in `read`.
         """
-        from videotasks.formats.content_coding import decoded
-
         raw: Any = self._response.raw
         parts: list[bytes] = []
         total = 0
@@ -228,9 +227,9 @@ class OpenAnswer:
         except Exception as error:
             fault = no_answer_of(error, self._flight, self.url, status=self.status)
             if isinstance(fault, NoAnswer):
-                fault.body = without_secrets(decoded(b"".join(parts), max_bytes))
+                fault.body = without_secrets(_decoded(b"".join(parts), max_bytes))
             raise fault from None
-        body = decoded(b"".join(parts), max_bytes + 1)
+        body = _decoded(b"".join(parts), max_bytes + 1)
         self.truncated = total > max_bytes or len(body) > max_bytes
         return without_secrets(body[:max_bytes])
 
@@ -265,3 +264,17 @@ def encode_json(value: Any) -> bytes:
         return text.encode("utf-8")
     except UnicodeEncodeError:
         return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _decoded(data: bytes, max_bytes: int) -> bytes:
+    """`data` unpacked when its first bytes are those of gzip or zlib, at most `max_bytes` of it; else as it is."""
+    if data[:2] == b"\x1f\x8b":
+        wbits = 31
+    elif len(data) > 2 and data[0] == 0x78 and int.from_bytes(data[:2], "big") % 31 == 0:  # RFC 1950, 2.2
+        wbits = 15
+    else:
+        return data
+    try:
+        return zlib.decompressobj(wbits).decompress(data, max_bytes) or data
+    except zlib.error:
+        return data
