@@ -18,7 +18,7 @@ from referencing.jsonschema import DRAFT202012
 
 from videotasks.openapi import contract, document, endpoints, operations
 from videotasks.openapi.convert import Schemas
-from videotasks.openapi.errors import SpecError
+from videotasks.openapi.source import SpecError
 from videotasks.openapi.template import make_template
 from videotasks.openapi.validation import validate_operation
 
@@ -192,7 +192,7 @@ def test_every_endpoint_has_a_contract(real_data: Path, no_outside_network: list
     for path in specifications(real_data / "openapi"):
         loaded = document.load(str(path))
         schemas = Schemas(loaded)
-        for category in endpoints.CATEGORIES:
+        for category in ("videos", "images"):
             endpoints.creating(loaded, category)
         for index, operation in enumerate(operations.iterate(loaded)):
             if index % 5 == 0 or operation.has_body():

@@ -11,7 +11,7 @@ import pytest
 from videotasks.openapi import endpoints, navigation, operations, polling
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import Document
-from videotasks.openapi.errors import SpecError
+from videotasks.openapi.source import SpecError
 
 BODY = {"content": {"application/json": {"schema": {"type": "object"}}}}
 

@@ -15,7 +15,7 @@ import pytest
 
 from videotasks.openapi import document, parsing, source
 from videotasks.openapi.document import MISSING, Document
-from videotasks.openapi.errors import SpecError
+from videotasks.openapi.source import SpecError
 
 SPEC: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {}}
 

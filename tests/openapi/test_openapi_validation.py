@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from videotasks.openapi import validation
-from videotasks.openapi.errors import SpecError
-from videotasks.openapi.validation import ValidationReport, request_field_names, validate_payload
+from videotasks.openapi.source import SpecError
+from videotasks.openapi.validation import ValidationReport, validate_payload
 
 STRING = {"type": "string"}
 
@@ -260,14 +260,6 @@ def test_a_missing_specification_or_endpoint_raises() -> None:
     check(VIDEO, {})
     with pytest.raises(SpecError, match="Endpoint not found"):
         validate_payload("spec.json", "/nothing", {})
-
-
-def test_field_names_of_all_variants_and_media() -> None:
-    spec = document(FEATURES)
-    form = {"schema": body(file=STRING, id={"type": "string", "readOnly": True})}
-    spec["paths"]["/v1/x"]["post"]["requestBody"]["content"]["multipart/form-data"] = form
-    Path("names.json").write_text(json.dumps(spec), encoding="utf-8")
-    assert request_field_names("names.json", "/x") == {"feature", "prompt", "image", "strength", "file"}
 
 
 def test_a_changed_file_is_read_again() -> None:

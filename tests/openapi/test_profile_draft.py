@@ -10,7 +10,7 @@ import pytest
 from videotasks.formats import yaml12
 from videotasks.openapi import operations, profile_draft
 from videotasks.openapi.document import Document
-from videotasks.openapi.errors import SpecError
+from videotasks.openapi.source import SpecError
 from videotasks.providers.load_profile import load_profile
 
 TEXT = {"type": "string"}

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from videotasks.core import user_cache
 from videotasks.core.errors import Category, TaskError
-from videotasks.providers import check_profile, normalize, profile_cache
+from videotasks.providers import check_profile, normalize
 from videotasks.providers import load_profile as providers_load_profile
 from videotasks.providers.load_profile import MAX_PROFILE_BYTES, load_profile, shipped_names
 from videotasks.providers.profile import _PARTS, _PLAIN
@@ -115,7 +115,6 @@ def test_no_provider_is_named_in_the_library() -> None:
         "providers/load_profile",
         "providers/profile",
         "providers/check_profile",
-        "providers/profile_cache",
         "providers/normalize",
         "providers/classify_error",
         "request/build",
@@ -288,7 +287,7 @@ def test_a_planted_cache_cannot_move_the_key(own_cache: Path) -> None:
 def test_no_cache_folder_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_cache, "cache_dir", lambda _: None)
     assert load_profile("ark").name == "ark"
-    assert profile_cache.recall(b"x") is None
+    assert providers_load_profile.recall_parsed(b"x") is None
 
 
 MISTAKES = [  # what is written instead of what, the member and the words that lead to the fix

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from videotasks.core import user_cache
 
@@ -43,7 +40,7 @@ def fetch(address: str, ask: Callable[[str | None], Got], *, now: float) -> Fetc
 
     Raises Unavailable when it cannot be had and no copy is kept.
     """
-    kept = _recall(address)
+    kept = user_cache.recall_page(_FOLDER, address)
     if kept is not None and 0 <= now - kept["at"] < FRESH_S:
         return Fetched(kept["body"], kept["at"])
     try:
@@ -84,31 +81,5 @@ def public_asker(address: str, *, seconds: float) -> Callable[[str | None], Got]
     return ask
 
 
-def _recall(address: str) -> dict[str, Any] | None:
-    folder = user_cache.cache_dir(_FOLDER)
-    if folder is None:
-        return None
-    name = _name(address)
-    try:
-        told = json.loads((folder / f"{name}.json").read_bytes())
-        body = (folder / f"{name}.body").read_bytes()
-        if told["url"] == address and told["sha256"] == hashlib.sha256(body).hexdigest():
-            return {"body": body, "at": float(told["at"]), "etag": told.get("etag")}
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
-
-
 def _keep(address: str, body: bytes, etag: str | None, now: float) -> None:
-    folder = user_cache.cache_dir(_FOLDER)
-    if folder is None:
-        return
-    name = _name(address)
-    told = {"url": address, "sha256": hashlib.sha256(body).hexdigest(), "at": now, "etag": etag}
-    if user_cache.write(folder / f"{name}.body", body):
-        user_cache.write(folder / f"{name}.json", json.dumps(told).encode("utf-8"))
-    user_cache.prune(folder, KEPT_FILES)
-
-
-def _name(address: str) -> str:
-    return hashlib.sha256(address.encode("utf-8")).hexdigest()
+    user_cache.keep_page(_FOLDER, address, body, {"at": now, "etag": etag}, KEPT_FILES)

@@ -17,7 +17,7 @@ from videotasks.catalogue.cached_fetch import Got, Unavailable
 from videotasks.core import times
 from videotasks.formats import jmespath_eval
 from videotasks.openapi import document, operations
-from videotasks.openapi.errors import SpecError
+from videotasks.openapi.source import SpecError
 from videotasks.providers.known_model import CATALOGUE, SPECIFICATION, Known
 from videotasks.providers.profile import Model, SpecificationSource
 from videotasks.providers.record import changed

@@ -17,8 +17,8 @@ from videotasks.core.safe_text import one_line
 from videotasks.openapi import contract, document, endpoints, operations, polling
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import Document
-from videotasks.openapi.errors import SpecError
 from videotasks.openapi.operations import Operation
+from videotasks.openapi.source import SpecError
 from videotasks.output import next_command
 from videotasks.output.reporter import Reporter, document_text
 

@@ -8,6 +8,7 @@ waiting (a named pipe in an unpacked archive held a list of runs for ever).
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
@@ -139,6 +140,15 @@ def read_file(path: Path | str, limit: int = READ_LIMIT, *, follow: bool = False
     if left <= 0:
         raise OSError(errno.EFBIG, "larger than expected", str(path))
     return b"".join(parts)
+
+
+def sha256_of(path: Path | str, *, follow: bool = False) -> str:
+    """The SHA-256 of a regular file, in hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with open(open_regular(path, follow=follow), "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def append_line(path: Path, record: dict[str, Any], *, durable: bool = True) -> None:

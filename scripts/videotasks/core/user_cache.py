@@ -13,6 +13,7 @@ from pathlib import Path
 TYPE_CHECKING = False  # typing's own costs 4 ms of every start
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 APPLICATION = "ai-video-tasks"
 
@@ -86,6 +87,54 @@ def write(path: Path, data: bytes) -> bool:
             if temporary:
                 os.unlink(temporary)
         return False
+
+
+def recall(sub: str, name: str) -> Any:
+    """The JSON that is kept as `name` in the folder `sub` of the cache; None where there is none that can be read."""
+    import json
+
+    folder = cache_dir(sub)
+    try:
+        return json.loads((folder / name).read_bytes()) if folder else None
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def keep(sub: str, name: str, value: object, most: int) -> None:
+    """Keep a value as JSON, and no more than the `most` newest files beside it."""
+    import json
+
+    folder = cache_dir(sub)
+    try:
+        # Surrogates cannot be encoded; ASCII escapes can hold anything that JSON can.
+        data = json.dumps(value, separators=(",", ":"), check_circular=False).encode("ascii")
+    except (ValueError, RecursionError):
+        return
+    if folder is not None and write(folder / name, data):
+        prune(folder, most)
+
+
+def recall_page(sub: str, url: str) -> dict[str, Any] | None:
+    """What `keep_page` was told of the document at `url`, with its bytes as `body`; None unless all of it fits."""
+    import hashlib
+
+    name, folder = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest(), cache_dir(sub)
+    told = recall(sub, f"{name}.json")
+    try:
+        body = (folder / f"{name}.body").read_bytes() if folder else b""
+    except OSError:
+        return None
+    sound = isinstance(told, dict) and told.get("url") == url
+    return {**told, "body": body} if sound and told.get("sha256") == hashlib.sha256(body).hexdigest() else None
+
+
+def keep_page(sub: str, url: str, body: bytes, told: dict[str, Any], most: int) -> None:
+    """Keep a document of the web with what its server told of it."""
+    import hashlib
+
+    name, folder = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest(), cache_dir(sub)
+    if folder is not None and write(folder / f"{name}.body", body):
+        keep(sub, f"{name}.json", {**told, "url": url, "sha256": hashlib.sha256(body).hexdigest()}, most)
 
 
 def prune(folder: Path, keep: int) -> None:

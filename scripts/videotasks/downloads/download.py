@@ -12,6 +12,7 @@ from videotasks.downloads.errors import DownloadFailed
 from videotasks.downloads.part_file import PartFile
 from videotasks.downloads.response_headers import Facts
 from videotasks.downloads.transfer import Checked, Limits, Transfer, alarm
+from videotasks.formats.structure import Structure
 from videotasks.network.client import Client
 from videotasks.network.flight import Flight
 from videotasks.network.guarded_link import ResultLinks
@@ -116,16 +117,17 @@ def keep(data: bytes, folder: Path, stem: str, *, expect: str) -> Fetched:
 
 
 def _fetched(path: Path, part: PartFile, checked: Checked) -> Fetched:
+    found = checked.structure or Structure()
     return Fetched(
-        path=path,
-        kind=checked.type.kind,
-        mime=checked.type.mime,
-        bytes=part.size,
-        sha256=part.sha256,
-        duration_s=checked.duration_s,
-        width=checked.width,
-        height=checked.height,
-        unchecked=checked.unchecked,
+        path,
+        checked.type.kind,
+        checked.type.mime,
+        part.size,
+        part.sha256,
+        found.duration_s,
+        found.width,
+        found.height,
+        unchecked=checked.structure is None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import filecmp
 import os
 import secrets
 import shutil
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from videotasks.core.durable_files import disk_error, replace, sync_dir
+from videotasks.core.durable_files import disk_error, replace, sha256_of, sync_dir, user_path
 from videotasks.core.errors import TaskError, configuration_error
 
 TAKEN = "output_exists"  # the code of the refusal to write over a file
@@ -27,10 +27,7 @@ def output_path(target: str, name: str, *, force: bool) -> Path:
     if not target or "\0" in target:
         raise configuration_error("--output is empty or no path", expected=expected)
     separators = tuple(s for s in (os.sep, os.altsep) if s)
-    try:
-        path = Path(target).expanduser()
-    except RuntimeError:  # ~nobody
-        path = Path(target)
+    path = user_path(target)
     is_folder = path.is_dir() or target.endswith(separators)
     parent = path.parent
     if not parent.is_dir():
@@ -56,9 +53,9 @@ def copy_output(source: Path, target: str, *, force: bool) -> Path:
     that stands there is the copy of an earlier call. Raises TaskError: what stands in the way (exit 1); a failed copy
     leaves nothing behind.
     """
-    place = Path(target).expanduser() if target.startswith("~") else Path(target)
+    place = user_path(target)
     place = place / source.name if place.is_dir() else place
-    if place.exists() and (os.path.samefile(place, source) or same_bytes(place, source)):
+    if place.exists() and (os.path.samefile(place, source) or _same_bytes(place, source)):
         return place.absolute()
     place = output_path(target, source.name, force=force)
     temporary = place.with_name(f".tmp-{secrets.token_hex(8)}")
@@ -88,39 +85,23 @@ def copy_output(source: Path, target: str, *, force: bool) -> Path:
 
 def is_copy_of(target: str, files: Iterable[Mapping[str, Any]]) -> bool:
     """Whether the file at --output holds one of the recorded results: the copy of an earlier, equal command."""
-    place = Path(target).expanduser() if target.startswith("~") else Path(target)
+    place = user_path(target)
     for entry in files:
         found = place / Path(str(entry.get("path"))).name if place.is_dir() else place
         try:
             info = os.stat(found)
             same = stat.S_ISREG(info.st_mode) and info.st_size == entry.get("bytes")
-            if same and _sha256(found) == entry.get("sha256"):
+            if same and sha256_of(found, follow=True) == entry.get("sha256"):
                 return True
         except OSError:
             continue
     return False
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def same_bytes(one: Path, other: Path) -> bool:
+def _same_bytes(one: Path, other: Path) -> bool:
     """Whether two plain files hold the same."""
     try:
-        first, second = os.stat(one), os.stat(other)
-        plain = stat.S_ISREG(first.st_mode) and stat.S_ISREG(second.st_mode)
-        if not plain or first.st_size != second.st_size:
-            return False
-        with open(one, "rb") as left, open(other, "rb") as right:
-            while block := left.read(1 << 20):
-                if block != right.read(len(block)):
-                    return False
-        return True
+        return filecmp.cmp(one, other, shallow=False)
     except OSError:
         return False
 

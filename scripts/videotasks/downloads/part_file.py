@@ -77,8 +77,8 @@ class PartFile:
         self.complete = self.size > 0 and self.size == self.facts.length and known.get("url") == self._url
 
     def _start_empty(self) -> None:
-        _remove(self._sidecar)
-        _remove(self.path)
+        self._sidecar.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         # O_EXCL never opens what somebody put there in the meantime, least of all a link to elsewhere.
         self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY, 0o600)
 
@@ -86,7 +86,7 @@ class PartFile:
 
     def reset(self) -> None:
         """Forget the bytes: they are no part of what the server has now."""
-        _remove(self._sidecar)
+        self._sidecar.unlink(missing_ok=True)
         os.ftruncate(self._open_handle, 0)
         os.lseek(self._open_handle, 0, os.SEEK_SET)
         self.facts, self.size, self.complete, self._sha256 = Facts(), 0, False, hashlib.sha256()
@@ -159,7 +159,7 @@ class PartFile:
         self._close()  # Windows renames no open file
         target = self.folder / name
         replace(self.path, target, pause=lambda seconds: (pause(seconds), None)[1])
-        _remove(self._sidecar)
+        self._sidecar.unlink(missing_ok=True)
         sync_dir(self.folder)
         return target
 
@@ -180,7 +180,7 @@ class PartFile:
         """Close; the bytes stay for a person to look at, but nothing goes on from them. Never raises."""
         self._close()
         try:
-            _remove(self._sidecar)
+            self._sidecar.unlink(missing_ok=True)
         except OSError:
             pass
 
@@ -192,7 +192,7 @@ class PartFile:
     def _remove_both(self) -> None:
         for path in (self._sidecar, self.path):
             try:
-                _remove(path)
+                path.unlink(missing_ok=True)
             except OSError:
                 pass
 
@@ -219,13 +219,6 @@ def _open_own(path: Path) -> int | None:
         os.close(handle)
         return None
     return handle
-
-
-def _remove(path: Path) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def _digest(text: str) -> str:

@@ -26,7 +26,7 @@ from videotasks.downloads.response_headers import (
 )
 from videotasks.formats.media_check import check_animation, check_media
 from videotasks.formats.media_type import MediaType, sniff
-from videotasks.formats.structure import MediaError
+from videotasks.formats.structure import MediaError, Structure
 from videotasks.network.client import OpenAnswer
 from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight
@@ -57,13 +57,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Checked:
-    """The finished bytes: their type, and what their structure tells; `unchecked` where no check knows the kind."""
+    """The finished bytes: their type, and what their structure tells; None where no check knows the kind."""
 
     type: MediaType
-    duration_s: float | None = None
-    width: int | None = None
-    height: int | None = None
-    unchecked: bool = False
+    structure: Structure | None
 
 
 @dataclass
@@ -336,20 +333,19 @@ class Transfer:
         if media is None:  # a part of an earlier process that something else wrote to
             part.discard()
             raise self._not_media("data of no known type", None)
-        checked, kind, problem = Checked(media), "truncated", "" if whole else "the server did not mark its end"
+        structure, kind, problem = None, "truncated", "" if whole else "the server did not mark its end"
         try:
             moving = self.expect == "video" and media.may_move
-            found = None if moving else check_media(part.path, media, part.facts.length)
-            found = check_animation(part.path, media) if moving else found
-            checked = Checked(media, unchecked=found is None)
-            if found is not None:
-                checked = Checked(media, found.duration_s, found.width, found.height)
-                problem = problem if not found.end_certain else ""
+            structure = (
+                check_animation(part.path, media) if moving else check_media(part.path, media, part.facts.length)
+            )
+            if structure is not None and structure.end_certain:
+                problem = ""
         except MediaError as error:
             kind = "truncated" if error.kind in ("truncated", "broken") else "not_media"
             problem = one_line(str(error), EXCERPT_CHARS)
         if not problem:
-            return checked
+            return Checked(media, structure)
         if not whole:
             message = f"the file is not whole: {problem}"
             raise TryAgain(DownloadFailed("truncated", message, expected="a whole file", resumable=True))

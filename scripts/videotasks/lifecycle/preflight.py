@@ -213,8 +213,8 @@ def _quoted(plan: Plan, told: Prices, found: Findings) -> Estimate | None:
         return None
     path = str(spec["path"]).replace("{model}", draft.model or "")
     body = prices.quote_body(spec.get("body", "{body}"), draft.model, materialise(draft, {}))
-    answer = _free(plan, found, lambda provider, client: provider.free_call(
-        "POST", path, client=client, timeout=ASK_S, json_body=body
+    answer = _free(plan, found, lambda provider, client: provider.get_json(
+        path, method="POST", client=client, timeout=ASK_S, json_body=body
     ))  # fmt: skip
     return costs.by_quote(answer, spec, plan.session.provider.url(path)) if answer is not None else None
 

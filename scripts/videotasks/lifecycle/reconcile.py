@@ -120,7 +120,7 @@ def listed(session: Session, limit: int = 200) -> tuple[list[Any], float | None]
         )
     answer = session.ask(
         lambda client: session.provider.get_answer(
-            spec.path, client=client, query=spec.query, method=spec.method, body=spec.body
+            spec.path, client=client, query=spec.query, method=spec.method, json_body=spec.body
         ),
         40.0,
         what="list",

@@ -106,7 +106,9 @@ def _api_call(provider: Provider, method: str, path: str, query: Mapping[str, An
     """A call of the API itself, with its key; asked again when no answer comes, for an upload makes no task."""
     client = provider.client()
     try:
-        return provider.free_call(method, path, query=query, client=client, attempts=ATTEMPTS, **how)
+        return provider.get_json(
+            path, method=method, query=query, client=client, operation="upload", attempts=ATTEMPTS, timeout=60.0, **how
+        )
     finally:
         client.close()
 

@@ -61,11 +61,8 @@ _IPV6: tuple[tuple[IPv6Network, str], ...] = tuple(
     )
 )
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-_MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
-_SIX_TO_FOUR = IPv6Network("2002::/16")
-_TEREDO = IPv6Network("2001::/32")
 
 # Names that never lead to a public host; RFC 6761, 6762, 8375 and ICANN's `internal`.
 _LOCAL_NAMES = ("localhost", "internal", "local", "lan", "home.arpa", "localdomain")
@@ -106,13 +103,12 @@ def _embedded(address: IPv6Address) -> tuple[IPv4Address, ...] | None:
     """The IPv4 addresses that this one may lead to through a translator or tunnel; None when it is none of those."""
     value = int(address)
     low = IPv4Address(value & 0xFFFFFFFF)
-    if address in _MAPPED or address in _NAT64:
+    if address.ipv4_mapped is not None or address in _NAT64:
         return (low,)
-    if address in _SIX_TO_FOUR:
-        return (IPv4Address((value >> 80) & 0xFFFFFFFF),)
-    if address in _TEREDO:
-        # The server in clear, the client with its bits flipped (RFC 4380).
-        return (IPv4Address((value >> 64) & 0xFFFFFFFF), IPv4Address(~value & 0xFFFFFFFF))
+    if address.sixtofour is not None:
+        return (address.sixtofour,)
+    if address.teredo is not None:
+        return address.teredo  # the server and the client
     if address in _NAT64_LOCAL:
         # The operator chose a prefix of 48, 56, 64 or 96 bits (RFC 6052); a place that holds 0.x.x.x is not the one.
         # Bits 64 to 71 are skipped in every one of them.

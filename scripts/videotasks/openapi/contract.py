@@ -6,7 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from videotasks.core.safe_text import one_line
-from videotasks.openapi import endpoints, operations, polling, rate_limits
+from videotasks.openapi import endpoints, operations, polling
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING
 from videotasks.openapi.operations import Operation
@@ -15,6 +15,22 @@ from videotasks.openapi.shape import Shape, shape_of, variants
 
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
            "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties", "format")  # fmt: skip
+
+UNKNOWN = "unknown: conservative defaults used"
+_RATE = re.compile(
+    r"\b\d[\d,.]*\s*(?:concurrent\s+)?(?:requests?|calls?|reqs?|rpm|rps|generations?|tasks?|jobs?)\s*"
+    r"(?:per|/|an?|each|every|at a time|in parallel)\s*\d*\s*"
+    r"(?:seconds?|minutes?|hours?|days?|secs?|mins?|s|m|h|user|key)?\b",
+    re.IGNORECASE,
+)
+_TIME = re.compile(
+    r"\b(?:time-?\s?outs?|times out|expires? (?:in|after)|up to|takes?|valid for)\b[^.\n]{0,50}?"
+    r"\b\d+\s*(?:-\s*\d+\s*)?(?:seconds?|minutes?|hours?|mins?|secs?)\b",
+    re.IGNORECASE,
+)
+_RATE_KEYS = re.compile(r"^x-.*(?:rate-?limit|throttl|quota)", re.IGNORECASE)
+_TIME_KEYS = re.compile(r"^x-.*time-?out", re.IGNORECASE)
+_RATE_HEADERS = re.compile(r"rate-?limit|retry-after", re.IGNORECASE)
 
 
 class Detail(NamedTuple):
@@ -114,8 +130,8 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pair
     parameters = _parameters(operation, schemas, detail)
     if parameters:
         found["parameters"] = parameters
-    found["rate_limits"] = rate_limits.rate_limits(operation)
-    found["timeouts"] = rate_limits.timeouts(operation)
+    found["rate_limits"] = _limits(operation, _RATE_KEYS, _RATE, _RATE_HEADERS) or UNKNOWN
+    found["timeouts"] = _limits(operation, _TIME_KEYS, _TIME, None) or UNKNOWN
     if detail.description is None and operation.text("description"):
         found["description"] = operation.text("description")
     return found
@@ -398,3 +414,32 @@ def _parameters(operation: Operation, schemas: Schemas, detail: Detail) -> list[
             row["description"] = text
         rows.append(row)
     return rows if detail.fields is None else rows[: max(4, detail.fields // 4)]
+
+
+def _limits(
+    operation: Operation, keys: re.Pattern[str], words: re.Pattern[str], headers: re.Pattern[str] | None
+) -> list[str]:
+    """What the document says of rate limits or time-outs, as short texts: extensions, documented headers, phrases."""
+    document = operation.document
+    info = document.root.get("info")
+    found: list[str] = []
+    for holder in (operation.raw, operation.item, document.root, info if isinstance(info, dict) else {}):
+        for key, value in holder.items():
+            if isinstance(key, str) and keys.match(key):
+                found.append(f"{key}: {one_line(str(value), 160)}")
+    texts = [operation.text("description")]
+    for code, response in operation.responses().items():
+        if code in ("429", "503", "504", "408"):
+            texts.append(str(response.get("description") or ""))
+        listed = response.get("headers")
+        for name in listed if headers is not None and isinstance(listed, dict) else ():
+            if headers is not None and headers.search(str(name)):
+                found.append(f"answer {code} carries the header {one_line(str(name), 60)}")
+    if isinstance(info, dict):
+        texts.append(str(info.get("description") or ""))
+    for text in texts:
+        for match in words.finditer(text[:20_000]):
+            found.append(one_line(match.group(), 120))
+            if len(found) > 8:
+                break
+    return list(dict.fromkeys(found))[:8]

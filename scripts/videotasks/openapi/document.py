@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from videotasks.openapi import parsing, recognise, source
-from videotasks.openapi.errors import SpecError
+from videotasks.openapi import parsing, source
+from videotasks.openapi.source import SpecError
 
 MISSING: Any = object()
 MAX_HOPS = 50
@@ -190,7 +190,7 @@ def load(spec: str) -> Document:
 def from_bytes(data: bytes, origin: str, folder: str | None, warnings: tuple[str, ...] = ()) -> Document:
     """As `load`, of bytes in hand."""
     value, found = parsing.parse(data, origin)
-    family, more = recognise.version_of(value)
+    family, more = parsing.version_of(value)
     assert isinstance(value, dict)
     document = Document(value, family, origin, folder)
     for warning in (*warnings, *found, *more):

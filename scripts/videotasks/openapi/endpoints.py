@@ -11,7 +11,6 @@ from videotasks.openapi.document import Document
 from videotasks.openapi.operations import Operation, at, is_parameter, iterate, split_endpoint
 from videotasks.openapi.shape import shape_of, variants
 
-CATEGORIES = ("videos", "images")
 # Words of paths, tags and titles, in the languages of real documents. They are looked up in text that `_words` has
 # lowered and spaced: a blank in a word is the end of a word there. (Substrings, because a specification with 1,500
 # operations is listed in 15 ms this way and in 150 ms with regular expressions.)
@@ -75,7 +74,6 @@ _ELSEWHERE = (
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SEPARATORS = str.maketrans(dict.fromkeys("-_/.,:;{}()[]|\"'<>", " "))
 _SEGMENT_STREAM = ("sse", "stream")
-_STATUS_NAMES = answers.STATUS_NAMES
 _SUBSCRIBE = re.compile(r"/predictions/\{[^}]+\}/subscribe$")
 _BASE = re.compile(r"api|v\d+(?:[a-z]+\d*)?")
 LOOKED_INTO = 30  # operations whose bodies and answers are read to put them in order
@@ -386,7 +384,7 @@ def _status_in(schemas: Schemas, schema: Any, levels: int) -> list[str] | None:
     found: list[str] = []
     inner: list[Any] = []
     for variant in variants(schemas, shape_of(schemas, schema)):
-        for name in _STATUS_NAMES:
+        for name in answers.STATUS_NAMES:
             if name in variant.properties:
                 for part in variants(schemas, shape_of(schemas, variant.property(name))):
                     values = part.enum or ([part.const] if isinstance(part.const, str) else [])

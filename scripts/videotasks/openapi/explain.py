@@ -198,7 +198,7 @@ def _merged(value: Any, errors: list[Any], path: tuple[Any, ...]) -> dict[str, A
 
 def _not_one_of(value: Any, allowed: list[Any], path: tuple[Any, ...], others: str = "") -> dict[str, Any]:
     """A value outside its list; `others` says what is accepted beside the list."""
-    listed = ", ".join(_bare(entry) for entry in allowed[:20]) + (", ..." if len(allowed) > 20 else "")
+    listed = ", ".join(shown(entry) for entry in allowed[:20]) + (", ..." if len(allowed) > 20 else "")
     if others:
         listed += f", or {others}"
     near = nearest_value(value, allowed)
@@ -209,10 +209,6 @@ def _not_one_of(value: Any, allowed: list[Any], path: tuple[Any, ...], others: s
         allowed=allowed[:MAX_ALLOWED],
         nearest=None if near is MISSING else near,
     )
-
-
-def _bare(value: Any) -> str:
-    return shown(value)
 
 
 def nearest_value(value: Any, allowed: list[Any]) -> Any:
@@ -345,7 +341,7 @@ def _described(schemas: Schemas, schema: Any, name: str) -> str:
     """What a missing field takes: its values or its type."""
     shape = shape_of(schemas, shape_of(schemas, schema).property(name))
     if shape.enum:
-        return "one of " + ", ".join(_bare(entry) for entry in shape.enum[:20])
+        return "one of " + ", ".join(shown(entry) for entry in shape.enum[:20])
     if shape.const is not MISSING:
         return shown(shape.const)
     types = sorted(shape.types - ({"integer"} if "number" in shape.types else set())) if shape.types else []

@@ -10,8 +10,8 @@ from typing import Any
 from videotasks.openapi import parsing, source
 from videotasks.openapi.document import Document
 from videotasks.openapi.endpoints import is_other, resolved
-from videotasks.openapi.errors import SpecError
 from videotasks.openapi.operations import Operation, iterate
+from videotasks.openapi.source import SpecError
 
 MAX_PAGES = 500  # pages that are opened to look at their front matter
 _PAGE = re.compile(

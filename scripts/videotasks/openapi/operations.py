@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from videotasks.openapi.document import Document
-from videotasks.openapi.errors import SpecError
+from videotasks.openapi.source import SpecError
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _METHOD_AND_PATH = re.compile(r"(GET|PUT|POST|DELETE|OPTIONS|HEAD|PATCH|TRACE)\s+(\S.*)\Z", re.IGNORECASE | re.DOTALL)

@@ -90,12 +90,8 @@ def media_links(kind: str) -> tuple[Any, ...]:
     return (link, [link], {"url": link}, [{"url": link}], {"type": "url", "url": link}, {"uri": link})
 
 
-def prompt_texts(name: str, shape: Shape) -> Iterator[str]:
-    """The hint, longer or shorter if the field asks for it."""
-    yield fitted(PROMPT, shape)
-
-
 def fitted(text: str, shape: Shape) -> str:
+    """The text, longer or shorter if the field asks for it."""
     least = min(shape.limits.get("minLength", 0), 10_000)
     most = shape.limits.get("maxLength")
     if len(text) < least:

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from videotasks.core.safe_text import one_line
 from videotasks.openapi import answers, operations, placeholders, polling
 from videotasks.openapi.document import Document
-from videotasks.openapi.errors import SpecError
 from videotasks.openapi.operations import Operation, is_parameter
+from videotasks.openapi.source import SpecError
 
 MAX_MODELS = 40
 PLACEHOLDER = "https://api.example.invalid"

@@ -1,20 +1,35 @@
-"""The bytes of a specification: from a file, or from an https URL without any key."""
+"""The bytes of a specification, from a file or from an https URL without any key; and how its reading fails."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import errno
 import os
-import stat
 from typing import Any, NamedTuple
 
-from videotasks.core import user_cache
-from videotasks.openapi.errors import SpecError
+from videotasks.core import durable_files, user_cache
+from videotasks.core.errors import Category, TaskError
 
 # The largest public video specification is 3 MB, the largest we met of any kind 13 MB.
 MAX_BYTES = 20 * 1024 * 1024
 KEPT_FILES = 40
 _NAMES = ("openapi.json", "openapi.yaml", "openapi.yml", "swagger.json", "swagger.yaml", "swagger.yml")
+
+
+class SpecError(TaskError):
+    """Bad input, said once: what is wrong (the message), what was expected, and what to do next. Exit code 1."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: str | None = None,
+        next_step: str | None = None,
+        category: str = "configuration",
+        detail: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            Category(category), message, expected=expected, hint=next_step or None, exit_code=1, details=detail
+        )
 
 
 class Source(NamedTuple):
@@ -52,19 +67,15 @@ def read_file(path: str, shown: str = "", limit: int = MAX_BYTES, *, payload: bo
     if payload:
         what, wanted = "Payload file", "the path of a JSON file, - for standard input, or the JSON text itself"
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            info = os.fstat(file.fileno())
-            if not stat.S_ISREG(info.st_mode):
-                raise SpecError(f"{shown} is not a regular file", expected="a JSON or YAML file")
-            data = file.read(limit + 1)
+        return durable_files.read_file(path, limit, follow=True)
     except FileNotFoundError:
         raise SpecError(f"{what} not found: {shown}", expected=wanted) from None
     except (OSError, ValueError) as exc:
+        if isinstance(exc, OSError) and exc.errno == errno.EFBIG:
+            said = f"{shown} is larger than {limit // 1024 // 1024} MB"
+            raise SpecError(said, expected="one API's specification") from None
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
         raise SpecError(f"Cannot read {shown}: {reason}", expected="a readable JSON or YAML file") from None
-    if len(data) > limit:
-        raise SpecError(f"{shown} is larger than {limit // 1024 // 1024} MB", expected="one API's specification")
-    return data
 
 
 def inside(folder: str, name: str) -> str | None:
@@ -76,18 +87,12 @@ def inside(folder: str, name: str) -> str | None:
         return None
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Opening a named pipe for reading would wait for a writer forever."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 def _fetch(url: str) -> Source:
-    """The body of the URL; unchanged ones come from the cache, where bodies are filed by their hash."""
+    """The body of the URL; unchanged ones come from the cache."""
     from videotasks.network import public_fetch
     from videotasks.network.errors import NoAnswer
 
-    folder = user_cache.cache_dir("specs")
-    entry = _remembered(folder, url)
+    entry = user_cache.recall_page("specs", url)
     headers = {"Accept": "application/json, application/yaml, text/yaml, */*;q=0.5"}
     for name, field in (("If-None-Match", "etag"), ("If-Modified-Since", "modified")):
         if entry is not None and entry.get(field):
@@ -100,18 +105,13 @@ def _fetch(url: str) -> Source:
     except NoAnswer as exc:
         return _not_reached(url, entry, exc.message)
     if answer.status == 304 and entry is not None:
-        return Source(entry["data"], url, None)
+        return Source(entry["body"], url, None)
     if answer.status != 200:
         return _not_reached(url, entry, _told(answer.status), answer.status)
     if answer.truncated:
         raise SpecError(f"{url} is larger than {MAX_BYTES // 1024 // 1024} MB", expected="one API's specification")
-    if folder is not None:
-        digest = hashlib.sha256(answer.body).hexdigest()
-        if user_cache.write(folder / f"{digest}.body", answer.body):
-            kept = {"etag": answer.headers.get("etag", ""), "modified": answer.headers.get("last-modified", "")}
-            record = {"url": url, "sha256": digest, **kept}
-            user_cache.write(folder / f"{_url_key(url)}.url", json.dumps(record).encode("utf-8"))
-        user_cache.prune(folder, KEPT_FILES)
+    told = {"etag": answer.headers.get("etag", ""), "modified": answer.headers.get("last-modified", "")}
+    user_cache.keep_page("specs", url, answer.body, told, KEPT_FILES)
     return Source(answer.body, url, None)
 
 
@@ -131,7 +131,7 @@ def _told(status: int) -> str:
 def _not_reached(url: str, entry: dict[str, Any] | None, why: str, status: int | None = None) -> Source:
     """The cached copy with a warning; SpecError when there is none."""
     if entry is not None:
-        return Source(entry["data"], url, None, (f"{url} was not reached ({why}); the cached copy is used",))
+        return Source(entry["body"], url, None, (f"{url} was not reached ({why}); the cached copy is used",))
     step = "download it and pass the file; an assistant may need permission to use the network"
     if status in (404, 410):
         step = "look for the address of openapi.json, openapi.yaml or swagger.json in the documentation"
@@ -140,22 +140,3 @@ def _not_reached(url: str, entry: dict[str, Any] | None, why: str, status: int |
     raise SpecError(
         f"Cannot fetch {url}: {why}", expected="an https URL that answers with a specification", next_step=step
     )
-
-
-def _url_key(url: str) -> str:
-    return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _remembered(folder: Any, url: str) -> dict[str, Any] | None:
-    """What the cache knows of this URL, with its body under `data`; None when any of it is missing or does not fit."""
-    if folder is None:
-        return None
-    try:
-        record = json.loads((folder / f"{_url_key(url)}.url").read_bytes())
-        data = (folder / f"{record['sha256']}.body").read_bytes()
-        if record["url"] != url or hashlib.sha256(data).hexdigest() != record["sha256"]:
-            return None
-        record["data"] = data
-        return record
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

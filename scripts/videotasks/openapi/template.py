@@ -204,7 +204,7 @@ class _Maker:
         yield from hints
         prompt = placeholders.prompt_rank(name) < placeholders.NO_PROMPT
         if prompt and shape.enum is None and shape.const is MISSING:
-            yield from placeholders.prompt_texts(name, shape)
+            yield placeholders.fitted(placeholders.PROMPT, shape)
         if depth > 0:
             yield from self._stated(shape, name, depth)
         for variant in variants(self.schemas, shape, self._without_prompt):
@@ -380,7 +380,7 @@ class _Maker:
             if kind == "array":
                 return []
             if kind == "string" and placeholders.prompt_rank(name) <= placeholders.IS_PROMPT:
-                return next(placeholders.prompt_texts(name, shape))
+                return placeholders.fitted(placeholders.PROMPT, shape)
             return next(placeholders.scalars(kind, name, shape), None)
 
         return build(schema, "", 0), left[0] <= 0

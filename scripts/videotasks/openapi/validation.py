@@ -1,7 +1,4 @@
-"""Is this payload what the endpoint documents? Answered before anything is sent, with errors that say what to write.
-
-The interface for the other commands: `validate_payload`, `request_field_names`.
-"""
+"""Is this payload what the endpoint documents? Answered before anything is sent, with errors that say what to write."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from videotasks.openapi import explain, operations
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING, Document, load
 from videotasks.openapi.patterns import Patterns
-from videotasks.openapi.shape import Shape, add, shape_of, variants
+from videotasks.openapi.shape import Shape, add, shape_of
 from videotasks.openapi.validator import LENIENT, TooComplex, Validator
 
 MAX_ERRORS = 30
@@ -49,23 +46,6 @@ def validate_payload(
     document = _document(spec)
     operation = operations.find(document, method_and_path_or_endpoint)
     return validate_operation(operation, payload, allow_unknown_fields=allow_unknown_fields)
-
-
-def request_field_names(spec: str, endpoint: str) -> set[str]:
-    """Top-level names that the endpoint's request bodies know, in any variant and media type; no read-only ones.
-
-    Raises SpecError like validate_payload.
-    """
-    document = _document(spec)
-    operation = operations.find(document, endpoint)
-    schemas = Schemas(document)
-    names: set[str] = set()
-    for media in operation.request_media():
-        for variant in variants(schemas, shape_of(schemas, schemas.convert(media.schema))):
-            names.update(
-                n for n in variant.properties if not shape_of(schemas, variant.property(n)).limits.get("readOnly")
-            )
-    return names
 
 
 def validate_operation(

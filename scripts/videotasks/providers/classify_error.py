@@ -8,7 +8,7 @@ status. Prose is otherwise never searched: "recharge the coolant" is no balance 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
@@ -51,25 +51,13 @@ _PHRASES: tuple[tuple[Category, re.Pattern[str]], ...] = (
 )
 
 _HTTP: Mapping[int, Category] = {
-    400: Category.VALIDATION,
+    **dict.fromkeys((400, 406, 411, 413, 414, 415, 422), Category.VALIDATION),
+    **dict.fromkeys((408, 409, 423, 425), Category.TRANSIENT),
+    **dict.fromkeys((404, 405, 410), Category.NOT_FOUND),
+    **dict.fromkeys((403, 451), Category.PERMISSION),
     401: Category.AUTH,
     402: Category.INSUFFICIENT_CREDITS,
-    403: Category.PERMISSION,
-    404: Category.NOT_FOUND,
-    405: Category.NOT_FOUND,
-    406: Category.VALIDATION,
-    408: Category.TRANSIENT,
-    409: Category.TRANSIENT,
-    410: Category.NOT_FOUND,
-    411: Category.VALIDATION,
-    413: Category.VALIDATION,
-    414: Category.VALIDATION,
-    415: Category.VALIDATION,
-    422: Category.VALIDATION,
-    423: Category.TRANSIENT,
-    425: Category.TRANSIENT,
     429: Category.RATE_LIMITED,
-    451: Category.PERMISSION,
     501: Category.UNKNOWN,
 }
 
@@ -192,15 +180,11 @@ def _code(value: Any) -> str:
 
 def _fallback_message(body: object, text: str) -> str:
     found = jmespath_eval.first_string(_ANY_MESSAGE, body)
-    return found or " ".join(_visible(text[:20_000])).strip()
+    # Else its first words without markup, enough to recognise a proxy's page.
+    return found or " ".join(_TAGS.sub(" ", text[:20_000]).split()[:40])
 
 
 _TAGS = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
-
-
-def _visible(text: str) -> Iterator[str]:
-    """Words of an answer without its markup, enough to recognise a proxy's page."""
-    yield from _TAGS.sub(" ", text).split()[:40]
 
 
 def _nothing_said(http_status: int, operation: str) -> str:
@@ -208,20 +192,29 @@ def _nothing_said(http_status: int, operation: str) -> str:
 
 
 def _retry_after(profile: Profile, headers: Mapping[str, str], body: object, now: float) -> float | None:
-    folded = {str(k).casefold(): str(v) for k, v in headers.items()}
-    if "retry-after-ms" in folded and (ms := _seconds(folded["retry-after-ms"])) is not None:
-        return min(ms / 1000.0, MAX_RETRY_AFTER_S)
-    if (
-        "retry-after" in folded
-        and (asked := parse_retry_after(folded["retry-after"], _server_now(folded, now))) is not None
-    ):
+    asked = _asked_by(("retry-after-ms", "retry-after"), headers, now)
+    if asked is not None:
         return asked
     for path in profile.error.body_retry_after:
         value = jmespath_eval.evaluate(path, body)
-        if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-            seconds = _seconds(str(value))
-            if seconds is not None:
-                return min(seconds, MAX_RETRY_AFTER_S)
+        if isinstance(value, (int, float, str)) and (seconds := _seconds(str(value))) is not None:
+            return min(seconds, MAX_RETRY_AFTER_S)
+    return None
+
+
+def _asked_by(names: Iterable[str], headers: Mapping[str, str], now: float) -> float | None:
+    """The pause that the first usable of these headers asks for; those that end in -ms count milliseconds."""
+    folded = {str(k).casefold(): str(v) for k, v in headers.items()}
+    for name in map(str.casefold, names):
+        if (value := folded.get(name)) is None:
+            continue
+        if name.endswith("-ms"):
+            ms = _seconds(value)
+            asked = None if ms is None else min(ms / 1000.0, MAX_RETRY_AFTER_S)
+        else:
+            asked = parse_retry_after(value, _server_now(folded, now))
+        if asked is not None:
+            return asked
     return None
 
 
@@ -252,16 +245,7 @@ def _server_now(headers: Mapping[str, str], now: float) -> float:
 
 def poll_hint(profile: Profile, headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that a good answer asks us to wait, by the profile's `poll.hint_headers` (…-ms headers: milliseconds)."""
-    folded = {str(k).casefold(): str(v) for k, v in headers.items()}
-    for name in profile.poll.hint_headers:
-        if (value := folded.get(name.casefold())) is None:
-            continue
-        if name.casefold().endswith("-ms"):
-            if (ms := _seconds(value)) is not None:
-                return min(ms / 1000.0, MAX_RETRY_AFTER_S)
-        elif (asked := parse_retry_after(value, _server_now(folded, now))) is not None:
-            return asked
-    return None
+    return _asked_by(profile.poll.hint_headers, headers, now)
 
 
 _NUMBER = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?\Z")

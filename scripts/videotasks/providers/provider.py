@@ -323,30 +323,36 @@ class Provider:
         path: str,
         *,
         client: Client,
-        query: Mapping[str, Any] | None = None,
         method: str = "GET",
-        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        operation: str = "poll",
+        attempts: int = 1,
         timeout: float = 20.0,
+        **sent: Any,
     ) -> Answer:
-        """A free call of the API (credits, capabilities, list) that answered with JSON. Raises TaskError."""
-        url = _with_query(self.url(path), query or {})
-        try:
-            answer = client.request(method, url, json_body=body, timeout=timeout)
-        except NoAnswer as error:
-            raise no_answer_error(error) from None
-        told = answer.json()
-        if 200 <= answer.status < 300 and told is not None:
-            refused = normalize.in_band_error(self.profile, told)
-            if refused is None:
-                return answer
-            raise refusal(refused)
-        raise refusal(self._api_error("poll", answer, told))
+        """The JSON answer to a call that costs nothing (balance, list, upload), asked for again while none comes.
 
-    def get_json(
-        self, path: str, *, client: Client, query: Mapping[str, Any] | None = None, timeout: float = 20.0, **more: Any
-    ) -> Any:
+        `sent` is what `Client.request` takes. Raises TaskError.
+        """
+        url = _with_query(self.url(path), query or {})
+        for left in reversed(range(attempts)):
+            try:
+                answer = client.request(method, url, timeout=timeout, **sent)
+                break
+            except NoAnswer as silence:
+                if not left:
+                    raise no_answer_error(silence) from None
+        told = answer.json()
+        if not 200 <= answer.status < 300 or told is None:
+            raise refusal(self._api_error(operation, answer, told))
+        refused = normalize.in_band_error(self.profile, told, operation=operation)
+        if refused is not None:
+            raise refusal(refused)
+        return answer
+
+    def get_json(self, path: str, **how: Any) -> Any:
         """The body of `get_answer`."""
-        return self.get_answer(path, client=client, query=query, timeout=timeout, **more).json()
+        return self.get_answer(path, **how).json()
 
     def _api_error(self, operation: str, answer: Answer, body: Any) -> ApiError:
         return classify_error.api_error(
@@ -358,34 +364,6 @@ class Provider:
             headers=answer.headers,
             now=self._clock(),
         )
-
-    def free_call(
-        self,
-        method: str,
-        path: str,
-        *,
-        client: Client,
-        query: Mapping[str, Any] | None = None,
-        attempts: int = 1,
-        timeout: float = 60.0,
-        **how: Any,
-    ) -> Any:
-        """The JSON object that a call answers which costs nothing (an upload). Raises TaskError."""
-        url = _with_query(self.url(path), query or {})
-        for attempt in range(attempts):
-            try:
-                answer = client.request(method, url, timeout=timeout, **how)
-                break
-            except NoAnswer as silence:
-                if attempt == attempts - 1:
-                    raise no_answer_error(silence) from None
-        parsed = answer.json()
-        if not (200 <= answer.status < 300 and isinstance(parsed, dict)):
-            raise refusal(self._api_error("upload", answer, parsed))
-        refused = normalize.in_band_error(self.profile, parsed, operation="upload")
-        if refused is not None:
-            raise refusal(refused)
-        return parsed
 
 
 def _made_anew(headers: Mapping[str, str]) -> dict[str, str]:

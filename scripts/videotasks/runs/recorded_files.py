@@ -6,7 +6,6 @@ the folder, a restore, or a change by somebody else.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Mapping
@@ -46,8 +45,4 @@ def noted(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
 @lru_cache(maxsize=256)
 def _sha256(path: str, size: int, mtime_ns: int, inode: int) -> str:
     """Once for each state of a file in this process."""
-    digest = hashlib.sha256()
-    with open(durable_files.open_regular(path), "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return durable_files.sha256_of(path)
