@@ -285,7 +285,7 @@ def verify_key(session: Session, fields: dict[str, Any]) -> int:
         path = profile.capabilities.path
     elif profile.list is not None:
         path, query = profile.list.path, profile.list.query
-        how = {"method": profile.list.method, "body": profile.list.body}
+        how = {"method": profile.list.method, "json_body": profile.list.body}
     if path is None:
         told["message"] += "; this provider has no free call to verify it with"
         return reporter.final("api_key", ExitCode.OK, verified=None, **told)
