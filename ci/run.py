@@ -27,6 +27,8 @@ CLOSING = re.compile(
 
 
 VENDOR_CLIENTS = "tests/sandbox/test_vendor_clients.py"
+GALLERY_IN_A_BROWSER = "tests/commands/test_gallery_browser.py"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")  # as that test has them
 
 
 class StepError(Exception):
@@ -176,6 +178,19 @@ class Checks:
             [*["uv", "run", "--quiet", "--group", "clients", "pytest", "-q", "-m", "clients"], VENDOR_CLIENTS], env=env
         )
 
+    def browser(self) -> str:
+        """The page of runs in a real Chromium, which this step never does without: the tests alone would skip."""
+        if not any(map(shutil.which, BROWSERS)) and os.environ.get("CI") and shutil.which("apt-get"):
+            say("no Chromium is here: installing the distribution's")
+            run(["apt-get", "update", "-qq"])
+            packages = ["chromium", "fonts-dejavu-core"]
+            run(["apt-get", "install", "-qq", "-y", *packages], env={"DEBIAN_FRONTEND": "noninteractive"})
+        if not any(map(shutil.which, BROWSERS)):
+            raise StepError(f"none of {', '.join(BROWSERS)} is on PATH (Debian: apt install chromium)")
+        env = {"UV_PYTHON": self.pythons[self.newest()], "UV_PROJECT_ENVIRONMENT": str(self.work / "venv-browser")}
+        command = ["uv", "run", "--quiet", "--group", "browser", "pytest", "-q", "-n", "0", "-m", "browser"]
+        return run([*command, GALLERY_IN_A_BROWSER], env=env)
+
     def oldest(self) -> str:
         return min(self.pythons, key=SUPPORTED.index)
 
@@ -210,6 +225,7 @@ class Checks:
             "tests": self.tests,
             "slow": self.slow,
             "clients": self.clients,
+            "browser": self.browser,
             "tests-lowest": self.tests_lowest,
         }
         if self.oldest() != self.newest():

@@ -609,6 +609,8 @@ def test_the_whole_happy_path_stays_under_5000_tokens(workspace: Path) -> None:
 def test_pictures_are_small_and_real() -> None:
     frame = (REPO / "references" / "images" / "sandbox-frame.png").read_bytes()
     assert frame.startswith(b"\x89PNG") and len(frame) < 60_000
+    page = (REPO / "references" / "images" / "gallery.png").read_bytes()
+    assert page.startswith(b"\x89PNG") and len(page) < 150_000
     terminal = text_of(REPO / "references" / "images" / "sandbox-terminal.svg")
     assert len(terminal) < 60_000 and "http://www.w3.org/2000/svg" in terminal
     shown = re.sub(r"<[^>]+>", "", terminal).replace("&quot;", '"')

@@ -333,6 +333,7 @@ BEYOND: dict[str, tuple[str, ...]] = {
         "gallery.hostile_texts_stay_texts",
         "gallery.no_link_leads_to_a_page_or_out_of_the_run",
         "gallery.a_planted_link_is_neither_shown_nor_written_through",
+        "gallery_browser.nothing_hostile_acts_and_nothing_is_asked_of_a_network",
     ),
 }
 

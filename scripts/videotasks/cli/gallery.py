@@ -43,7 +43,7 @@ def gallery(args: argparse.Namespace) -> int:
             title = "Chosen runs"
         else:
             runs = list(_newest(store, args))
-            title = f"The newest {len(runs)}" if args.latest or not args.since else f"Since {args.since}"
+            title = f"Since {args.since}" if args.since else f"The newest {len(runs)} runs"
         if not runs:
             raise _nothing(store, args)
         place = _place(args, store.root)

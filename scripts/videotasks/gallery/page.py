@@ -332,7 +332,6 @@ def render(cards: Sequence[Card], *, folder: str, title: str, now: float, left_o
         providers=_counted(card.provider for card in cards if card.provider),
         models=_counted(card.model for card in cards if card.model),
         crossed=any(card.crossed for card in cards),
-        ordered=any(card.line is not None for card in cards),
     )
 
 
