@@ -15,7 +15,7 @@ from support.mutations import mutated, torn
 from videotasks.cli import list_runs
 from videotasks.core import durable_files
 from videotasks.core.task import MAX_ID, Phase
-from videotasks.runs import budgets, results
+from videotasks.runs import budgets, outlines, results
 from videotasks.runs.store import Run, RunStore, write_json
 
 NOW = 1_790_000_000.0
@@ -223,13 +223,18 @@ def survives(root: Path) -> None:
         state = run.state()
         assert (state.task_id is None) or len(state.task_id) <= MAX_ID
         row = results.row(run, state)
-        list_runs.add_up({}, run, state)
         list_runs.table([row])
-        results.words_of(state)
         results.summary(run, state)
         json.dumps([row, state.error, state.usage])
         results.write(run, now=NOW)
         durable_files.read_json(run.result_file)
+    for outline in store.outlines():
+        list_runs.add_up({}, outline)
+        assert outline.words and outline.is_at("x") in (True, False)
+        signed = outlines.signature(str(root / outline.run_id))
+        assert signed is not None
+        kept = json.loads(json.dumps(outlines.entry_of(signed, outline)))
+        assert outlines.recall(outline.run_id, kept, signed) == outline
 
 
 def test_mutated_folders_are_read_without_an_internal_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from videotasks.lifecycle.select_run import of_mode
 from videotasks.output.reporter import Reporter
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
+from videotasks.runs.outlines import Outline
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
 
@@ -36,29 +37,39 @@ def list_runs(args: argparse.Namespace) -> int:
     store = RunStore(artifacts_root(args.artifacts_dir))
     since = parse_since(args.since, time.time()) if args.since else None
     limit = DEFAULT_LIMIT if args.limit is None else args.limit
-    found: list[tuple[Run, RunState]] = []
+    found: list[Outline] = []
     sums: dict[str, dict[str, Any]] = {}
     total = unfinished = 0
     origins_here: dict[str, str | None] = {}
     gc.disable()  # nothing here is circular, and a thousand journals are many objects
-    for run in of_mode(store, options):
-        if since is not None and run.created_at < since:
+    for outline in of_mode(store, options):
+        if since is not None and outline.created_at < since:
             continue
+<<<<<<< HEAD
         state = run.state()
         if args.status and args.status not in results.words_of(state):
+=======
+        if args.status and args.status not in outline.words:
+>>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
             continue
         total += 1
-        unfinished += state.unfinished
-        if run.provider not in origins_here:
-            origins_here[run.provider] = origin_here(options, run.provider)
-        elsewhere = None if run.is_at(origins_here[run.provider]) else run.origin
-        add_up(sums, run, state, elsewhere)
-        found.append((run, state))
+        unfinished += outline.unfinished
+        if outline.provider not in origins_here:
+            origins_here[outline.provider] = origin_here(options, outline.provider)
+        add_up(sums, outline, None if outline.is_at(origins_here[outline.provider]) else outline.origin)
+        found.append(outline)
     gc.enable()
-    found.sort(key=lambda one: one[0].created_at, reverse=True)
+    found.sort(key=lambda one: one.created_at, reverse=True)
+    shown_runs = (store.find(outline.run_id) for outline in (found if limit == 0 else found[:limit]))
     rows = [
+<<<<<<< HEAD
         results.row(run, state, None if run.is_at(origins_here[run.provider]) else run.origin)
         for run, state in (found if limit == 0 else found[:limit])
+=======
+        row(run, run.state(), None if run.is_at(origins_here.get(run.provider)) else run.origin)
+        for run in shown_runs
+        if run is not None
+>>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
     ]
     reporter = Reporter(sandbox=args.sandbox, text=args.text)
     if reporter.shows_tables:
@@ -80,6 +91,24 @@ def list_runs(args: argparse.Namespace) -> int:
     )
 
 
+<<<<<<< HEAD
+=======
+def of_mode(store: RunStore, options: SessionOptions) -> Iterator[Outline]:
+    """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
+    mode, wanted = options.mode, provider_name(options)
+    here: dict[str, str | None] = {}
+    for outline in store.outlines():
+        if outline.mode != mode or (wanted and outline.provider != wanted):
+            continue
+        if options.base_url:
+            if outline.provider not in here:
+                here[outline.provider] = origin_here(options, outline.provider)
+            if not outline.is_at(here[outline.provider]):
+                continue
+        yield outline
+
+
+>>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
 def _check(args: argparse.Namespace) -> None:
     if args.status and args.status not in results.STATUS_WORDS:
         raise configuration_error("--status is none of the words", expected=", ".join(results.STATUS_WORDS))
@@ -136,9 +165,9 @@ def look_at_unfinished(options: SessionOptions) -> tuple[list[Run], list[dict[st
 
     store = RunStore(artifacts_root(options.artifacts_dir))
     runs = []
-    for run in of_mode(store, options):
-        state = run.state()
-        if state.unfinished and state.task_id and not results.unseen(run, state):
+    for outline in of_mode(store, options):
+        run = store.find(outline.run_id) if outline.may_be_waited_for else None
+        if run is not None:
             runs.append(run)
     trouble: list[dict[str, Any]] = []
     with Sessions(options) as sessions:
@@ -164,20 +193,51 @@ def look_at_unfinished(options: SessionOptions) -> tuple[list[Run], list[dict[st
     return runs, trouble
 
 
+<<<<<<< HEAD
 def add_up(sums: dict[str, dict[str, Any]], run: Run, state: RunState, elsewhere: str | None = None) -> None:
+=======
+def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, Any]:
+    """One run as a list shows it. `elsewhere` is its origin when that is not the one used here."""
+    entry: dict[str, Any] = {
+        "run_id": run.run_id,
+        "provider": run.provider,
+        "status": results.status_of(state),
+        "unfinished": state.unfinished,
+        "task_id": state.task_id,
+        "age": age_text(time.time() - run.created_at),
+        "prompt": one_line(run.prompt, 50) or None,
+        "files": len(state.files),
+        "origin": elsewhere,
+    }
+    if state.phase in (Phase.SUBMISSION_UNKNOWN, Phase.REFUSED, Phase.NEW):
+        entry["phase"] = state.phase.value
+    if results.unseen(run, state):
+        entry["unseen"] = True
+    if state.cost is not None:
+        entry["cost"] = f"{state.cost:g} {state.cost_unit or ''}".strip()
+    expected = run.request.get("expected_cost")
+    if isinstance(expected, dict) and isinstance(expected.get("amount"), (int, float)):
+        entry["expected"] = one_line(f"{expected['amount']:g} {expected.get('unit') or ''}", 40)
+    return {
+        key: value for key, value in entry.items() if value not in (None, 0, "") or key in ("task_id", "unfinished")
+    }
+
+
+def add_up(sums: dict[str, dict[str, Any]], outline: Outline, elsewhere: str | None = None) -> None:
+>>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
     """Usage and cost per provider, origin and unit; runs of unknown cost are counted, never taken as free."""
-    if state.task_id is None:
+    if outline.task_id is None:
         return
-    unit = state.cost_unit if state.cost is not None else None
-    new = {"provider": run.provider, "unit": unit, "runs": 0, "cost": 0.0 if unit else None}
+    unit = outline.cost_unit if outline.cost is not None else None
+    new = {"provider": outline.provider, "unit": unit, "runs": 0, "cost": 0.0 if unit else None}
     if elsewhere:
         new["origin"] = elsewhere
-    entry = sums.setdefault(f"{run.provider} {unit} {elsewhere}", new)
+    entry = sums.setdefault(f"{outline.provider} {unit} {elsewhere}", new)
     entry["runs"] += 1
-    if unit and state.cost is not None:
-        entry["cost"] = round(entry["cost"] + state.cost, 6)
-    tokens = state.usage.get("total_tokens") if state.usage else None
-    if isinstance(tokens, (int, float)) and not isinstance(tokens, bool) and 0 <= tokens < 1e15:
+    if unit and outline.cost is not None:
+        entry["cost"] = round(entry["cost"] + outline.cost, 6)
+    tokens = outline.total_tokens
+    if tokens is not None and 0 <= tokens < 1e15:
         entry["total_tokens"] = entry.get("total_tokens", 0) + tokens
 
 

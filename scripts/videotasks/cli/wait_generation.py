@@ -25,6 +25,7 @@ from videotasks.lifecycle.watched import Watched
 from videotasks.providers.provider import TaskRef
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
+from videotasks.runs.outlines import Outline
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
 
@@ -101,10 +102,17 @@ def _wait_for_many(args: argparse.Namespace, options: SessionOptions, store: Run
     trouble: list[dict[str, Any]] = []
     if args.all_unfinished:
         now = time.time()
+<<<<<<< HEAD
         for run in select_run.of_mode(store, options):
             state = run.state()
             asked = state.unfinished and state.task_id and not results.unseen(run, state)
             if asked or (not args.no_download and _awaits_its_file(run, state, now)):
+=======
+        for outline in list_runs.of_mode(store, options):
+            asked = outline.may_be_waited_for or (not args.no_download and _awaits_its_file(store, outline, now))
+            run = store.find(outline.run_id) if asked else None
+            if run is not None:
+>>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
                 runs.append(run)
     for run_id in run_ids:
         try:
@@ -181,11 +189,14 @@ def _finish_many(
     return code
 
 
-def _awaits_its_file(run: Run, state: RunState, now: float) -> bool:
+def _awaits_its_file(store: RunStore, outline: Outline, now: float) -> bool:
     """A success of late whose file was asked for and did not come: waiting for it goes on, too."""
-    if state.outcome is not Outcome.SUCCEEDED or state.delivered or results.video_file(run, state) is not None:
+    if outline.outcome != Outcome.SUCCEEDED or outline.delivered or now - outline.created_at >= FILES_ASKED_FOR_S:
         return False
-    return now - run.created_at < FILES_ASKED_FOR_S and (state.expires_at is None or now < state.expires_at)
+    if outline.expires_at is not None and now >= outline.expires_at:
+        return False
+    run = store.find(outline.run_id)
+    return run is not None and results.video_file(run, run.state()) is None
 
 
 def _done_without_files(sessions: Sessions, runs: list[Run]) -> list[Watched]:

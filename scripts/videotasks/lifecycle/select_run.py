@@ -14,7 +14,7 @@ from videotasks.core.times import age_text
 from videotasks.lifecycle.open_session import SessionOptions, chosen_profile, origin_here, place_of, provider_name
 from videotasks.lifecycle.session import Session
 from videotasks.output import next_command
-from videotasks.runs import results
+from videotasks.runs.outlines import Outline
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
 
@@ -74,32 +74,31 @@ def latest(store: RunStore, options: SessionOptions) -> Latest:
     mode, wanted = options.mode, provider_name(options)
     origins_here: dict[str, str | None] = {}
     newest: tuple[bool, bool, float] | None = None
-    found: Run | None = None
-    refused: Run | None = None
-    unfinished: list[tuple[bool, Run]] = []
-    for run in store.runs():
-        if run.mode != mode or (wanted and run.provider != wanted):
+    found: Outline | None = None
+    refused: Outline | None = None
+    unfinished: list[tuple[bool, str]] = []
+    for outline in store.outlines():
+        if outline.mode != mode or (wanted and outline.provider != wanted):
             continue
-        state = run.state()
-        if run.provider not in origins_here:
-            origins_here[run.provider] = origin_here(options, run.provider)
-        here = run.is_at(origins_here[run.provider])
-        if state.phase in (Phase.NEW, Phase.REFUSED) and state.task_id is None:
-            newer = refused is None or run.created_at > refused.created_at
-            if here and newer and state.phase is Phase.REFUSED and not state.closed_by_user:
-                refused = run
+        if outline.provider not in origins_here:
+            origins_here[outline.provider] = origin_here(options, outline.provider)
+        here, at = outline.is_at(origins_here[outline.provider]), outline.created_at
+        if outline.phase in (Phase.NEW, Phase.REFUSED) and outline.task_id is None:
+            newer = refused is None or at > refused.created_at
+            if here and newer and outline.phase == Phase.REFUSED and not outline.closed_by_user:
+                refused = outline
             continue
-        seen = not results.unseen(run, state)
-        if state.unfinished and seen:
-            unfinished.append((here, run))
-        if newest is None or (here, seen, run.created_at) > newest:
-            newest, found = (here, seen, run.created_at), run
+        if outline.unfinished and not outline.unseen:
+            unfinished.append((here, outline.run_id))
+        if newest is None or (here, not outline.unseen, at) > newest:
+            newest, found = (here, not outline.unseen, at), outline
     if refused is not None and found is not None and refused.created_at < found.created_at:
         refused = None
+    refusal = store.find(refused.run_id) if refused is not None else None
     if newest is None or found is None:
-        return Latest(None, 0, refused)
-    others = sum(1 for other, run in unfinished if other == newest[0] and run.run_id != found.run_id)
-    return Latest(found, others, refused)
+        return Latest(None, 0, refusal)
+    others = sum(1 for other, run_id in unfinished if other == newest[0] and run_id != found.run_id)
+    return Latest(store.find(found.run_id), others, refusal)
 
 
 def session_profile(options: SessionOptions, run: Run | None) -> Profile:

@@ -39,7 +39,7 @@ def spent_today(ctx: Context, unit: str) -> Spent:
     """What the runs of this UTC day cost, else were expected to cost; a refused or unsent create cost nothing."""
     today = iso(ctx.clock())[:10]
     spent = Spent()
-    for run in ctx.store.runs():
+    for run in ctx.store.named_for_day(today):
         if run.mode != ctx.mode or iso(run.created_at)[:10] != today or run.request.get("adopted"):
             continue
         state = run.state()

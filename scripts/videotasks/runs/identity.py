@@ -21,6 +21,7 @@ INTENT_SHOWN, BODY_SHOWN = 5, 4
 GENERATED_RUN_ID = re.compile(
     rf"\d{{8}}-\d{{6}}-(?P<intent>[0-9a-f]{{{INTENT_SHOWN}}})-(?P<body>[0-9a-f]{{{BODY_SHOWN}}})(-\d+)?\Z"
 )
+_EARLIER_RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{10}(-\d+)?\Z")  # of version 0.1
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,18 @@ def new_run_id(created_at: str, intent: str, body: str) -> str:
     return f"{created_at}-{intent[:INTENT_SHOWN]}-{body[:BODY_SHOWN]}"
 
 
+def is_generated(run_id: str) -> bool:
+    """Whether a run id has the form of those that are made here: it says when, and since version 0.2 of what."""
+    return bool(GENERATED_RUN_ID.match(run_id) or _EARLIER_RUN_ID.match(run_id))
+
+
+def may_be_of_day(run_id: str, day: str) -> bool:
+    """Whether a run of that name can be of the UTC day `2026-11-21`; a name that a user chose may be of any."""
+    return run_id.startswith(day.replace("-", "") + "-") or not is_generated(run_id)
+
+
 def valid_run_id(text: str) -> bool:
     """Whether a run id is a plain folder name on every system (no path, no device name, no trailing dot)."""
-    return bool(RUN_ID.match(text)) and not text.endswith(".") and text.split(".")[0].lower() not in _WINDOWS_DEVICES
+    if not RUN_ID.match(text) or text.endswith("."):
+        return False
+    return text[0].isdigit() or text.split(".")[0].lower() not in _WINDOWS_DEVICES

@@ -73,6 +73,17 @@ class RunState:
         return possible and not self.ended and not self.closed_by_user
 
     @property
+    def shown_status(self) -> Status:
+        """The canonical status; a submission without an answer is unknown."""
+        if self.phase is Phase.REFUSED and self.task_id is None:
+            return Status.FAILED
+        return self.status if self.phase is Phase.SUBMITTED else Status.UNKNOWN
+
+    def is_unseen(self, request: Mapping[str, Any]) -> bool:
+        """A bare id that somebody asked about and that the provider has not shown so far."""
+        return bool(request.get("adopted")) and self.status_at is None and not self.ended
+
+    @property
     def may_pay_again(self) -> bool:
         """Whether the same command may create anew: nothing was accepted, or it ended without a video and said so."""
         if self.phase is Phase.NEW or self.closed_by_user:

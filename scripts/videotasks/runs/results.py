@@ -56,15 +56,11 @@ def result_document(run: Run, state: RunState, *, now: float, raw: Any = None) -
 
 
 def status_of(state: RunState) -> str:
-    """The canonical status of a run; a submission without an answer is unknown."""
-    if state.phase is Phase.REFUSED and state.task_id is None:
-        return Status.FAILED.value
-    return state.status.value if state.phase is Phase.SUBMITTED else Status.UNKNOWN.value
+    return state.shown_status.value
 
 
 def unseen(run: Run, state: RunState) -> bool:
-    """A bare id that somebody asked about and that the provider has not shown so far."""
-    return bool(run.request.get("adopted")) and state.status_at is None and not state.ended
+    return state.is_unseen(run.request)
 
 
 PHASES = ("new", "submitting", "submission_unknown", "refused", "submitted")

@@ -18,14 +18,22 @@ from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import json_inert
 from videotasks.core.task import Phase
 from videotasks.core.times import epoch_of, iso
-from videotasks.runs import budgets, machine_mark
+from videotasks.runs import budgets, machine_mark, outlines
 from videotasks.runs.claims import Claims, FolderClaims
+<<<<<<< HEAD
 from videotasks.runs.identity import GENERATED_RUN_ID, Identity, new_run_id, valid_run_id
+=======
+from videotasks.runs.identity import Identity, is_generated, may_be_of_day, new_run_id, valid_run_id
+>>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
 from videotasks.runs.journal import RunState, fold
 from videotasks.runs.locks import FileLock
+from videotasks.runs.outlines import Outline
 
 _PRETTY_UP_TO = 100_000  # characters; the deepest answer is 100 levels, so that a try is 10 MB at most
 _UNREADABLE = {"category": "submission_unknown", "message": "the journal of this run cannot be read"}
+_MAY_BE_PAID: list[dict[str, Any]] = [{"event": "submission_unknown", "error": _UNREADABLE}]
+POINTER_BYTES = 4_096
+OUTLINES_FROM = 50  # runs that have changed since the outlines were saved: fewer are read again faster
 SCHEMA_VERSION = 2  # 1 (version 0.1): no intent, and an origin without its base path
 
 
@@ -63,12 +71,9 @@ class Run:
         return fold([*self._lines(), *self._unsaved])
 
     def _lines(self) -> list[dict[str, Any]]:
-        try:
-            lines = durable_files.read_lines(os.path.join(self.folder, "journal.jsonl"))
-        except (FileNotFoundError, NotADirectoryError):
-            return self._known
-        except OSError:  # there, and yet unreadable (a pipe, 20 MB, no permission): it may tell of a payment
-            return self._known or [{"event": "submission_unknown", "error": _UNREADABLE}]
+        lines = _journal(os.path.join(self.folder, "journal.jsonl"))
+        if lines is None:
+            return self._known or _MAY_BE_PAID
         if len(lines) >= len(self._known):  # a journal only grows: a shorter one is another
             self._known = lines
         return self._known
@@ -88,6 +93,7 @@ class Run:
         entry = {"at": iso(at), "event": event}
         entry.update({key: value for key, value in fields.items() if value is not None})
         self._unsaved.append(without_secrets(budgets.entry_within(entry, size)))
+        task_id = fields.get("task_id") if event in ("submitted", "adopted") else None
         if size == 0 and self._known:
             self.restore()
         while self._unsaved:
@@ -95,6 +101,8 @@ class Run:
             durable_files.append_line(self.journal_file, self._unsaved[0], **more)
             self._known.append(self._unsaved[0])
             del self._unsaved[0]
+        if isinstance(task_id, str):
+            point(self.folder.parent, self.mode, task_id, self.run_id)
 
     def _journal_bytes(self) -> int:
         try:
@@ -147,9 +155,7 @@ class Run:
 
     def is_at(self, origin: str | None) -> bool:
         """Whether the run was made at this origin and base path (`sandbox:<provider>` in the sandbox)."""
-        if self.of_version_1 and origin is not None and origin.startswith(self.origin + "/"):
-            return True
-        return self.origin == origin
+        return outlines.made_at(self.origin, origin, self.of_version_1)
 
     @property
     def provider(self) -> str:
@@ -251,6 +257,12 @@ class RunStore:
 
     def _check_new(self, run_id: str) -> None:
         require_run_id(run_id)
+        if is_generated(run_id):  # such a name tells when and of what, and is believed: nobody else may choose it
+            raise configuration_error(
+                f"there is no run {run_id} to go on with, and a new one cannot have its name",
+                expected="a run id of another form than the ids that are made here",
+                hint="leave --run-id out, or choose a name of your own",
+            )
         folder = self.root / run_id
         if folder.exists() or folder.is_symlink():
             raise configuration_error(
@@ -296,7 +308,7 @@ class RunStore:
     def names(self) -> list[str]:
         try:
             return sorted(
-                (e.name for e in os.scandir(self.root) if e.is_dir(follow_symlinks=False) and valid_run_id(e.name)),
+                (e.name for e in os.scandir(self.root) if valid_run_id(e.name) and e.is_dir(follow_symlinks=False)),
                 reverse=True,
             )
         except OSError:
@@ -331,25 +343,97 @@ class RunStore:
             reverse=True,
         )
 
+    def named_for_day(self, day: str) -> Iterator[Run]:
+        """Runs that can be of a UTC day (`2026-11-21`) by their names."""
+        for name in self.names():
+            run = self._read(self.root / name) if may_be_of_day(name, day) else None
+            if run is not None:
+                yield run
+
+    def outlines(self) -> Iterator[Outline]:
+        """Every readable run as lists need it, generated ids newest first; what has not changed is not read again."""
+        kept, found, fresh = outlines.load(self.root), dict[str, Any](), 0
+        root = os.fspath(self.root)
+        for name in self.names():
+            signed = outlines.signature(f"{root}/{name}")
+            if signed is None:
+                continue
+            outline = outlines.recall(name, kept.get(name), signed)
+            if outline is not None:
+                found[name] = kept[name]
+            else:
+                # Joined as text, and no Run: objects and pathlib were half of the time of a first list.
+                request = durable_files.read_json(f"{root}/{name}/inputs/request.json")
+                if not isinstance(request, dict):
+                    continue
+                lines = _journal(f"{root}/{name}/journal.jsonl")
+                state = fold(_MAY_BE_PAID if lines is None else lines)
+                outline, fresh = outlines.outline_of(name, request, state), fresh + 1
+                found[name] = outlines.entry_of(signed, outline)
+            yield outline
+        if fresh > OUTLINES_FROM:
+            outlines.save(self.root, found)
+
     def by_task(self, task_id: str, *, mode: str, origin: str) -> Run | None:
-        """The run that owns a task. The journal is searched as bytes first: most runs have another id."""
+        """The run that owns a task. A pointer leads to it; where none does, all runs are looked through."""
+        for run in self._pointed_at(task_id, mode):
+            if run.is_at(origin):
+                return run
         return next((run for run in self._owning(task_id, mode) if run.is_at(origin)), None)
 
     def by_task_anywhere(self, task_id: str, *, mode: str) -> list[Run]:
         """Runs of any origin that own a task of that id, for a look-up that names no provider."""
-        return list(self._owning(task_id, mode))
+        return self._pointed_at(task_id, mode) or list(self._owning(task_id, mode))
+
+    def _pointed_at(self, task_id: str, mode: str) -> list[Run]:
+        """Runs that a pointer names and whose own journal says that they own the task, newest first."""
+        try:
+            told = durable_files.read_file(pointer(self.root, mode, task_id), POINTER_BYTES).decode("ascii", "replace")
+        except OSError:
+            return []
+        runs = (self.find(name) for name in sorted(set(told.split()), reverse=True))
+        return [run for run in runs if run is not None and run.mode == mode and run.state().task_id == task_id]
 
     def _owning(self, task_id: str, mode: str) -> Iterator[Run]:
-        needle = task_id.encode("utf-8", "surrogatepass")
-        for run in self.runs():
-            if run.mode != mode:
-                continue
-            try:
-                data = durable_files.read_file(run.journal_file)
-            except OSError:
-                continue
-            if (needle in data or not needle.isascii() or b"\\" in data) and run.state().task_id == task_id:
+        for outline in self.outlines():
+            run = self.find(outline.run_id) if outline.task_id == task_id and outline.mode == mode else None
+            if run is not None and run.state().task_id == task_id:
+                point(self.root, mode, task_id, run.run_id)
                 yield run
+
+
+def pointer(root: Path, mode: str, task_id: str) -> Path:
+    """Where the names of the runs stand that own the task: a hint, which their own journals confirm."""
+    import hashlib
+
+    digest = hashlib.sha256(f"{mode}\n{task_id}".encode("utf-8", "surrogatepass")).hexdigest()
+    return root / ".tasks" / digest[:40]
+
+
+def point(root: Path, mode: str, task_id: str, run_id: str) -> None:
+    """Leave a pointer from a task to its run. Without one, the task is found by looking through all runs."""
+    place = pointer(root, mode, task_id)
+    try:
+        os.makedirs(place.parent, 0o700, exist_ok=True)
+        durable_files.refuse_link(place.parent)
+        handle = durable_files.open_regular(place, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        try:
+            if run_id.encode() not in os.read(handle, POINTER_BYTES).split():
+                os.write(handle, run_id.encode() + b"\n")
+        finally:
+            os.close(handle)
+    except (OSError, TaskError):
+        pass
+
+
+def _journal(path: str) -> list[dict[str, Any]] | None:
+    """The lines of a journal, none where there is none; None for one that is there and cannot be read."""
+    try:
+        return durable_files.read_lines(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError:  # a pipe, 20 MB, no permission
+        return None
 
 
 def prepare_root(root: Path) -> None:
