@@ -16,7 +16,6 @@ from videotasks.lifecycle.open_session import SessionOptions, open_session, orig
 from videotasks.lifecycle.select_run import of_mode
 from videotasks.output.reporter import Reporter
 from videotasks.runs import results
-from videotasks.runs.journal import RunState
 from videotasks.runs.outlines import Outline
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
@@ -45,12 +44,7 @@ def list_runs(args: argparse.Namespace) -> int:
     for outline in of_mode(store, options):
         if since is not None and outline.created_at < since:
             continue
-<<<<<<< HEAD
-        state = run.state()
-        if args.status and args.status not in results.words_of(state):
-=======
         if args.status and args.status not in outline.words:
->>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
             continue
         total += 1
         unfinished += outline.unfinished
@@ -62,14 +56,9 @@ def list_runs(args: argparse.Namespace) -> int:
     found.sort(key=lambda one: one.created_at, reverse=True)
     shown_runs = (store.find(outline.run_id) for outline in (found if limit == 0 else found[:limit]))
     rows = [
-<<<<<<< HEAD
-        results.row(run, state, None if run.is_at(origins_here[run.provider]) else run.origin)
-        for run, state in (found if limit == 0 else found[:limit])
-=======
-        row(run, run.state(), None if run.is_at(origins_here.get(run.provider)) else run.origin)
+        results.row(run, run.state(), None if run.is_at(origins_here.get(run.provider)) else run.origin)
         for run in shown_runs
         if run is not None
->>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
     ]
     reporter = Reporter(sandbox=args.sandbox, text=args.text)
     if reporter.shows_tables:
@@ -91,24 +80,6 @@ def list_runs(args: argparse.Namespace) -> int:
     )
 
 
-<<<<<<< HEAD
-=======
-def of_mode(store: RunStore, options: SessionOptions) -> Iterator[Outline]:
-    """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
-    mode, wanted = options.mode, provider_name(options)
-    here: dict[str, str | None] = {}
-    for outline in store.outlines():
-        if outline.mode != mode or (wanted and outline.provider != wanted):
-            continue
-        if options.base_url:
-            if outline.provider not in here:
-                here[outline.provider] = origin_here(options, outline.provider)
-            if not outline.is_at(here[outline.provider]):
-                continue
-        yield outline
-
-
->>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
 def _check(args: argparse.Namespace) -> None:
     if args.status and args.status not in results.STATUS_WORDS:
         raise configuration_error("--status is none of the words", expected=", ".join(results.STATUS_WORDS))
@@ -193,38 +164,7 @@ def look_at_unfinished(options: SessionOptions) -> tuple[list[Run], list[dict[st
     return runs, trouble
 
 
-<<<<<<< HEAD
-def add_up(sums: dict[str, dict[str, Any]], run: Run, state: RunState, elsewhere: str | None = None) -> None:
-=======
-def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, Any]:
-    """One run as a list shows it. `elsewhere` is its origin when that is not the one used here."""
-    entry: dict[str, Any] = {
-        "run_id": run.run_id,
-        "provider": run.provider,
-        "status": results.status_of(state),
-        "unfinished": state.unfinished,
-        "task_id": state.task_id,
-        "age": age_text(time.time() - run.created_at),
-        "prompt": one_line(run.prompt, 50) or None,
-        "files": len(state.files),
-        "origin": elsewhere,
-    }
-    if state.phase in (Phase.SUBMISSION_UNKNOWN, Phase.REFUSED, Phase.NEW):
-        entry["phase"] = state.phase.value
-    if results.unseen(run, state):
-        entry["unseen"] = True
-    if state.cost is not None:
-        entry["cost"] = f"{state.cost:g} {state.cost_unit or ''}".strip()
-    expected = run.request.get("expected_cost")
-    if isinstance(expected, dict) and isinstance(expected.get("amount"), (int, float)):
-        entry["expected"] = one_line(f"{expected['amount']:g} {expected.get('unit') or ''}", 40)
-    return {
-        key: value for key, value in entry.items() if value not in (None, 0, "") or key in ("task_id", "unfinished")
-    }
-
-
 def add_up(sums: dict[str, dict[str, Any]], outline: Outline, elsewhere: str | None = None) -> None:
->>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
     """Usage and cost per provider, origin and unit; runs of unknown cost are counted, never taken as free."""
     if outline.task_id is None:
         return

@@ -102,17 +102,10 @@ def _wait_for_many(args: argparse.Namespace, options: SessionOptions, store: Run
     trouble: list[dict[str, Any]] = []
     if args.all_unfinished:
         now = time.time()
-<<<<<<< HEAD
-        for run in select_run.of_mode(store, options):
-            state = run.state()
-            asked = state.unfinished and state.task_id and not results.unseen(run, state)
-            if asked or (not args.no_download and _awaits_its_file(run, state, now)):
-=======
-        for outline in list_runs.of_mode(store, options):
+        for outline in select_run.of_mode(store, options):
             asked = outline.may_be_waited_for or (not args.no_download and _awaits_its_file(store, outline, now))
             run = store.find(outline.run_id) if asked else None
             if run is not None:
->>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
                 runs.append(run)
     for run_id in run_ids:
         try:

@@ -45,15 +45,19 @@ def require_same_place(session: Session, run: Run) -> None:
         )
 
 
-def of_mode(store: RunStore, options: SessionOptions) -> Iterator[Run]:
+def of_mode(store: RunStore, options: SessionOptions) -> Iterator[Outline]:
     """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
     mode, wanted = options.mode, provider_name(options)
-    for run in store.runs():
-        if run.mode != mode or (wanted and run.provider != wanted):
+    here: dict[str, str | None] = {}
+    for outline in store.outlines():
+        if outline.mode != mode or (wanted and outline.provider != wanted):
             continue
-        if options.base_url and not run.is_at(origin_here(options, run.provider)):
-            continue
-        yield run
+        if options.base_url:
+            if outline.provider not in here:
+                here[outline.provider] = origin_here(options, outline.provider)
+            if not outline.is_at(here[outline.provider]):
+                continue
+        yield outline
 
 
 @dataclass(frozen=True)

@@ -67,11 +67,6 @@ PHASES = ("new", "submitting", "submission_unknown", "refused", "submitted")
 STATUS_WORDS = ("unfinished", *(status.value for status in Status), *PHASES)
 
 
-def words_of(state: RunState) -> tuple[str, ...]:
-    """The words of --status that a run answers to."""
-    return (status_of(state), state.phase.value, *(("unfinished",) if state.unfinished else ()))
-
-
 def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, Any]:
     """One run as a list shows it. `elsewhere` is its origin when that is not the one used here."""
     entry: dict[str, Any] = {

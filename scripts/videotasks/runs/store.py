@@ -20,11 +20,14 @@ from videotasks.core.task import Phase
 from videotasks.core.times import epoch_of, iso
 from videotasks.runs import budgets, machine_mark, outlines
 from videotasks.runs.claims import Claims, FolderClaims
-<<<<<<< HEAD
-from videotasks.runs.identity import GENERATED_RUN_ID, Identity, new_run_id, valid_run_id
-=======
-from videotasks.runs.identity import Identity, is_generated, may_be_of_day, new_run_id, valid_run_id
->>>>>>> 7ef387e (Find a task by a pointer and list runs by outlines: ten thousand journals are not read for one look)
+from videotasks.runs.identity import (
+    GENERATED_RUN_ID,
+    Identity,
+    is_generated,
+    may_be_of_day,
+    new_run_id,
+    valid_run_id,
+)
 from videotasks.runs.journal import RunState, fold
 from videotasks.runs.locks import FileLock
 from videotasks.runs.outlines import Outline
