@@ -88,7 +88,7 @@ NETWORK = {"asyncio", "ftplib", "http", "requests", "socket", "socketserver", "s
 # Third-party libraries are imported inside functions: --help loads only the standard library. These modules consist
 # of one library and are themselves imported inside functions.
 LIBRARY_AT_TOP = {"network.connection": {"requests", "urllib3"}, "output.live_line": {"rich"}}
-THIRD_PARTY = {"requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "jinja2"}
+THIRD_PARTY = {"requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "jinja2", "mcp", "mcp_types", "anyio"}
 # Libraries that only these scripts need: uv fetches for a create what a create needs.
 OF_SOME_SCRIPTS = {"jinja2": {"gallery.py", "batch.py", "ai_video_tasks.py"}}
 
@@ -210,7 +210,8 @@ def test_script_block_equals_pyproject(path: Path) -> None:
         return
     others = {name for name, scripts in OF_SOME_SCRIPTS.items() if path.name not in scripts}
     needed = [each for each in PYPROJECT["project"]["dependencies"] if re.split(r"\W", each)[0] not in others]
-    assert block["dependencies"] == needed
+    extra = PYPROJECT["project"]["optional-dependencies"]["mcp"] if path.name == "mcp_server.py" else []
+    assert block["dependencies"] == needed + extra
 
 
 @by_name(PARSES_ON_OLD_PYTHON)
