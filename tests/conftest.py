@@ -67,6 +67,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     monkeypatch.setenv("PYTHONUSERBASE", USER_BASE)
     monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR") or str(CACHE_HOME / "uv"))
     monkeypatch.setenv("PYTHONPATH", str(OFFLINE))
+    # A rehearsal takes as long as a real task only for whoever watches it.
+    monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "20")
     # Scripts keep their bytecode in the user's cache: an empty home a test would compile every library anew.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.getbasetemp() / "bytecode"))
@@ -78,6 +80,14 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test stands in an empty folder of its own, so that no run folder lands in the checkout."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def hurried_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a command of this process tries again it pauses for a hundredth; budgets and deadlines count the whole."""
+    from videotasks.lifecycle.session import Context
+
+    monkeypatch.setattr(Context, "pause", lambda self, seconds: self.mailbox.sleep(seconds / 100))
 
 
 @pytest.fixture(autouse=True)

@@ -163,7 +163,7 @@ def create_or_attach(plan: Plan) -> CreatedRun:
                 expected="one process at a time",
                 hint="look at it with task_status.py --latest",
             )
-        ctx.mailbox.sleep(LOOK_AT_CLAIM_S)
+        ctx.pause(LOOK_AT_CLAIM_S)
 
 
 def _standing(plan: Plan, related: list[Run]) -> Run | dict[str, int] | None:

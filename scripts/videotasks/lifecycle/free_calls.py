@@ -100,9 +100,8 @@ def ask(
             if error is not None:
                 raise error
             return answer
-        pause /= ctx.limits.sandbox_speed
         ctx.reporter.people(f"{fault.reason}; asking again in {pause:.0f} s")
-        ctx.mailbox.sleep(pause)
+        ctx.pause(pause)
         free.spend(pause)
 
 

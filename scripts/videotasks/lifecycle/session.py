@@ -72,6 +72,10 @@ class Context:
     def sandbox(self) -> bool:
         return self.mode == "sandbox"
 
+    def pause(self, seconds: float) -> None:
+        """Wait before something is tried again; a rehearsal in fast motion waits less. Raises Interrupted."""
+        self.mailbox.sleep(seconds / self.limits.sandbox_speed)
+
     def record(self, run: Run, event: str, **fields: Any) -> bool:
         """Journal an event of `run`. A disk that refuses is told: it must not end the wait for a paid task."""
         try:

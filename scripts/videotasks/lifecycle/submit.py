@@ -104,7 +104,7 @@ def submit(
                 raise _unknown(ctx, run, provider, doubt, stopped)
             ctx.record(run, "repeat", http_status=found.http_status, reason=found.reason)  # the run stays in doubt
             ctx.reporter.event("warning", message="the answer was lost; this API answers a repeat with the same task")
-            ctx.mailbox.sleep(ctx.limits.unsent_pause_s * 2**repeats)
+            ctx.pause(ctx.limits.unsent_pause_s * 2**repeats)
             continue
         if stream_path is not None and found.http_status in STREAM_REFUSED and found.decision is Decision.REFUSED:
             # Nothing was created there; the same request goes to the plain endpoint.
@@ -137,7 +137,7 @@ def submit(
                 assert exchange.silence is not None
                 raise no_answer_error(exchange.silence)
             pause = ctx.limits.unsent_pause_s * 2 ** (unsent - 1)
-        ctx.mailbox.sleep(pause)
+        ctx.pause(pause)
 
 
 MAX_REPEATS = 3
@@ -162,7 +162,7 @@ def _look_up(ctx: Context, provider: Provider, request: CreateRequest) -> Create
     task_id, client = request.known["uuid"], provider.client()
     try:
         for pauses in (2, 6, 12):
-            ctx.mailbox.sleep(ctx.limits.unsent_pause_s * pauses)
+            ctx.pause(ctx.limits.unsent_pause_s * pauses)
             with suppress(NoAnswer):
                 seen = provider.look(TaskRef(task_id, request.known), client=client).snapshot
                 if seen is not None and seen.status is not Status.UNKNOWN:
