@@ -83,11 +83,19 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def hurried_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before a command of this process tries again it pauses for a hundredth; budgets and deadlines count the whole."""
+def hurried_pauses() -> Iterator[pytest.MonkeyPatch]:
+    """Before a command of this process tries again it pauses for a hundredth; its budgets count the whole.
+
+    A test of the pauses themselves undoes the yielded patch.
+    """
+    from videotasks.downloads import transfer
     from videotasks.lifecycle.session import Context
 
-    monkeypatch.setattr(Context, "pause", lambda self, seconds: self.mailbox.sleep(seconds / 100))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Context, "pause", lambda self, seconds: self.mailbox.sleep(seconds / 100))
+        patch.setattr(transfer, "BACKOFF_S", transfer.BACKOFF_S / 100)
+        patch.setattr(transfer, "MAX_BACKOFF_S", transfer.MAX_BACKOFF_S / 100)
+        yield patch
 
 
 @pytest.fixture(autouse=True)
