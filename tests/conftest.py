@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import site
@@ -31,6 +32,12 @@ sys.path.remove(str(OFFLINE))
 
 
 def pytest_configure() -> None:
+    # An entry script forbids bytecode as it is imported: imported by a test it would keep pytest from storing the
+    # rewritten tests, which costs each worker a third of its start.
+    written = sys.dont_write_bytecode
+    for script in sorted((REPO / "scripts").glob("*.py")):
+        importlib.import_module(script.stem)
+    sys.dont_write_bytecode = written
     try:
         from hypothesis import settings
     except ImportError:
@@ -71,7 +78,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "20")
     # Scripts keep their bytecode in the user's cache: an empty home a test would compile every library anew.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.getbasetemp() / "bytecode"))
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", sys.pycache_prefix or str(tmp_path_factory.getbasetemp() / "bytecode"))
     return home
 
 

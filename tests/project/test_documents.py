@@ -22,7 +22,7 @@ import pytest
 from support.commands import call_unchecked
 from videotasks.core.invocation import SUBCOMMANDS
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(path.name for path in (REPO / "scripts").glob("*.py"))
 REFERENCES = sorted((REPO / "references").glob("*.md"))
 COMMON_RULES = REPO / "shared" / "references" / "common-rules.md"

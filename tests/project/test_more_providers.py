@@ -9,7 +9,7 @@ import pytest
 from videotasks.providers.load_profile import load_profile, shipped_names
 from videotasks.providers.profile import Profile
 
-PAGE = Path(__file__).resolve().parent.parent / "references" / "more-providers.md"
+PAGE = Path(__file__).resolve().parents[2] / "references" / "more-providers.md"
 UNTRIED = [name for name in shipped_names() if not load_profile(name).tried]
 MEDIA = ("image", "video", "audio")
 

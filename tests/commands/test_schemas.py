@@ -13,7 +13,7 @@ import pytest
 
 from support.commands import call, start
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 SCHEMAS = REPO / "shared" / "schemas"
 ONE_DOCUMENT = {"inspect_openapi.py"}  # prints a document, not lines
 
