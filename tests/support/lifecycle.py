@@ -89,6 +89,7 @@ class Client:
     prompt: str = "a paper boat in the rain"
     download: bool = True
     mailbox: Callable[[], Mailbox] = Mailbox
+    monotonic: Callable[[], float] = time.monotonic
     sessions: list[Session] = field(default_factory=list)
     create_body: dict[str, Any] | None = None  # as if somebody had edited the profile
 
@@ -111,6 +112,7 @@ class Client:
             reporter=reporter,
             mailbox=self.mailbox(),
             limits=self.limits,
+            monotonic=self.monotonic,
             random=random.Random(7).random,
             download=self.download,
             allow_private_results=True,  # the result's server is on loopback, too
