@@ -291,13 +291,16 @@ def check_wheel(place: Place, interpreter: str) -> None:
     listed = re.findall(
         r"^  ([a-z]+) ", capture([command, "--help"], cwd=place.project, env=place.env).split("commands:")[1], re.M
     )
-    expect({"create", "wait", "status", "key", "inspect", "sandbox"} <= set(listed), f"--help lists {listed}")
+    offered = {"create", "wait", "status", "key", "inspect", "gallery", "sandbox"}
+    expect(offered <= set(listed), f"--help lists {listed}")
     for name in listed:
         expect("usage:" in capture([command, name, "--help"], cwd=place.project, env=place.env), f"no help of {name}")
     stdout = capture([command, "--json", "create", *JOB], cwd=place.project, env=place.env)
     check_job(stdout, place.project)
     said = capture([command, "create", *JOB, "--take", "2"], cwd=place.project, env=place.env)
     expect(".mp4" in said and '"event"' not in said, f"words are expected, not {said[-600:]}")
+    page = json.loads(capture([command, "--json", "gallery", "--sandbox"], cwd=place.project, env=place.env))
+    expect(Path(page["file"]).is_file() and page["shown"] == 2, f"a page of two runs is expected, not {page}")
     origin = f"git+file://{place.published}@main"
     shown = capture(
         ["uvx", "--quiet", "--python", interpreter, "--from", origin, NAME, "--version"],

@@ -160,15 +160,16 @@ def shown_ids(found: Page) -> list[str]:
 def test_the_newest_first_and_no_more_than_asked_for(root: Path) -> None:
     for number in range(4):
         succeeded(root, at=1.8e9 + number, prompt=f"p{number}", intent=f"{number}" * 64)
-    succeeded(root, "named", at=1.8e9 + 1.5, prompt="of one's own name")
+    succeeded(root, "named", at=1.8e9 + 1.5, prompt="of one's own name", provider="luma")
     make_run(root, "never-sent", at=1.8e9 + 9)
     make_run(root, "rehearsed", at=1.8e9 + 9, mode="sandbox", events=[("submitted", {"task_id": "t"})])
     _, found = gallery("--latest", "4")
     prompts = [a["aria-label"] for a in found.all("article")]
     assert prompts == ["p3", "p2", "of one's own name", "p1"]
     assert shown_ids(gallery("--sandbox")[1]) == ["rehearsed"]
-    assert gallery("--provider", "acme", "--latest")[0]["shown"] == 5
+    assert shown_ids(gallery("--provider", "luma", "--latest")[1]) == ["named"]
     assert call("gallery.py", "--provider", "nobody").exit_code == 1
+    assert "of kling" in call("gallery.py", "--provider", "kling").error["message"]
 
 
 def test_since_counts_back_from_now(root: Path) -> None:

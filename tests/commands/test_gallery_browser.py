@@ -249,6 +249,13 @@ def test_a_video_that_nothing_vouches_for_waits_to_be_asked(root: Path, open_pag
     tab.until("document.querySelector('video').currentTime > 0")
 
 
+def test_a_file_that_the_browser_cannot_play_is_said(root: Path, open_page: Any) -> None:
+    succeeded(root, "boat")
+    tab = open_page(written(root))
+    tab.until("document.querySelector('button.cover').disabled")
+    assert "another player" in tab.page.locator("button.cover").inner_text()
+
+
 def test_200_runs_open_in_under_a_second(root: Path, open_page: Any) -> None:
     video = rehearsed(root)
     for number in range(200):

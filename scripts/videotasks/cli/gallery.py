@@ -14,6 +14,7 @@ from videotasks.core.durable_files import refuse_link, user_path
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
 from videotasks.core.task import Phase
 from videotasks.gallery import page
+from videotasks.lifecycle.open_session import SessionOptions, provider_name
 from videotasks.output.reporter import Reporter
 from videotasks.runs import results
 from videotasks.runs.store import Run, RunStore
@@ -59,14 +60,14 @@ def gallery(args: argparse.Namespace) -> int:
 
 def _newest(store: RunStore, args: argparse.Namespace) -> Iterator[Run]:
     """What --latest and --since mean, newest first; what was never sent, or never seen, made nothing to show."""
-    mode = "sandbox" if args.sandbox else "real"
+    mode, provider = "sandbox" if args.sandbox else "real", provider_name(SessionOptions(provider=args.provider))
     since = parse_since(args.since, time.time()) if args.since else None
     most = args.latest or (NEWEST if since is None else None)
     found = 0
     for run in store.newest_first():
         if since is not None and run.created_at < since:
             return
-        if run.mode != mode or (args.provider and run.provider != args.provider):
+        if run.mode != mode or (provider and run.provider != provider):
             continue
         state = run.state()
         if state.phase is Phase.NEW or results.unseen(run, state):
