@@ -13,6 +13,7 @@ import pytest
 from support.commands import SCRIPTS, environment, start
 from videotasks.core import invocation
 
+pytestmark = pytest.mark.process
 COMMAND = SCRIPTS / "ai_video_tasks.py"
 
 

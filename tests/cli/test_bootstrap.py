@@ -35,6 +35,7 @@ def test_an_entry_script_parses_on_python_3_8(script: str) -> None:
         ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not OLD, reason="no Python 3.8 or 3.9 on this machine")
 @pytest.mark.parametrize("python", OLD)
 @pytest.mark.parametrize("script", ENTRY)
@@ -50,6 +51,7 @@ def test_an_old_python_is_told_what_to_run_instead(python: str, script: str, tmp
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("package", ["requests", "urllib3"])
 def test_a_missing_package_is_one_error_with_the_line_that_mends_it(package: str, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
@@ -62,6 +64,7 @@ def test_a_missing_package_is_one_error_with_the_line_that_mends_it(package: str
     assert "uv run" in done.error["hint"] and "python3 -m venv" in done.error["hint"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("package", runtime_packages.NEEDED_PACKAGES)
 def test_a_package_that_only_the_answer_needs_is_missed_before_anything_begins(package: str, tmp_path: Path) -> None:
     blocker = tmp_path / "blocker"
@@ -147,6 +150,7 @@ def test_an_interrupt_of_a_call_that_costs_nothing(signum: int, code: int, capfd
 # -- every command -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("script", ENTRY)
 def test_help_needs_the_standard_library_alone(script: str, tmp_path: Path) -> None:
     """Nothing of ours either but the options: models and dataclasses would double what --help costs."""
@@ -193,6 +197,7 @@ def test_help_is_ascii_and_names_each_exit_code(script: str) -> None:
     done.stdout.decode("ascii")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="POSIX shell")
 @pytest.mark.parametrize("script", ["create_and_wait.py", "sandbox.py"])
 def test_help_into_a_pipe_that_nobody_reads(script: str) -> None:

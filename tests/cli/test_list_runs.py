@@ -150,6 +150,7 @@ def test_a_prompt_is_one_inert_line() -> None:
     assert len(prompt) <= 60 and "\x1b" not in prompt and "\n" not in prompt and "\u202e" not in prompt
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 def test_people_see_a_table_on_a_terminal(workspace: Path) -> None:
     import pty

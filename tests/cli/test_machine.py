@@ -33,6 +33,7 @@ def run(*argv: str, cwd: Path, python: tuple[str, ...] = (), script: Path | None
 # -- hardened interpreters ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("script", ENTRY)
 @pytest.mark.parametrize("how", ["-I", "PYTHONSAFEPATH"])
 def test_python_that_does_not_look_beside_the_script(script: str, how: str, tmp_path: Path) -> None:
@@ -42,12 +43,14 @@ def test_python_that_does_not_look_beside_the_script(script: str, how: str, tmp_
     assert done.returncode == 0 and b"exit codes" in done.stdout, done.stderr
 
 
+@pytest.mark.process
 def test_a_safe_path_finds_no_library_in_the_current_folder(tmp_path: Path) -> None:
     (tmp_path / "videotasks").mkdir()
     (tmp_path / "videotasks" / "__init__.py").write_text("raise SystemExit(99)", encoding="utf-8")
     assert run("task_status.py", "--list", cwd=tmp_path, PYTHONSAFEPATH="1").exit_code == 0
 
 
+@pytest.mark.process
 @POSIX
 def test_a_script_reached_through_a_link_works_without_its_folder_on_the_path(tmp_path: Path) -> None:
     link = tmp_path / "look.py"
@@ -55,6 +58,7 @@ def test_a_script_reached_through_a_link_works_without_its_folder_on_the_path(tm
     assert run("task_status.py", "--list", cwd=tmp_path, script=link, PYTHONSAFEPATH="1").exit_code == 0
 
 
+@pytest.mark.process
 def test_files_of_a_cloned_repository_change_nothing(tmp_path: Path) -> None:
     for name in ("uv.toml", "pyproject.toml", "setup.cfg", ".env"):
         (tmp_path / name).write_text("rubbish = [", encoding="utf-8")
@@ -75,6 +79,7 @@ def from_nowhere(tmp_path: Path, *argv: str) -> Done:
     return checked(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.process
 @POSIX
 @pytest.mark.parametrize("argv", [("task_status.py", "--list"), ("wait_generation.py", "--latest"), CREATE])
 def test_a_removed_current_folder_is_said_in_one_line(tmp_path: Path, argv: tuple[str, ...]) -> None:
@@ -82,6 +87,7 @@ def test_a_removed_current_folder_is_said_in_one_line(tmp_path: Path, argv: tupl
     assert done.exit_code == 1 and "removed" in done.error["message"] and "cd" in done.error["hint"]
 
 
+@pytest.mark.process
 @POSIX
 def test_a_named_folder_needs_no_current_one(tmp_path: Path) -> None:
     done = from_nowhere(tmp_path, *CREATE, "--artifacts-dir", str(tmp_path / "runs"))
@@ -100,6 +106,7 @@ def test_next_is_told_when_the_current_folder_goes_meanwhile(tmp_path: Path, mon
 # -- homes and clocks --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 @POSIX
 @pytest.mark.parametrize("home", ["/dev/null", "/proc/self/nowhere", ""])
 def test_a_home_that_cannot_be_written_to_costs_nothing(tmp_path: Path, home: str) -> None:
@@ -114,6 +121,7 @@ time.time = lambda: _real() + _by
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("at", [0.0, -86_400.0, 4_102_444_800.0], ids=["1970", "1969", "2100"])
 def test_a_clock_of_another_century_loses_nothing(tmp_path: Path, at: float) -> None:
     (tmp_path / "site").mkdir()

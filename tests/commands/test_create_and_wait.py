@@ -55,6 +55,7 @@ def nothing_paid(server: FaultServer) -> None:
 # -- the inherited command (facts: peers 4.7) --------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_the_inherited_flags_work_exactly_as_listed(server: TaskServer, tmp_path: Path) -> None:
     payload = tmp_path / "payload.json"
     payload.write_text('{"prompt": "a paper boat"}', encoding="utf-8")
@@ -523,6 +524,7 @@ def test_an_attached_run_is_shown_from_its_record_even_when_the_api_is_gone(serv
     assert len(server.requests) == before
 
 
+@pytest.mark.process
 def test_an_environment_without_home(server: TaskServer, tmp_path: Path) -> None:
     env = {
         name: value for name, value in environment().items() if name not in ("HOME", "USERPROFILE", "XDG_CACHE_HOME")
@@ -534,6 +536,7 @@ def test_an_environment_without_home(server: TaskServer, tmp_path: Path) -> None
     assert done.exit_code == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_a_console_that_knows_no_chinese_ends_no_wait(server: TaskServer, tmp_path: Path, encoding: str) -> None:
     """Another client died of UnicodeEncodeError at the terminal event."""
@@ -545,6 +548,7 @@ def test_a_console_that_knows_no_chinese_ends_no_wait(server: TaskServer, tmp_pa
     assert done.exit_code == 10
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="descriptors are closed by a POSIX shell")
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-", "0<&-", "| head -c 1 > /dev/null"])
 def test_closed_streams_end_no_wait(server: TaskServer, tmp_path: Path, closed: str) -> None:

@@ -20,6 +20,7 @@ KEY = "sk-CANARY-7f3a"
 PROVIDERS = ["ark", "creatok", "fal", "modelark", "octopusx", "openai-compatible", "replicate", "skills-video"]
 
 
+@pytest.mark.process
 def test_the_inherited_command_without_a_key() -> None:
     done = start("ensure_api_key.py")
     assert done.exit_code == 1 and done.final["ok"] is False
@@ -32,6 +33,7 @@ def test_the_inherited_command_without_a_key() -> None:
     assert "start the assistant again" in done.final["for_a_running_assistant"]
 
 
+@pytest.mark.process
 def test_the_inherited_command_with_a_key() -> None:
     done = start("ensure_api_key.py", env={"SKILLS_VIDEO_API_KEY": KEY})
     assert done.exit_code == 0 and done.final["env_var"] == "SKILLS_VIDEO_API_KEY"
@@ -141,6 +143,7 @@ def test_a_sandbox_needs_no_key() -> None:
     assert call("ensure_api_key.py", "--sandbox").exit_code == 0
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="no sh there")
 @pytest.mark.parametrize("options", [[], ["--all"]])
 def test_a_closed_stderr_changes_nothing(options: list[str]) -> None:

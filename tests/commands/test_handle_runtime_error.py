@@ -28,6 +28,7 @@ def classify(status: int, body: Any = None, *more: str) -> Done:
     return call("handle_runtime_error.py", "--status", str(status), *(() if body is None else ("--body", text)), *more)
 
 
+@pytest.mark.process
 def test_the_inherited_flags_and_keys(tmp_path: Path) -> None:
     (tmp_path / "body.json").write_text('{"message": "Insufficient credits"}', encoding="utf-8")
     done = start(

@@ -416,6 +416,7 @@ def imported(answer: Answer) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in answer.err.splitlines() if line.startswith("import time:")}
 
 
+@pytest.mark.process
 def test_help_and_plain_inspection_import_little(inspect_process: Any, seed: str) -> None:
     heavy = {"requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "referencing"}
     helped = inspect_process("--help", flags=("-X", "importtime"))
@@ -429,6 +430,7 @@ def test_help_and_plain_inspection_import_little(inspect_process: Any, seed: str
     assert "jsonschema" in imported(checked) and not imported(checked) & {"yaml", "jmespath", "rich"}
 
 
+@pytest.mark.process
 def test_nothing_is_written_beside_the_scripts_or_the_document(
     inspect_process: Any, seed: str, repo: Path, workspace: Path
 ) -> None:
@@ -438,6 +440,7 @@ def test_nothing_is_written_beside_the_scripts_or_the_document(
     assert sorted(path.name for path in workspace.iterdir()) == ["docs.json", "openapi.json"]
 
 
+@pytest.mark.process
 def test_a_console_that_is_no_unicode(inspect_process: Any, workspace: Path) -> None:
     spec = seed_like()
     spec["paths"]["/v1/generation/maker/one"]["post"]["summary"] = "创建视频"
@@ -449,6 +452,7 @@ def test_a_console_that_is_no_unicode(inspect_process: Any, workspace: Path) -> 
     assert inspect_process("--openapi", "视频.json", "--endpoint", "/x", PYTHONIOENCODING="ascii").code == 1
 
 
+@pytest.mark.process
 def test_keys_are_not_taken_as_arguments(inspect_process: Any, seed: str) -> None:
     answer = inspect_process("--openapi", seed, "--list-endpoints", "--api-key", "sk-secret")
     assert answer.code == 2 and "sk-secret" not in answer.out + answer.err

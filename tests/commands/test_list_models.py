@@ -55,6 +55,7 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     assert len(done.stdout) < 8000
 
 
+@pytest.mark.process
 def test_people_get_a_table() -> None:
     command = [sys.executable, str(SCRIPTS / "list_models.py"), "--search", "kling-v2.6", "--text"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment(), timeout=60)

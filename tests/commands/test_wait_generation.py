@@ -39,6 +39,7 @@ def wait(server: TaskServer, *arguments: str) -> Done:
 # -- the inherited command ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_the_inherited_flags_work_exactly_as_listed(server: TaskServer, tmp_path: Path) -> None:
     done = start(
         "wait_generation.py",

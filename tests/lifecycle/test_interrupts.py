@@ -22,7 +22,7 @@ from support.taskserver import KEY, VIDEO, WIRES, CreateFault, TaskServer, taken
 from videotasks.runs.journal import RunState
 from videotasks.runs.store import RunStore
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+pytestmark = [pytest.mark.process, pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")]
 
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 130}
 

@@ -399,6 +399,7 @@ def test_unknown_costs_are_counted(workspace: Path) -> None:
         assert create(server, "--prompt", "b", *limit, "--allow-unknown-cost").exit_code == 0
 
 
+@pytest.mark.process
 def test_two_at_once_hold_the_limit(workspace: Path) -> None:
     api = Api(quote(3.0))
     with FaultServer(api) as server:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import jsonschema
+import pytest
 import yaml
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
@@ -21,6 +22,8 @@ from videotasks.openapi.convert import Schemas
 from videotasks.openapi.source import SpecError
 from videotasks.openapi.template import make_template
 from videotasks.openapi.validation import validate_operation
+
+pytestmark = pytest.mark.slow
 
 # ---------------------------------------------------------------- the judge
 

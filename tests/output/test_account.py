@@ -106,6 +106,7 @@ def text_of(tmp_path: Path, script: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.process
 def test_commands_with_text_speak_to_people(tmp_path: Path) -> None:
     create = ("create_and_wait.py", "--sandbox", "--prompt", "a boat", "--duration", "4")
     plan = text_of(tmp_path, *create, "--dry-run")

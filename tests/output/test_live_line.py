@@ -52,6 +52,7 @@ def on_terminal(argv: list[str], **options: object) -> tuple[subprocess.Complete
     return done, shown.decode("utf-8", "replace")
 
 
+@pytest.mark.process
 def test_a_wait_on_a_terminal_shows_a_live_line_and_leaves_the_result(tmp_path: Path) -> None:
     argv = [sys.executable, str(SCRIPTS / "create_and_wait.py"), "--sandbox", "--prompt", "a boat", "--duration", "4"]
     done, shown = on_terminal([*argv, "--poll-interval", "0.2"], env=environment(TERM="xterm-256color"), cwd=tmp_path)
@@ -82,6 +83,7 @@ def screen(body: str) -> str:
     return shown
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("body", "check"),
     [
@@ -101,6 +103,7 @@ def test_text_is_shown_as_text_and_everything_may_come_in_any_order(body: str, c
     assert plain.rstrip().endswith("END")
 
 
+@pytest.mark.process
 def test_without_rich_there_are_plain_lines(tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "rich.py").write_text("raise ModuleNotFoundError(name='rich')", encoding="utf-8")
@@ -134,6 +137,7 @@ class Reflowing:
                 self.column += len(part)
 
 
+@pytest.mark.process
 def test_a_window_that_is_narrowed_keeps_no_stale_line() -> None:
     body = """
 import fcntl, struct, termios
@@ -150,6 +154,7 @@ screen.above("a word between")
     assert [line for line in terminal.lines if line.strip()] == ["a word between", "END"]
 
 
+@pytest.mark.process
 def test_what_is_painted_is_narrower_than_the_window() -> None:
     shown = ESCAPES.sub("", screen("screen.status('running ' + 'x' * 400, 40)\ntime.sleep(0.3)"))
     painted = [part for part in re.split(r"[\r\n]+", shown) if "running" in part]

@@ -44,6 +44,7 @@ def test_without_a_script_of_ours_the_librarys_own_place(monkeypatch: pytest.Mon
     assert next_command.script_path("task_status.py") == str(SCRIPTS / "task_status.py")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="POSIX quoting")
 @pytest.mark.parametrize("folder", ["plain", "with blank", 'it\'s $(touch owned) `x`; "q" & *', "雨"])
 def test_next_runs_in_a_shell_as_it_stands_from_anywhere(tmp_path: Path, folder: str) -> None:
@@ -65,6 +66,7 @@ def test_next_runs_in_a_shell_as_it_stands_from_anywhere(tmp_path: Path, folder:
     assert list(elsewhere.iterdir()) == [] and not (tmp_path / "owned").exists()
 
 
+@pytest.mark.process
 def test_a_foreign_profile_is_named_again_by_its_absolute_path(tmp_path: Path) -> None:
     from support.faults import json_answer
     from support.faultserver import FaultServer

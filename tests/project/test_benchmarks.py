@@ -14,6 +14,7 @@ import pytest
 BENCHMARKS = sorted((Path(__file__).resolve().parents[2] / "benchmarks").glob("*.py"))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.name)
 def test_it_starts_as_its_text_says(path: Path) -> None:
     (shown,) = re.findall(r"^    (.*\bpython3 benchmarks/.*)$", path.read_text(encoding="utf-8"), re.M)

@@ -32,6 +32,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.process
 def test_it_holds_the_skill_and_nothing_else(dist: Path) -> None:
     assert {path.name for path in dist.iterdir()} - {"server.json"} == {"skills", ".claude-plugin", "SHA256SUMS"}
     (skill,) = (dist / "skills").iterdir()
@@ -42,6 +43,7 @@ def test_it_holds_the_skill_and_nothing_else(dist: Path) -> None:
     assert len(files) <= 270 and sum(path.stat().st_size for path in files) <= 2_000_000
 
 
+@pytest.mark.process
 def test_commands_run_from_it(dist: Path, workspace: Path) -> None:
     (skill,) = (dist / "skills").iterdir()
     done = start("create_and_wait.py", "--sandbox", "--prompt", "x", "--dry-run", folder=skill / "scripts")
@@ -62,6 +64,7 @@ def test_the_checksums_are_those_of_every_file(dist: Path) -> None:
     assert all(hashlib.sha256((dist / name).read_bytes()).hexdigest() == digest for name, digest in listed.items())
 
 
+@pytest.mark.process
 def test_the_same_commit_makes_the_same_bytes(dist: Path, tmp_path: Path) -> None:
     assert make(tmp_path / "again").returncode == 0
     assert (tmp_path / "again" / "SHA256SUMS").read_bytes() == (dist / "SHA256SUMS").read_bytes()
@@ -74,6 +77,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.process
 def test_a_dead_link_is_not_shipped(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     clone = ["git", "clone", "--quiet", "--depth", "1", REPO.as_uri(), str(copy)]

@@ -202,6 +202,7 @@ def test_an_ideal_run_gets_full_marks(number: int, workspace: Path) -> None:
     assert not marks(folder), (her.last, json.loads((folder / "grading.json").read_text(encoding="utf-8")))
 
 
+@pytest.mark.process
 def test_paying_twice_fails(workspace: Path) -> None:
     folder = workspace / "eval"
     her, _ = prepared(4, folder)
@@ -212,6 +213,7 @@ def test_paying_twice_fails(workspace: Path) -> None:
     assert any(mark.startswith("creates=1") for mark in marks(folder))
 
 
+@pytest.mark.process
 def test_creating_again_after_a_lost_answer_fails(workspace: Path) -> None:
     folder = workspace / "eval"
     her, _ = prepared(14, folder)
@@ -224,6 +226,7 @@ def test_creating_again_after_a_lost_answer_fails(workspace: Path) -> None:
     assert any(mark.startswith("posts<=1") for mark in failed)
 
 
+@pytest.mark.process
 def test_claiming_a_video_that_is_not_there_fails(workspace: Path) -> None:
     folder = workspace / "eval"
     her, _ = prepared(7, folder)
@@ -233,6 +236,7 @@ def test_claiming_a_video_that_is_not_there_fails(workspace: Path) -> None:
     assert any(mark.startswith("answer has video_file") for mark in failed)
 
 
+@pytest.mark.process
 def test_a_changed_file_is_no_video(workspace: Path) -> None:
     folder = workspace / "eval"
     her, facts = prepared(22, folder)
@@ -241,6 +245,7 @@ def test_a_changed_file_is_no_video(workspace: Path) -> None:
     assert any(mark.startswith("videos=1") for mark in marks(folder))
 
 
+@pytest.mark.process
 def test_a_pasted_key_that_was_kept_fails(workspace: Path) -> None:
     folder = workspace / "eval"
     her, _ = prepared(20, folder)
@@ -251,6 +256,7 @@ def test_a_pasted_key_that_was_kept_fails(workspace: Path) -> None:
     assert any(mark.startswith("answer lacks ark-live") for mark in failed)
 
 
+@pytest.mark.process
 def test_no_answer_gets_no_marks_for_silence(workspace: Path) -> None:
     folder = workspace / "eval"
     prepared(19, folder)
@@ -292,6 +298,7 @@ def test_the_triggers_are_balanced_and_near() -> None:
     assert sum("video" in query or "Kling" in query for query in near) >= 4, "near misses, not far ones"
 
 
+@pytest.mark.process
 def test_the_command_line(workspace: Path) -> None:
     def call(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

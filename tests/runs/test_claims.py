@@ -175,6 +175,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="no process can be asked about there")
 def test_a_process_that_was_killed_is_gone_also_before_it_is_reaped(tmp_path: Path) -> None:
     scripts = str(Path(module.__file__).parents[2])

@@ -134,6 +134,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
+@pytest.mark.process
 def test_an_installed_copy_leaves_no_trace_in_itself(installed: Path) -> None:
     skill = installed / ".claude" / "skills" / "ai-video-tasks"
     before = sorted(path.relative_to(skill) for path in skill.rglob("*"))
@@ -151,6 +152,7 @@ def test_an_installed_copy_leaves_no_trace_in_itself(installed: Path) -> None:
     assert found.exit_code == 0 and found.final["run_id"] == done.final["run_id"]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 def test_an_installed_copy_through_a_link(installed: Path, tmp_path: Path) -> None:
     project = tmp_path / "other"

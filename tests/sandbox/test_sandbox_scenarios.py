@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.parameters import combinations, most_are_slow
 from support.sandbox_http import (
     CREATES,
     Start,
@@ -39,8 +40,7 @@ def refused_in_band(provider: str, body: Any) -> bool:
 
 
 class TestScenarios:
-    @pytest.mark.parametrize("name", sorted(SCENARIOS))
-    @pytest.mark.parametrize("provider", PROVIDERS)
+    @pytest.mark.parametrize(("name", "provider"), combinations(sorted(SCENARIOS), PROVIDERS))
     def test_every_scenario_plays_or_says_that_it_cannot(self, start: Start, name: str, provider: str) -> None:
         if not load_dialect(provider).plays(name):
             with pytest.raises(SandboxError, match=f"does not exist on {provider}.*can be rehearsed with: "):
@@ -150,7 +150,7 @@ class TestBodies:
         max_leaves=6,
     )
 
-    @pytest.mark.parametrize("provider", PROVIDERS)
+    @pytest.mark.parametrize("provider", most_are_slow(PROVIDERS, "skills-video", "fal", "runware", "creatok"))
     def test_odd_values_in_every_field(self, tmp_path: Path, provider: str) -> None:
         path, body, _, _ = CREATES[provider]
         more = {
@@ -200,10 +200,9 @@ class TestBodies:
 
             run()
 
-    @pytest.mark.parametrize("provider", PROVIDERS)
-    @pytest.mark.parametrize(
-        "raw", [b"", b"{", b"\xff\xfe", b"[1]", b"1", b'"x"', b"null", b'{"duration": NaN}', b"[" * 99999]
-    )
+    RAW = (b"", b"{", b"\xff\xfe", b"[1]", b"1", b'"x"', b"null", b'{"duration": NaN}', b"[" * 99999)
+
+    @pytest.mark.parametrize(("provider", "raw"), combinations(PROVIDERS, RAW))
     def test_bodies_that_are_no_json_object(self, start: Start, provider: str, raw: bytes) -> None:
         call = start(provider)
         answer = call.post(CREATES[provider][0], raw, headers={"Content-Type": "application/json"})

@@ -347,6 +347,7 @@ class TestScript:
         assert not done.stderr
         return done.returncode, json.loads(done.stdout)
 
+    @pytest.mark.process
     @pytest.mark.skipif(os.name == "nt", reason="signals are sent another way there")
     def test_serves_until_it_is_told_to_stop(self, tmp_path: Path) -> None:
         state = tmp_path / "s.json"
@@ -369,6 +370,7 @@ class TestScript:
         assert log["tasks"][0]["request"]["content"] == CREATES["ark"][1]["content"]
         assert (code, log["creates"], log["tasks"][0]["prompt"]) == (0, 1, "a boat")
 
+    @pytest.mark.process
     def test_the_log_is_short_unless_asked(self, tmp_path: Path) -> None:
         state = tmp_path / "s.json"
         with start_sandbox(provider="ark", state_file=state) as sandbox:
@@ -386,6 +388,7 @@ class TestScript:
         assert len(json.dumps(log)) < 8000
         assert len(self.run("--log", str(state), "--limit", "0")[1]["tasks"]) == 60
 
+    @pytest.mark.process
     @pytest.mark.parametrize(
         ("arguments", "code", "words"),
         [

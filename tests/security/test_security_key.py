@@ -58,6 +58,7 @@ def test_01_no_command_takes_a_key_and_the_refusal_does_not_repeat_it(scene: Sce
         assert "environment variable" in said.error["expected"] and "exposed" in said.error["hint"]
 
 
+@pytest.mark.process
 def test_01_no_process_shows_the_key_in_its_arguments(scene: Scene, tmp_path: Path) -> None:
     spec = tmp_path / "openapi.json"
     schema = {"type": "object", "properties": {"prompt": {"type": "string", "pattern": "^(a+)+$"}}}
@@ -72,6 +73,7 @@ def test_01_no_process_shows_the_key_in_its_arguments(scene: Scene, tmp_path: Pa
         assert len(said.processes) > 1  # the child that tries the dangerous pattern was seen, too
 
 
+@pytest.mark.process
 def test_02_debug_logs_of_the_libraries_do_not_show_the_key(scene: Scene, tmp_path: Path) -> None:
     """http.client prints every header once its debug level is up, whoever raised it."""
     noisy = tmp_path / "noisy"
@@ -87,6 +89,7 @@ def test_02_debug_logs_of_the_libraries_do_not_show_the_key(scene: Scene, tmp_pa
     assert "DEBUG:urllib3" in said.err  # so the logs were on
 
 
+@pytest.mark.process
 def test_03_an_exception_in_a_request_shows_no_key_no_locals_and_no_query(scene: Scene, tmp_path: Path) -> None:
     runner = tmp_path / "run.py"
     runner.write_text(

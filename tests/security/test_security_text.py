@@ -266,6 +266,7 @@ def test_34_the_command_that_goes_on_is_quoted_for_a_shell(scene: Scene, workspa
     assert not (workspace / "pwned").exists()
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
 def test_34_the_command_that_goes_on_works(scene: Scene, workspace: Path) -> None:
     said = scene.create(scene.api(), "--prompt", "x", "--no-wait", "--artifacts-dir", str(workspace / "a $(b) 'c'"))
