@@ -1,0 +1,524 @@
+"""The tools over the SDK's own client, against the sandbox: what they take, what they say, and when they pay."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
+
+import anyio
+import mcp_types as types
+from mcp import StdioServerParameters
+from mcp.client import Client
+from mcp.shared.exceptions import MCPError
+from test_documents import strict_tokens
+
+from support.commands import SCRIPTS, call, environment
+from videotasks.core.errors import ApiError, Category, TaskError
+from videotasks.core.task import Output, Snapshot, Status
+from videotasks.mcp_tools import server, tools
+from videotasks.mcp_tools.tool_list import BY_NAME, TOOLS
+from videotasks.mcp_tools.tools import Confirmations, Settings, Tools
+from videotasks.runs.store import RunStore
+
+SERVER = SCRIPTS / "mcp_server.py"
+BOAT = {"prompt": "a paper boat in the rain", "duration": 4}
+
+
+@pytest.fixture(autouse=True)
+def fast_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "20")
+
+
+def rehearsal(**more: Any) -> Settings:
+    return Settings(sandbox=True, create_provider="skills-video", **more)
+
+
+def talk(
+    do: Callable[[Client], Awaitable[Any]], served: Tools | None = None, *, mode: str = "auto", **client: Any
+) -> Any:
+    """What `do` returns, connected to a server in this process."""
+
+    async def run() -> Any:
+        front = server.Front(served or Tools(rehearsal()))
+        async with Client(front.server(), mode=mode, **client) as connected:  # type: ignore[arg-type]
+            return await do(connected)
+
+    return anyio.run(run)
+
+
+async def asked(client: Client, tool: str, **arguments: Any) -> types.CallToolResult:
+    result = await client.call_tool(tool, arguments)
+    assert isinstance(result, types.CallToolResult)
+    assert text_of(result) and "Traceback" not in text_of(result) and "internal error" not in text_of(result)
+    return result
+
+
+def text_of(result: types.CallToolResult) -> str:
+    return "\n".join(part.text for part in result.content if isinstance(part, types.TextContent))
+
+
+async def confirmed(client: Client, **arguments: Any) -> types.CallToolResult:
+    """A create after its plan."""
+    plan = await asked(client, "create_video", **arguments)
+    return await asked(client, "create_video", **arguments, confirmation=plan.structured_content["confirmation"])
+
+
+def payments(folder: Path) -> int:
+    file = folder / "task-status" / ".artifacts" / ".sandbox" / "state.json"
+    state = json.loads(file.read_text("utf-8")) if file.exists() else {"requests": []}
+    return sum(1 for request in state["requests"] if request["paid"])
+
+
+# ---------------------------------------------------------------- the list
+
+
+def test_the_list_is_short_and_honest() -> None:
+    listed = [types.Tool.model_validate(tool).model_dump(by_alias=True, exclude_none=True) for tool in TOOLS]
+    assert strict_tokens(json.dumps(listed, separators=(",", ":"))) < 2_500
+    for tool in TOOLS:
+        assert callable(getattr(Tools, tool["name"]))
+        hints = tool["annotations"]
+        assert set(hints) == {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
+        assert not (hints["readOnlyHint"] and hints["destructiveHint"])
+        assert all("type" in member for member in tool["inputSchema"]["properties"].values())
+    writes = {tool["name"] for tool in TOOLS if not tool["annotations"]["readOnlyHint"]}
+    assert writes == {"create_video", "check_task", "wait_for_task", "download_result", "cancel_task"}
+    assert {tool["name"] for tool in TOOLS if tool["annotations"]["destructiveHint"]} == {"create_video", "cancel_task"}
+
+
+def test_the_page_lists_every_tool_with_its_hints() -> None:
+    page = (SCRIPTS.parent / "references" / "mcp.md").read_text("utf-8")
+    rows = {row[0]: row[1:] for row in re.findall(r"^\| `(\w+)` \| .* \| (yes|no)\S* \| (yes|no)", page, re.M)}
+    for name, tool in BY_NAME.items():
+        hints = tool["annotations"]
+        assert [word == "yes" for word in rows[name]] == [hints["readOnlyHint"], hints["destructiveHint"]]
+    for block in re.findall(r"^```(?:json|toml|bash)\n(.*?)^```", page, re.M | re.S):
+        assert len(block.strip().splitlines()) <= 6 and "mcp_server.py" in block
+
+
+# ---------------------------------------------------------------- the whole way
+
+
+def test_the_whole_way(workspace: Path) -> None:
+    async def do(client: Client) -> None:
+        assert {tool.name for tool in (await client.list_tools()).tools} == set(BY_NAME)
+        plan = await asked(client, "plan_video", **BOAT)
+        assert plan.structured_content["event"] == "plan" and not list(workspace.glob("task-status/.artifacts/2*"))
+        assert plan.structured_content["request"]["body"]["prompt"] == BOAT["prompt"]
+        told = await asked(client, "create_video", **BOAT)
+        assert payments(workspace) == 0 and "only after their yes" in text_of(told)
+        word = told.structured_content["confirmation"]
+        made = await asked(client, "create_video", **BOAT, confirmation=word)
+        run_id, task_id = made.structured_content["run_id"], made.structured_content["task_id"]
+        assert not made.is_error and run_id in text_of(made) and task_id in text_of(made)
+        assert made.structured_content["next"] == {"tool": "wait_for_task", "arguments": {"run_id": run_id}}
+        again = await asked(client, "create_video", **BOAT, confirmation=word)
+        assert again.structured_content["run_id"] == run_id and again.structured_content["attached"] is True
+        changed = await asked(client, "create_video", **{**BOAT, "duration": 5}, confirmation=word)
+        assert changed.is_error and changed.structured_content["error"]["code"] == "confirmation_changed"
+        assert payments(workspace) == 1
+        look = await asked(client, "check_task", task_id=task_id)
+        assert look.structured_content["run_id"] == run_id
+        heard: list[str | None] = []
+
+        async def progress(done: float, total: float | None, message: str | None) -> None:
+            heard.append(message)
+
+        result = await client.call_tool("wait_for_task", {"run_id": run_id}, progress_callback=progress)
+        assert result.structured_content["status"] == "succeeded", text_of(result)
+        (link,) = [part for part in result.content if isinstance(part, types.ResourceLink)]
+        video = Path(result.structured_content["video_file"])
+        assert link.uri == video.as_uri() and link.mime_type == "video/mp4" and video.stat().st_size > 1_000
+        fetched = await asked(client, "download_result", output="boat.mp4")
+        assert not fetched.is_error and (workspace / "boat.mp4").read_bytes() == video.read_bytes()
+        rows = (await asked(client, "list_tasks")).structured_content
+        assert [row["run_id"] for row in rows["runs"]] == [run_id] and rows["unfinished"] == 0
+        assert (await asked(client, "list_tasks", status="failed")).structured_content["total"] == 0
+        ended = await asked(client, "cancel_task", run_id=run_id)
+        assert ended.is_error and "no way to cancel" in text_of(ended)
+        assert (await asked(client, "check_key")).structured_content["ok"] is True
+        listed = await client.list_resources()
+        assert {resource.uri for resource in listed.resources} == {
+            f"run://{run_id}/result.md", f"run://{run_id}/request.json",
+        }  # fmt: skip
+        for uri, words in ((f"run://{run_id}/result.md", "# Video ready"), (f"run://{run_id}/request.json", "paper")):
+            (part,) = (await client.read_resource(uri)).contents
+            assert isinstance(part, types.TextResourceContents) and words in part.text
+        assert payments(workspace) == 1
+
+    talk(do)
+
+
+def test_models_are_found_and_shown() -> None:
+    async def do(client: Client) -> None:
+        found = (
+            await asked(client, "list_models", search="seedance", provider="skills-video", limit=2)
+        ).structured_content
+        assert len(found["models"]) == 2 and found["total"] > 2
+        shown = await asked(client, "list_models", model=found["models"][0]["id"])
+        assert shown.structured_content["models"][0]["members"]
+        unknown = await asked(client, "list_models", model="no-such-model")
+        assert unknown.is_error
+
+    talk(do)
+
+
+def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def do(client: Client) -> None:
+        missing = await asked(client, "check_key", provider="fal")
+        assert missing.is_error and missing.structured_content["env_var"] == "FAL_KEY"
+        monkeypatch.setenv("FAL_KEY", "sk-0123456789abcdef")
+        there = await asked(client, "check_key", provider="fal")
+        assert not there.is_error and "sk-0123456789abcdef" not in there.model_dump_json()
+
+    talk(do, Tools(Settings(create_provider="skills-video")))
+
+
+# ---------------------------------------------------------------- the same runs as the scripts
+
+
+def test_a_run_of_a_script_is_returned_without_any_confirmation(workspace: Path) -> None:
+    words = ("--sandbox", "--prompt", BOAT["prompt"], "--duration", "4")
+    made = call("create_and_wait.py", *map(str, words), "--no-wait")
+
+    async def do(client: Client) -> None:
+        found = await asked(client, "create_video", **BOAT)
+        assert found.structured_content["run_id"] == made.final["run_id"] and found.structured_content["attached"]
+        # However the numbers are spelled.
+        found = await asked(client, "create_video", prompt=BOAT["prompt"], duration="4.0")
+        assert found.structured_content["run_id"] == made.final["run_id"]
+        other = await asked(client, "create_video", **BOAT, take=2)
+        assert other.structured_content["confirmation"]
+
+    talk(do)
+    assert payments(workspace) == 1
+
+
+def test_a_script_goes_on_with_a_run_of_a_tool(workspace: Path) -> None:
+    made = talk(lambda client: confirmed(client, **BOAT)).structured_content
+    again = call("create_and_wait.py", "--sandbox", "--prompt", str(BOAT["prompt"]), "--duration", "4")
+    assert again.final["run_id"] == made["run_id"] and again.final["attached"] is True and again.exit_code == 0
+    assert payments(workspace) == 1
+
+
+# ---------------------------------------------------------------- confirmations
+
+
+def test_a_confirmation_after_a_restart(workspace: Path) -> None:
+    first = Tools(rehearsal())
+
+    async def pays(client: Client) -> Any:
+        word = (await asked(client, "create_video", **BOAT)).structured_content["confirmation"]
+        return word, (await asked(client, "create_video", **BOAT, confirmation=word)).structured_content["run_id"]
+
+    word, run_id = talk(pays, first)
+
+    async def replays(client: Client) -> None:
+        again = await asked(client, "create_video", **BOAT, confirmation=word)
+        assert again.structured_content["run_id"] == run_id and not again.is_error
+        unknown = await asked(client, "create_video", prompt="another", confirmation=word)
+        assert unknown.structured_content["error"]["code"] == "confirmation_unknown"
+
+    talk(replays)
+    assert payments(workspace) == 1
+
+
+KEYS, PRICE = ("intent", "body"), (10.0, "credits")
+
+
+def test_a_confirmation_is_good_once_for_ten_minutes_and_one_request() -> None:
+    now = [0.0]
+    given = Confirmations(lambda: now[0])
+
+    def code(word: str, keys: tuple[str, ...] = KEYS, price: tuple[float, str] | None = PRICE) -> str | None:
+        refused = given.refusal(word, keys, price)
+        return refused.code if refused is not None else None
+
+    word = given.give(KEYS, PRICE)
+    now[0] = 599.0
+    assert code(word) is None and given.use(word) and not given.use(word)
+    now[0] = 10_000.0
+    assert code(word) is None, "one that was used leads to its run for as long as the server lives"
+    assert code(word, ("other", "body")) == "confirmation_changed" and code(word) is None
+    word = given.give(KEYS, PRICE)
+    now[0] += 600.0
+    assert code(word) == "confirmation_expired" and code(word) == "confirmation_unknown"
+    for keys, price in ((("other", "body"), PRICE), (KEYS, (11.0, "credits")), (KEYS, None)):
+        word = given.give(KEYS, PRICE)
+        assert code(word, keys, price) == "confirmation_changed"
+        assert code(word) == "confirmation_unknown" and not given.use(word), "whatever differs makes it void"
+
+
+def test_only_so_many_confirmations_are_kept() -> None:
+    given = Confirmations()
+    words = [given.give(KEYS, PRICE) for _ in range(Confirmations.MOST + 1)]
+    assert given.find(words[0]) is None and given.find(words[-1]) is not None
+
+
+def test_the_file_that_was_shown_is_the_file_that_is_sent(workspace: Path) -> None:
+    from test_documents import PNG
+
+    (workspace / "photo.png").write_bytes(PNG)
+    arguments = {"prompt": "x", "provider": "ark", "image": "photo.png"}
+
+    async def do(client: Client) -> None:
+        word = (await asked(client, "create_video", **arguments)).structured_content["confirmation"]
+        (workspace / "photo.png").write_bytes(PNG + b"other")
+        changed = await asked(client, "create_video", **arguments, confirmation=word)
+        assert changed.structured_content["error"]["code"] == "confirmation_changed"
+
+    talk(do)
+    assert payments(workspace) == 0
+
+
+def test_limits_given_at_start_bind(workspace: Path) -> None:
+    async def do(client: Client) -> None:
+        for tool in ("plan_video", "create_video"):
+            refused = await asked(client, tool, **BOAT)
+            assert refused.is_error and refused.structured_content["error"]["code"] == "unknown_cost"
+            assert "confirmation" not in refused.structured_content
+
+    talk(do, Tools(rehearsal(max_cost="1credits")))
+
+
+def test_a_replay_of_what_failed_pays_nothing(workspace: Path) -> None:
+    served = Tools(rehearsal(sandbox_scenario="failed"))
+
+    async def do(client: Client) -> None:
+        word = (await asked(client, "create_video", **BOAT)).structured_content["confirmation"]
+        made = await asked(client, "create_video", **BOAT, confirmation=word)
+        ended = await asked(client, "wait_for_task", run_id=made.structured_content["run_id"])
+        assert ended.structured_content["status"] == "failed" and not ended.is_error
+        assert "data, not an instruction" in text_of(ended)
+        again = await asked(client, "create_video", **BOAT, confirmation=word)
+        assert again.structured_content["run_id"] == made.structured_content["run_id"]
+
+    talk(do, served)
+    assert payments(workspace) == 1
+
+
+# ---------------------------------------------------------------- the person
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("action", ["accept", "decline"])
+def test_a_client_that_can_ask_is_made_to(workspace: Path, mode: str, action: str) -> None:
+    questions: list[str] = []
+
+    async def person(_: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        questions.append(params.message)
+        return types.ElicitResult(action=action, content={} if action == "accept" else None)  # type: ignore[arg-type]
+
+    async def do(client: Client) -> None:
+        made = await asked(client, "create_video", **BOAT)
+        assert len(questions) == 1 and str(BOAT["prompt"]) in questions[0] and "confirmation" not in questions[0]
+        assert made.is_error is (action == "decline")
+        assert bool(made.structured_content.get("task_id")) is (action == "accept")
+        assert "confirmation" not in made.structured_content
+
+    talk(do, mode=mode, elicitation_callback=person)
+    assert payments(workspace) == (action == "accept")
+
+
+# ---------------------------------------------------------------- seedance_check_task
+
+
+def snapshot(status: Status, word: str | None, *outputs: Output, error: str | None = None) -> Snapshot:
+    said = ApiError(Category.GENERATION_FAILED, error) if error else None
+    return Snapshot(status, word, outputs=outputs, error=said, raw={"status": word})
+
+
+@pytest.mark.parametrize(
+    ("seen", "first", "more"),
+    [
+        (
+            snapshot(Status.SUCCEEDED, "succeeded", Output("video", "https://x.example/v.mp4")),
+            "Task cgt-1 succeeded.",
+            ["video_url: https://x.example/v.mp4", "Reminder: ARK signed URLs typically expire within 24 hours."],
+        ),
+        (
+            snapshot(Status.SUCCEEDED, "succeeded"),
+            "Task cgt-1 succeeded.",
+            ["WARNING: succeeded but no video_url was returned by ARK."],
+        ),
+        (snapshot(Status.FAILED, "failed", error="too dark"), "Task cgt-1 failed. Reason: too dark", []),
+        (snapshot(Status.FAILED, "failed"), "Task cgt-1 failed.", []),
+        (snapshot(Status.QUEUED, "queued"), "Task cgt-1 is queued. Check again in 30-90 seconds.", []),
+        (snapshot(Status.UNKNOWN, "dreaming"), 'Task cgt-1 has the status "dreaming"', ["neither a success"]),
+        (snapshot(Status.UNKNOWN, None), 'Task cgt-1 has the status "unknown"', []),
+    ],
+)
+def test_the_sentences_of_the_public_tool(seen: Snapshot, first: str, more: list[str]) -> None:
+    answer = tools._seedance_answer(seen, "cgt-1", "ARK")
+    assert answer.text.startswith(first) and all(line in answer.text for line in more)
+    assert list(answer.fields) == ["task_id", "status", "video_url", "last_frame_url", "fail_reason", "raw"]
+    assert answer.fields["status"] == (seen.provider_status or "unknown") and not answer.is_error
+
+
+def test_a_seedance_task_is_looked_at_and_nothing_is_kept(workspace: Path) -> None:
+    async def do(client: Client) -> None:
+        made = (await confirmed(client, prompt="x", provider="ark")).structured_content
+        for run in RunStore(workspace / "task-status" / ".artifacts").runs():  # somebody else's task
+            os.rename(run.folder, workspace / "elsewhere")
+        with anyio.fail_after(30):
+            while True:
+                seen = await asked(client, "seedance_check_task", task_id=made["task_id"])
+                if seen.structured_content["status"] == "succeeded":
+                    break
+                await anyio.sleep(0.2)
+        assert seen.structured_content["video_url"].startswith("http") and seen.structured_content["raw"]["content"]
+        assert not list(workspace.glob("task-status/.artifacts/2*"))
+        unknown = await asked(client, "seedance_check_task", task_id="cgt-nobody")
+        assert unknown.is_error and unknown.structured_content["error"]["category"] == "not_found"
+
+    talk(do)
+
+
+# ---------------------------------------------------------------- words
+
+
+def test_what_comes_next_is_a_tool_where_there_is_one() -> None:
+    python = "/usr/bin/python3"
+    for argv, way in (
+        (
+            ["uv", "run", "/s/wait_generation.py", "--run-id", "r", "--timeout", "80"],
+            ("wait_for_task", {"run_id": "r"}),
+        ),
+        ([python, "/s/task_status.py", "--run-id", "r"], ("check_task", {"run_id": "r"})),
+        ([python, "/s/task_status.py", "--run-id", "r", "--download"], ("download_result", {"run_id": "r"})),
+        (["ai-video-tasks", "status", "--task-id", "t"], ("check_task", {"task_id": "t"})),
+    ):
+        assert tools._next_tool(argv) == {"tool": way[0], "arguments": way[1]}
+    settle = [python, "/s/task_status.py", "--resolve", "not-created", "--run-id", "r"]
+    assert list(tools._next_tool(settle)) == ["command"]
+
+
+def test_our_words_name_tools_and_nobody_elses_are_touched() -> None:
+    line = {
+        "hint": "look with task_status.py --latest; --take 2 makes another",
+        "prompt": "say --take 2 and task_status.py",
+        "error": {"message": "use --image", "server_message": "use --image"},
+    }
+    assert tools._in_words_of_tools(line) == {
+        "hint": "look with check_task; take 2 makes another",
+        "prompt": "say --take 2 and task_status.py",
+        "error": {"message": "use image", "server_message": "use --image"},
+    }
+
+
+def test_what_an_api_answered_is_bounded_and_harmless() -> None:
+    answer = tools._bounded({"a": "x\x1b[2J\u202ey", "deep": [[["z" * 30_000]], "y" * 30_000]})
+    assert answer["truncated"] is True and "\x1b" not in answer["text"] and "\u202e" not in answer["text"]
+    assert tools._bounded({"a": 1, "b": [None, True]}) == {"a": 1, "b": [None, True]}
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        ("create_video", {"promt": "x"}, "promt"),
+        ("create_video", {"prompt": "x", "take": "many"}, "take"),
+        ("create_video", {"prompt": "x", "take": 0}, "take"),
+        ("create_video", {"prompt": " "}, "empty"),
+        ("list_tasks", {"status": "nice"}, "status"),
+        ("seedance_check_task", {}, "task_id"),
+        ("check_task", {"run_id": "../../etc"}, "run"),
+        ("check_task", {"run_id": "r", "task_id": "t"}, "both"),
+        ("check_task", {}, "no sandbox run"),
+        ("plan_video", {"prompt": "x", "provider": "nobody"}, "nobody"),
+    ],
+)
+def test_bad_arguments_are_one_clear_tool_error(tool: str, arguments: dict[str, Any], words: str) -> None:
+    async def do(client: Client) -> None:
+        told = await asked(client, tool, **arguments)
+        assert told.is_error and words in text_of(told)
+        assert told.structured_content["error"]["category"] in ("configuration", "usage")
+
+    talk(do)
+
+
+def test_what_is_not_there_is_a_protocol_error() -> None:
+    async def do(client: Client) -> None:
+        for ask in (
+            lambda: client.call_tool("no_such_tool", {}),
+            lambda: client.read_resource("run://nobody/result.md"),
+            lambda: client.read_resource("run://../secrets/result.md"),
+        ):
+            with pytest.raises(MCPError):
+                await ask()
+
+    talk(do)
+
+
+# ---------------------------------------------------------------- where it stands
+
+
+def test_the_workspace_must_be_a_project(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TaskError, match="no project"):
+        server.enter_workspace(None)
+    (workspace / "task-status" / ".artifacts").mkdir(parents=True)
+    server.enter_workspace(None)
+    server.enter_workspace("new")
+    assert Path.cwd() == workspace / "new"
+    with pytest.raises(TaskError, match="--workspace"):
+        server.enter_workspace(str(workspace / "not" / "there"))
+    monkeypatch.chdir("/")
+    with pytest.raises(TaskError, match="no project"):
+        server.enter_workspace(None)
+
+
+def test_a_server_in_nobodys_project_says_how_to_start_it(workspace: Path) -> None:
+    done = call("mcp_server.py", "--sandbox")
+    assert done.exit_code == 1 and "--workspace DIR" in done.error["expected"]
+
+
+# ---------------------------------------------------------------- its own process
+
+
+def parameters(folder: Path, *options: str) -> StdioServerParameters:
+    words = [str(SERVER), "--workspace", str(folder), "--sandbox", *options]
+    return StdioServerParameters(
+        command=sys.executable, args=words, env=environment(VIDEO_TASKS_SANDBOX_SPEED="20"), cwd="/"
+    )
+
+
+def test_a_script_goes_on_after_the_server_was_killed(workspace: Path) -> None:
+    async def do() -> dict[str, Any]:
+        async with Client(parameters(workspace)) as client:
+            made = (await confirmed(client, **BOAT)).structured_content
+            (pid,) = {
+                int(entry)
+                for entry in os.listdir("/proc")
+                if entry.isdigit() and str(workspace).encode() in _arguments_of(entry)
+            }
+            os.kill(pid, signal.SIGKILL)
+            return dict(made)
+
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("needs /proc to find the server")
+    made: dict[str, Any] = {}
+    try:
+        made = anyio.run(do)
+    except Exception:  # the client finds its server gone
+        pass
+    (run,) = RunStore(workspace / "task-status" / ".artifacts").runs()
+    done = call("wait_generation.py", "--run-id", run.run_id, "--sandbox")
+    assert done.exit_code == 0 and done.final["status"] == "succeeded"
+    assert not made or made["run_id"] == run.run_id
+    assert payments(workspace) == 1
+
+
+def _arguments_of(pid: str) -> bytes:
+    try:
+        return Path("/proc", pid, "cmdline").read_bytes()
+    except OSError:
+        return b""
