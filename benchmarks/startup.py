@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """What a command costs before it does anything: `--help` over an empty Python, one status look over `import requests`.
 
-    python3 benchmarks/startup.py [--rounds 25] [--imports]
+    python3 benchmarks/startup.py [--rounds 25] [--imports] [--server]
+
+`--server` measures the MCP server instead: from `uv run` to its list of tools (goal 1.5 s, with a warm cache).
 
 CPU time (user and system) of whole processes, started in turns, so that a busy machine slows all of them alike; medians
 and the medians of the ratios within each round. The look goes to a server on loopback in this process. No timed test
@@ -24,8 +26,8 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 ENTRY = ("create_and_wait.py", "wait_generation.py", "task_status.py", "ensure_api_key.py", "handle_runtime_error.py")
-ENTRY += ("inspect_openapi.py", "sandbox.py")
-HELP_GOAL_MS, LOOK_GOAL = 40.0, 1.5
+ENTRY += ("inspect_openapi.py", "sandbox.py", "mcp_server.py")
+HELP_GOAL_MS, LOOK_GOAL, SERVER_GOAL_S = 40.0, 1.5, 1.5
 TASK = {"id": "gen_1", "status": "IN_PROGRESS", "created_at": "2026-11-21T09:30:00Z"}
 
 
@@ -62,12 +64,48 @@ def cost(argv: list[str], env: dict[str, str], cwd: str) -> tuple[float, float]:
     return cpu, (time.perf_counter() - began) * 1000
 
 
+def first_list(argv: list[str], env: dict[str, str], cwd: str) -> float:
+    """Seconds from the start of a server to its list of tools."""
+    client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "benchmark", "version": "1"}}
+    messages = (
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+    )
+    began = time.perf_counter()
+    with subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+        process.stdin.flush()
+        for line in process.stdout:
+            if json.loads(line).get("id") == 2:
+                took = time.perf_counter() - began
+                process.stdin.close()
+                return took
+    raise SystemExit(f"{argv} ended without a list of tools")
+
+
+def server_start(rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        argv = ["uv", "run", str(SCRIPTS / "mcp_server.py"), "--workspace", folder, "--sandbox"]
+        first_list(argv, env, folder)  # fetches the packages and compiles them
+        took = sorted(first_list(argv, env, folder) for _ in range(rounds))
+    middle = statistics.median(took)
+    print(
+        f"{rounds} rounds: list of tools after {middle:.2f} s, {took[0]:.2f} to {took[-1]:.2f} (goal {SERVER_GOAL_S})"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--imports", action="store_true", help="also list the dearest imports of one look")
+    parser.add_argument("--server", action="store_true", help="measure the MCP server instead, by uv")
     options = parser.parse_args()
+    if options.server:
+        return server_start(options.rounds)
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()

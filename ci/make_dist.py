@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 NAME = "ai-video-tasks"  # the frontmatter's name must be the folder's
@@ -69,7 +70,7 @@ def make_dist(repo: Path, out: Path) -> Path:
     }
     write_json(out / ".claude-plugin" / "plugin.json", plugin)
     if (skill / "scripts" / "mcp_server.py").is_file():
-        write_json(out / "server.json", server(version, description))
+        write_json(out / "server.json", server(skill, version))
     check(out, skill)
     sums = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(out).as_posix()}" for path in files(out)
@@ -85,12 +86,16 @@ def facts_of(skill: Path) -> tuple[str, str]:
     return found["version"], found["description"]
 
 
-def server(version: str, description: str) -> dict[str, object]:
-    """The MCP registry's record: the wheel's command, over standard input and output."""
+def server(skill: Path, version: str) -> dict[str, object]:
+    """The MCP registry's record: the wheel's command with the library of the server, over standard input and output."""
+    extra = re.search(r'^mcp = \["(.*)"\]$', (skill / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    assert extra is not None
+    workspace = {"description": "Folder in which runs live", "format": "filepath", "isRequired": True}
     return {
         "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
         "name": f"io.github.OWNER/{NAME}",
-        "description": description[:100],
+        "title": "AI video tasks",
+        "description": "Videos on any video API as tools: planned and confirmed, never paid twice, never lost",
         "version": version,
         "packages": [
             {
@@ -98,11 +103,28 @@ def server(version: str, description: str) -> dict[str, object]:
                 "identifier": NAME,
                 "version": version,
                 "runtimeHint": "uvx",
-                "packageArguments": [{"type": "positional", "value": "mcp"}],
+                "runtimeArguments": [{"type": "named", "name": "--with", "value": extra[1]}],
+                "packageArguments": [
+                    {"type": "positional", "value": "mcp"},
+                    {"type": "named", "name": "--workspace", "value": "{dir}", "variables": {"dir": workspace}},
+                ],
+                "environmentVariables": list(keys(skill)),
                 "transport": {"type": "stdio"},
             }
         ],
     }
+
+
+def keys(skill: Path) -> Iterator[dict[str, object]]:
+    """The variables that hold a key, each once, with the providers that read it."""
+    readers: dict[str, list[str]] = {}
+    for profile in sorted((skill / "shared" / "providers").glob("*.yaml")):
+        text = profile.read_text(encoding="utf-8")
+        title, named = re.search(r"^title: (.*)$", text, re.M), re.search(r"^  env: \[(.*)\]$", text, re.M)
+        for variable in named[1].split(", ") if named else ():
+            readers.setdefault(variable, []).append(title[1].strip("\"'") if title else profile.stem)
+    for variable, titles in readers.items():
+        yield {"name": variable, "description": "Key of " + ", ".join(titles), "isSecret": True}
 
 
 def write_json(path: Path, document: object) -> None:

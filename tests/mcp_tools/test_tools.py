@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ from videotasks.core.task import Output, Snapshot, Status
 from videotasks.mcp_tools import server, tools
 from videotasks.mcp_tools.tool_list import BY_NAME, TOOLS
 from videotasks.mcp_tools.tools import Confirmations, Settings, Tools
+from videotasks.providers.load_profile import shipped_names
 from videotasks.runs.store import RunStore
 
 SERVER = SCRIPTS / "mcp_server.py"
@@ -522,3 +524,89 @@ def _arguments_of(pid: str) -> bytes:
         return Path("/proc", pid, "cmdline").read_bytes()
     except OSError:
         return b""
+
+
+@pytest.mark.slow  # two servers and a script, each an interpreter of its own
+def test_two_servers_and_a_script_at_once_pay_once(workspace: Path) -> None:
+    words = ("--sandbox", "--prompt", str(BOAT["prompt"]), "--duration", "4", "--no-wait")
+    argv = [sys.executable, str(SCRIPTS / "create_and_wait.py"), *words]
+    found: dict[str, dict[str, Any]] = {}
+
+    async def tool(name: str, client: Client, word: str) -> None:
+        result = await asked(client, "create_video", **BOAT, confirmation=word)
+        found[name] = result.structured_content
+
+    async def script() -> None:
+        env = environment(VIDEO_TASKS_SANDBOX_SPEED="20")
+        done = await anyio.run_process(argv, cwd=workspace, env=env)
+        found["script"] = json.loads(done.stdout.splitlines()[-1])
+
+    async def do() -> None:
+        async with Client(parameters(workspace)) as one, Client(parameters(workspace)) as two:
+            plans = [(await asked(client, "create_video", **BOAT)).structured_content for client in (one, two)]
+            async with anyio.create_task_group() as group:
+                for name, client, plan in zip(("one", "two"), (one, two), plans, strict=True):
+                    group.start_soon(tool, name, client, plan["confirmation"])
+                group.start_soon(script)
+
+    anyio.run(do)
+    assert payments(workspace) == 1
+    assert len({line["run_id"] for line in found.values()}) == 1 and len(found) == 3, found
+
+
+@pytest.mark.slow  # every tool for every provider
+def test_every_tool_for_every_provider_over_standard_input_and_output(workspace: Path) -> None:
+    async def every_tool(client: Client, provider: str) -> None:
+        wanted = {"provider": provider, "prompt": "a boat", **NEEDS.get(provider, {})}
+        assert not (await asked(client, "plan_video", **wanted)).is_error
+        made = (await confirmed(client, **wanted)).structured_content
+        assert made["event"] == "created", made
+        which = {"run_id": made["run_id"]}
+        assert not (await asked(client, "check_task", **which)).is_error
+        for _ in range(3):
+            ended = await asked(client, "wait_for_task", **which)
+            if ended.structured_content["event"] != "timeout":
+                break
+        assert ended.structured_content["status"] == "succeeded", text_of(ended)
+        assert Path(ended.structured_content["video_file"]).is_file()
+        assert not (await asked(client, "download_result", **which)).is_error
+        more = (await confirmed(client, **wanted, take=2)).structured_content
+        told = await asked(client, "cancel_task", run_id=more["run_id"])
+        assert told.structured_content["event"] in ("cancelled", "error")
+        rows = (await asked(client, "list_tasks", provider=provider)).structured_content
+        assert rows["total"] == 2
+        assert not (await asked(client, "list_models", provider=provider)).is_error
+        assert not (await asked(client, "check_key", provider=provider)).is_error
+        shown = await asked(client, "seedance_check_task", task_id=made["task_id"])
+        assert shown.is_error or shown.structured_content["status"]
+
+    async def do() -> None:
+        async with Client(parameters(workspace)) as client:
+            for provider in shipped_names():
+                with anyio.fail_after(120):
+                    await every_tool(client, provider)
+
+    anyio.run(do)
+    assert payments(workspace) == 2 * len(shipped_names())
+
+
+NEEDS: dict[str, dict[str, Any]] = {
+    "runway": {"ratio": "16:9", "duration": 5},
+    "replicate": {"model": "google/veo-3"},
+    "fal": {"model": "fal-ai/veo3"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without a word")
+def test_a_server_that_is_told_to_end_does(workspace: Path) -> None:
+    argv = [sys.executable, str(SERVER), "--workspace", str(workspace), "--sandbox"]
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(message).encode() + b"\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["result"]["serverInfo"]["name"] == "ai-video-tasks"
+        process.terminate()
+        assert process.wait(20) == 143

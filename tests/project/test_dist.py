@@ -56,6 +56,17 @@ def test_the_version_stands_once(dist: Path) -> None:
     assert plugin["name"] == "ai-video-tasks" and plugin["description"]
 
 
+def test_the_servers_record_says_how_to_start_it(dist: Path) -> None:
+    record = json.loads((dist / "server.json").read_text(encoding="utf-8"))
+    (package,) = record["packages"]
+    assert len(record["description"]) <= 100 and package["transport"] == {"type": "stdio"}
+    assert [one.get("name") or one["value"] for one in package["packageArguments"]] == ["mcp", "--workspace"]
+    assert package["runtimeArguments"][0]["value"].startswith("mcp>=")
+    variables = {one["name"]: one for one in package["environmentVariables"]}
+    assert {"FAL_KEY", "ARK_API_KEY", "SKILLS_VIDEO_API_KEY", "REPLICATE_API_TOKEN"} <= set(variables)
+    assert len(variables) >= 28 and all(one["isSecret"] for one in variables.values())
+
+
 def test_the_checksums_are_those_of_every_file(dist: Path) -> None:
     lines = (dist / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     listed = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}

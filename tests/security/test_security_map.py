@@ -335,6 +335,14 @@ BEYOND: dict[str, tuple[str, ...]] = {
         "gallery.a_planted_link_is_neither_shown_nor_written_through",
         "gallery_browser.nothing_hostile_acts_and_nothing_is_asked_of_a_network",
     ),
+    "a tool of the server pays only for a plan that was shown, once, and says whose words a text is": (
+        "tools.a_confirmation_is_good_once_for_ten_minutes_and_one_request",
+        "tools.the_file_that_was_shown_is_the_file_that_is_sent",
+        "tools.a_client_that_can_ask_is_made_to",
+        "tools.limits_given_at_start_bind",
+        "tools.our_words_name_tools_and_nobody_elses_are_touched",
+        "tools.what_an_api_answered_is_bounded_and_harmless",
+    ),
 }
 
 
