@@ -55,7 +55,11 @@ _LINKED = (
     ".heic",
     ".heif",
 )
-_TONES = {"succeeded": "good", "failed": "bad", "expired": "bad", "refused": "bad", "queued": "busy", "running": "busy"}
+_TONES = {
+    "succeeded": "good",
+    **dict.fromkeys(("failed", "expired", "refused", "invalid"), "bad"),
+    **dict.fromkeys(("queued", "running"), "busy"),
+}
 
 
 @dataclass(frozen=True)

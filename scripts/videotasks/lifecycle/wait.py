@@ -246,8 +246,8 @@ class Waiter:
 
     def _start(self, request: Request, client: Client, ask: Callable[[], Any]) -> object:
         request.limit = self.ctx.monotonic() + self.ctx.limits.poll_request_s + self.ctx.limits.abort_slack_s
-        token = object()
-        self._sent[token] = request
+        sign = object()
+        self._sent[sign] = request
 
         def work() -> tuple[Client, Any]:
             try:
@@ -256,8 +256,8 @@ class Waiter:
                 client.close()  # nobody knows what its connection still holds
                 raise
 
-        self.ctx.mailbox.start(token, work)
-        return token
+        self.ctx.mailbox.start(sign, work)
+        return sign
 
     def _still_arriving(self, request: Request) -> bool:
         """Whether an answer is large rather than late; then it has a little longer, and again."""
