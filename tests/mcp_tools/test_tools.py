@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,8 @@ import mcp_types as types
 from mcp import StdioServerParameters
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
-from test_documents import strict_tokens
 
-from support.commands import SCRIPTS, call, environment
+from support.commands import SCRIPTS, call, environment, strict_tokens
 from videotasks.core.errors import ApiError, Category, TaskError
 from videotasks.core.task import Output, Snapshot, Status
 from videotasks.mcp_tools import server, tools
@@ -33,6 +33,7 @@ from videotasks.providers.load_profile import shipped_names
 from videotasks.runs.store import RunStore
 
 SERVER = SCRIPTS / "mcp_server.py"
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (400).to_bytes(4, "big") * 2
 BOAT = {"prompt": "a paper boat in the rain", "duration": 4}
 
 
@@ -268,8 +269,6 @@ def test_only_so_many_confirmations_are_kept() -> None:
 
 
 def test_the_file_that_was_shown_is_the_file_that_is_sent(workspace: Path) -> None:
-    from test_documents import PNG
-
     (workspace / "photo.png").write_bytes(PNG)
     arguments = {"prompt": "x", "provider": "ark", "image": "photo.png"}
 
@@ -330,6 +329,55 @@ def test_a_client_that_can_ask_is_made_to(workspace: Path, mode: str, action: st
 
     talk(do, mode=mode, elicitation_callback=person)
     assert payments(workspace) == (action == "accept")
+
+
+# ---------------------------------------------------------------- long calls
+
+
+class Patient(Tools):
+    """Its creates take as long as they are told."""
+
+    seconds, ended = 1.0, 0
+
+    def create_video(self, given: dict[str, Any], call: tools.Call) -> None:
+        call.heard.event("start", run_id="run-1")
+        time.sleep(self.seconds)
+        self.ended += 1
+        call.heard.final("created", 0, run_id="run-1", task_id="t")
+
+    def wait_for_task(self, given: dict[str, Any], call: tools.Call) -> None:
+        try:
+            call.mailbox.sleep(60)
+        finally:
+            self.ended += 1
+
+
+def test_a_create_that_takes_too_long_for_its_host_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MOST_WAIT_S", 0.2)
+    served = Patient(rehearsal())
+
+    async def do(client: Client) -> None:
+        told = await asked(client, "create_video", prompt="x")
+        assert not told.is_error and told.structured_content["run_id"] == "run-1" and served.ended == 0
+        assert told.structured_content["next"] == {"tool": "check_task", "arguments": {"run_id": "run-1"}}
+        with anyio.fail_after(20):
+            while not served.ended:
+                await anyio.sleep(0.02)
+
+    talk(do, served)
+
+
+def test_a_wait_that_its_client_gives_up_ends() -> None:
+    served = Patient(rehearsal())
+
+    async def do(client: Client) -> None:
+        with anyio.move_on_after(0.3):
+            await client.call_tool("wait_for_task", {})
+        with anyio.fail_after(20):
+            while not served.ended:
+                await anyio.sleep(0.02)
+
+    talk(do, served)
 
 
 # ---------------------------------------------------------------- seedance_check_task

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from support.commands import call_unchecked
+from support.commands import call_unchecked, strict_tokens
 from videotasks.core.invocation import SUBCOMMANDS
 
 REPO = Path(__file__).resolve().parents[2]
@@ -527,12 +527,6 @@ def frontmatter() -> dict[str, Any]:
     head = re.match(r"---\n(.*?)\n---\n", text_of(SKILL), re.S)
     assert head
     return yaml.safe_load(head[1])
-
-
-def strict_tokens(text: str) -> int:
-    """More than a tokenizer counts: a token for every four letters begun of a word, and for each run of signs."""
-    words = re.findall(r"[^\W_]+", text)
-    return sum(math.ceil(len(word) / 6) for word in words) + len(re.findall(r"[^\w\s]+|_", text))
 
 
 def test_frontmatter_has_the_six_fields_only() -> None:

@@ -78,6 +78,8 @@ def serve(settings: work.Settings) -> int:
             hint='run it with `uv run`, or install "mcp>=2.3,<3" (with the package: ai-video-tasks[mcp])',
         )
     workspace.artifacts_root()
+    if settings.sandbox_scenario and not settings.sandbox:
+        raise configuration_error("--sandbox-scenario is for the sandbox", expected="--sandbox as well")
     for option, amount in (("--max-cost", settings.max_cost), ("--max-cost-per-day", settings.max_cost_per_day)):
         if amount:
             amount_of(option, amount)

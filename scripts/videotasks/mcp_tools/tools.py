@@ -309,16 +309,17 @@ class Tools:
         self._with_task(given, call, wait)
 
     def download_result(self, given: dict[str, Any], call: Call) -> None:
+        until = time.monotonic() + MOST_WAIT_S
+
         def fetch(session: Session, run: Run, look: Look | None) -> None:
             with_limits(session.ctx, last_file_s=0.0)
-            deadline = session.ctx.monotonic() + MOST_WAIT_S
             if not run.state().ended:
                 if look is not None:
                     check_status.take_in(session, run, look)
                 else:
                     check_status.take_in_if_any(session, run)
             if run.state().ended:
-                go_on_with_run(session, run, deadline=deadline, attached=False)
+                go_on_with_run(session, run, deadline=until, attached=False)
             else:
                 check_status.report_status(session, run)
 
@@ -457,7 +458,7 @@ class Tools:
         else:
             options = replace(options, provider=_speaker_of("Seedance", self.settings.provider))
         with self._session(call, options, profile=select_run.session_profile(options, run)) as session:
-            look = check_status.ask(session, TaskRef(task_id))
+            look = check_status.ask(session, TaskRef(task_id, run.state().follow if run is not None else {}))
             if look.snapshot is None:
                 raise refusal(check_status.error_of(look))
             service = session.profile.title.partition(" (")[0].rpartition(" ")[2]
