@@ -8,6 +8,7 @@ characters) runs in a child process with a limit, because no other way can stop 
 from __future__ import annotations
 
 import re
+import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -80,77 +81,53 @@ def translate(pattern: str) -> tuple[str | None, str]:
         return None, f"longer than {MAX_PATTERN} characters"
     text = _respell(pattern)
     try:
-        import warnings
-
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "possible nested set" is about Python's future, not about this pattern
+            warnings.simplefilter("ignore")
             re.compile(text)
     except (re.error, OverflowError, RecursionError, ValueError, MemoryError) as exc:
         return None, f"not a pattern that can be checked here ({str(exc)[:80]})"
     return text, ""
 
 
+_ESCAPE = r"\\u\{(?P<code>[^}]*)\}|\\k<(?P<name>[^>]*)>|\\(?P<char>.)"
+_INSIDE = re.compile(_ESCAPE + "|.", re.DOTALL)  # a class
+_OUTSIDE = re.compile(_ESCAPE + r"|\[\^?\]|\(\?<(?![=!]|\Z)|.", re.DOTALL)
+_SPELLINGS = {"[^]": "(?s:.)", "[]": "(?!)", "$": r"\Z", "(?<": "(?P<"}
+
+
 def _respell(pattern: str) -> str:
     """ECMA spellings that Python writes otherwise: `$`, `\\d \\w` (ASCII), `(?<name>`, `\\/`, `\\u{1F600}`, `[^]`."""
     out: list[str] = []
-    inside = False
-    index = 0
-    while index < len(pattern):
-        char = pattern[index]
-        pair = pattern[index : index + 2]
-        if char == "\\" and len(pair) == 2:
-            index += 2
-            if pair == "\\d":
-                out.append("0-9" if inside else "[0-9]")
-            elif pair == "\\w":
-                out.append("A-Za-z0-9_" if inside else "[A-Za-z0-9_]")
-            elif pair == "\\u" and pattern[index : index + 1] == "{":
-                end = pattern.find("}", index)
-                code = pattern[index + 1 : end] if end > 0 else ""
-                try:
-                    out.append(re.escape(chr(int(code, 16))))
-                    index = end + 1
-                except (ValueError, OverflowError):
-                    out.append(pair)
-            elif pair == "\\k" and pattern[index : index + 1] == "<":
-                end = pattern.find(">", index)
-                out.append(f"(?P={pattern[index + 1 : end]})")
-                index = end + 1 if end > 0 else len(pattern)
-            elif pair[1] in "/-#&~@%!\"':;<>=, _`":
-                out.append(re.escape(pair[1]) if pair[1] != "_" else "_")
-            elif pair == "\\Z" or pair == "\\A":
-                out.append(pair[1])
-            else:
-                out.append(pair)
-            continue
-        if inside:
-            if char == "]":
-                inside = False
-            elif char == "[":
-                char = "\\["
-            out.append(char)
-        elif pattern.startswith("[^]", index):
-            out.append("(?s:.)")
-            index += 3
-            continue
-        elif char == "[":
-            inside = True
-            out.append(char)
-            if pattern[index + 1 : index + 2] == "]":  # [] matches nothing in ECMA
-                out[-1] = "(?!)"
-                inside = False
-                index += 2
-                continue
-        elif char == "$":
-            out.append("\\Z")
-        elif pattern.startswith("(?<", index) and pattern[index + 3 : index + 4] not in ("=", "!", ""):
-            out.append("(?P<")
-            index += 3
-            continue
+    inside, at = False, 0
+    while token := (_INSIDE if inside else _OUTSIDE).match(pattern, at):
+        at, text = token.end(), token[0]
+        if len(text) > 1 and text[0] == "\\":
+            text = _escape(token, inside)
+        elif inside:
+            inside = text != "]"
+            text = "\\[" if text == "[" else text
         else:
-            out.append(char)
-        index += 1
+            inside = text == "["
+            text = _SPELLINGS.get(text, text)
+        out.append(text)
     return "".join(out)
+
+
+def _escape(token: re.Match[str], inside: bool) -> str:
+    if token["code"] is not None:
+        try:
+            return re.escape(chr(int(token["code"], 16)))
+        except (ValueError, OverflowError):
+            return token[0]
+    if token["name"] is not None:
+        return f"(?P={token['name']})"
+    char = token["char"]
+    if char in "dw":
+        members = "0-9" if char == "d" else "A-Za-z0-9_"
+        return members if inside else f"[{members}]"
+    if char in "/-#&~@%!\"':;<>=, `":
+        return re.escape(char)
+    return char if char in "_ZA" else token[0]
 
 
 @lru_cache(maxsize=512)
@@ -159,55 +136,42 @@ def risky(pattern: str) -> bool:
 
     Errs on the side of yes; that costs one child process.
     """
-    groups: list[bool] = []  # for each open group: does it hold a repeat or an alternative?
-    varies = False
-    last_varies = False  # whether the last complete atom was a group that varies
-    long_repeats = 0
-    index = 0
-    while index < len(pattern):
-        char = pattern[index]
-        if char == "\\":
-            if pattern[index + 1 : index + 2].isdigit() or pattern[index + 1 : index + 2] == "k":
-                return True  # back-references
-            index += 2
-            last_varies = False
-            continue
-        if char == "[":
-            index = _after_class(pattern, index)
-            last_varies = False
-            continue
-        if char == "(":
-            groups.append(varies)
-            varies = False
-        elif char == ")":
-            last_varies = varies
-            varies = (groups.pop() if groups else False) or varies
-            index += 1
-            continue
-        elif char == "|":
-            varies = True
-        elif char in "*+?{":
-            low, high, after = _repeat(pattern, index)
-            if high is None and after == index:  # a literal brace
-                index += 1
-                last_varies = False
-                continue
-            if pattern[index - 1 : index] == "(" and char == "?":  # (?: (?= (?<
-                index += 1
-                continue
-            many = high is None or high > 1
-            if many and last_varies:
-                return True
-            if high is None or high > LONG_REPEAT:
-                long_repeats += 1
-            if low != high:
-                varies = True
-            index = after
-            last_varies = False
-            continue
-        last_varies = False
-        index += 1
-    return long_repeats > 1 and not _separated(pattern)
+    try:
+        _, nested, long_repeats = _repeats(_parsed(translate(pattern)[0] or ""))
+    except _UNPARSED:
+        return True
+    return nested or (long_repeats > 1 and not _separated(pattern))
+
+
+def _repeats(parsed: Any) -> tuple[bool, bool, int]:
+    """Whether the length of what matches varies, whether a repeat holds what varies, and how many repeats are long."""
+    varies, nested, long_repeats = False, False, 0
+    for operation, argument in parsed:
+        name = str(operation)
+        inner: list[Any] = []
+        if name.endswith("_REPEAT"):
+            inner = [argument[2]]
+        elif name == "SUBPATTERN":
+            inner = [argument[3]]
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            inner = [argument[1]]
+        elif name == "ATOMIC_GROUP":
+            inner = [argument]
+        elif name == "BRANCH":
+            inner, varies = argument[1], True
+        elif name.startswith("GROUPREF"):
+            nested = True
+        found = [_repeats(part) for part in inner]
+        inside = any(one[0] for one in found)
+        nested = nested or any(one[1] for one in found)
+        long_repeats += sum(one[2] for one in found)
+        if name.endswith("_REPEAT"):
+            low, high, _ = argument
+            nested = nested or (high > 1 and inside)
+            long_repeats += high > LONG_REPEAT
+            inside = inside or low != high
+        varies = varies or inside
+    return varies, nested, long_repeats
 
 
 def _separated(pattern: str) -> bool:
@@ -217,37 +181,24 @@ def _separated(pattern: str) -> bool:
     return plain and len(re.findall(r"[+*]", pattern)) <= 2
 
 
-def _after_class(pattern: str, index: int) -> int:
-    index += 1
-    while index < len(pattern) and pattern[index] != "]":
-        index += 2 if pattern[index] == "\\" else 1
-    return index + 1
+# What Python's own parser of patterns, which is no public one, ends with.
+_UNPARSED = (
+    re.error, RecursionError, ValueError, OverflowError, KeyError, TypeError, MemoryError, AttributeError,
+)  # fmt: skip
 
 
-def _repeat(pattern: str, index: int) -> tuple[int, int | None, int]:
-    """Least and most repeats at `index` and where the pattern goes on; (0, None, index) for a brace that is none."""
-    char = pattern[index]
-    if char == "{":
-        match = re.compile(r"\{(\d{1,9})(,?)(\d{0,9})\}").match(pattern, index)
-        if match is None:
-            return 0, None, index
-        low = int(match.group(1))
-        high = int(match.group(3)) if match.group(3) else (None if match.group(2) else low)
-        after = match.end()
-    else:
-        low, high = {"*": (0, None), "+": (1, None), "?": (0, 1)}[char]
-        after = index + 1
-    if pattern[after : after + 1] in ("?", "+"):  # lazy; possessive is not ECMA
-        after += 1
-    return low, high, after
+def _parsed(translated: str) -> Any:
+    parser: Any = getattr(re, "_parser", None) or getattr(re, "sre_parse", None)  # the latter in Python 3.10
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "possible nested set" is about Python's future, not about this pattern
+        return parser.parse(translated)
 
 
 def sample(translated: str, repeats: int) -> str | None:
     """A text that the (translated) pattern matches, as a rule; unbounded repeats are taken at least `repeats` times."""
-    parser: Any = getattr(re, "_parser", None) or getattr(re, "sre_parse", None)  # the latter in Python 3.10
     try:
-        return _sample(parser.parse(translated), repeats, {})
-    except (re.error, RecursionError, ValueError, OverflowError, KeyError, TypeError, MemoryError, AttributeError):
+        return _sample(_parsed(translated), repeats, {})
+    except _UNPARSED:
         return None
 
 
