@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from videotasks.openapi import endpoints, navigation, operations, polling
-from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import Document
 from videotasks.openapi.source import SpecError
 
@@ -391,7 +390,7 @@ def test_status_words_also_from_inside_the_answer() -> None:
     answer = {"200": {"description": "", "content": {"application/json": {"schema": {"allOf": [task]}}}}}
     document = spec({"/videos": {"post": operation()}, "/videos/{id}": {"get": {"responses": answer}}})
     poll = polling.find_poll(document, operations.find(document, "/videos")).operation
-    assert endpoints.status_values(document, Schemas(document), poll) == ["queued", "done"]
+    assert endpoints.status_values(poll) == ["queued", "done"]
 
 
 # ---------------------------------------------------------------- navigations

@@ -117,7 +117,7 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pair
     found.update(
         prediction_status_values=endpoints.named_enum(document, "PredictionStatus"),
         queue_status_values=endpoints.named_enum(document, "QueueState"),
-        status_values=endpoints.status_values(document, schemas, poll),
+        status_values=endpoints.status_values(poll),
         sse_subscribe_endpoint=subscribe,
         **poll_fields(found_poll),
     )

@@ -6,10 +6,8 @@ import re
 from typing import Any
 
 from videotasks.openapi import answers
-from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import Document
 from videotasks.openapi.operations import Operation, at, is_parameter, iterate, split_endpoint
-from videotasks.openapi.shape import shape_of, variants
 
 # Words of paths, tags and titles, in the languages of real documents. They are looked up in text that `_words` has
 # lowered and spaced: a blank in a word is the end of a word there. (Substrings, because a specification with 1,500
@@ -359,14 +357,12 @@ def subscribe_path(document: Document) -> str | None:
     return fallback
 
 
-def status_values(document: Document, schemas: Schemas, poll: Operation | None) -> list[str] | None:
-    """The documented status vocabulary: of the poll answer, else of a schema that is named for it."""
-    if poll is not None:
-        for media in poll.success_media():
-            found = _status_in(schemas, schemas.convert(media.schema), 4)
-            if found:
-                return found
-    return None
+def status_values(poll: Operation | None) -> list[str] | None:
+    """The documented status vocabulary of the poll's answer, that of all its variants together."""
+    found = answers.status_fields(answers.fields(poll)) if poll is not None else []
+    told = [(f.path, f.schema["enum"]) for f in found if isinstance(f.schema.get("enum"), list)]
+    words = [word for path, listed in told if path == told[0][0] for word in listed if isinstance(word, str)]
+    return list(dict.fromkeys(words)) or None
 
 
 def named_enum(document: Document, name: str) -> list[str] | None:
@@ -376,32 +372,6 @@ def named_enum(document: Document, name: str) -> list[str] | None:
     schema = document.deref(listed.get(name)) if isinstance(listed, dict) else None
     values = schema.get("enum") if isinstance(schema, dict) else None
     return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else None
-
-
-def _status_in(schemas: Schemas, schema: Any, levels: int) -> list[str] | None:
-    if levels <= 0:
-        return None
-    found: list[str] = []
-    inner: list[Any] = []
-    for variant in variants(schemas, shape_of(schemas, schema)):
-        for name in answers.STATUS_NAMES:
-            if name in variant.properties:
-                for part in variants(schemas, shape_of(schemas, variant.property(name))):
-                    values = part.enum or ([part.const] if isinstance(part.const, str) else [])
-                    found += [value for value in values if isinstance(value, str) and value not in found]
-        inner += [
-            variant.property(name)
-            for name in ("data", "task", "output", "result", "job", "response", "attributes")
-            if name in variant.properties
-        ]
-        inner += variant.items[:1]
-    if found:
-        return found
-    for part in inner[:8]:
-        deeper = _status_in(schemas, part, levels - 1)
-        if deeper:
-            return deeper
-    return None
 
 
 def resolved(document: Document, endpoint: str) -> Operation | None:

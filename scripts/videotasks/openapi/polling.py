@@ -21,7 +21,6 @@ _NOT_POLL = re.compile(
     re.IGNORECASE,
 )
 _BY_POST = re.compile(r"retrieve|status|query|result|poll|fetch|(?:^|[_.-])get", re.IGNORECASE)
-_SPLIT = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[^\W\d_a-zA-Z]+")
 _WHEREWITH = re.compile(
     r"[_-]?(?:with|from|using)(?=[_-]|[A-Z])[^/]*|(?<=/)from[^/]*", re.IGNORECASE
 )  # create_video_with_template
@@ -139,11 +138,11 @@ def _read(path: str) -> _Path:
             parameters.append(part.strip("{}<>:"))
             continue
         segments.append(part.lower())
-        for token in _SPLIT.findall(part):
-            word = _stem(token.lower())
+        for token in answers.words(part):
+            word = _stem(token)
             if word in _GENERAL:
                 general.append(word)
-            elif word not in _VERBS and token.lower() not in _VERBS and not _VERSION.fullmatch(word) and len(word) > 1:
+            elif word not in _VERBS and token not in _VERBS and not _VERSION.fullmatch(word) and len(word) > 1:
                 content.append(word)
     return _Path(tuple(content), tuple(general), tuple(parameters), tuple(segments))
 
@@ -158,13 +157,17 @@ def _subject(path: str) -> str:
     parts = [part for part in path.split("/") if part]
     for index in range(len(parts) - 1, 0, -1):
         if is_parameter(parts[index]):
-            words = [_stem(word.lower()) for word in _SPLIT.findall(parts[index - 1])]
+            words = _stems(parts[index - 1])
             return words[-1] if words else ""
     return ""
 
 
 def _stem(word: str) -> str:
     return word[:-3] + "y" if word.endswith("ies") and len(word) > 4 else word.rstrip("s")
+
+
+def _stems(text: str) -> list[str]:
+    return [_stem(word) for word in answers.words(text)]
 
 
 class _Relation:
@@ -186,7 +189,7 @@ class _Relation:
             self.head = self.own.content[-1]
         self.acts_inside = bool(self.own.parameters) and bool(made.content or made.general)
         self.parent = self.path[: len(self.path) - len(behind)] if behind != self.path else ""
-        self.kinds = {_stem(token.lower()) for token in _SPLIT.findall(self.path)} & _KINDS
+        self.kinds = _KINDS.intersection(_stems(self.path))
         self.fields = answers.fields(create)
         ids = [answers.id_words(field.name) for field in answers.task_ids(self.fields)]
         self.ids = [tuple(map(_stem, entry)) for entry in ids if entry is not None]
@@ -228,9 +231,9 @@ class _Relation:
             score -= 4
         known = {*self.own.content, *(word for entry in self.ids for word in entry if word not in answers.OTHER_IDS)}
         known |= set(_asked(name)) if self._named(name) else set()
-        known |= {_stem(token.lower()) for tag in operation.tags if same_tag for token in _SPLIT.findall(tag)}
+        known |= {word for tag in operation.tags if same_tag for word in _stems(tag)}
         score -= 2 * min(3, sum(1 for word in dict.fromkeys(read.content) if word not in known))
-        score -= 2 * len({_stem(token.lower()) for token in _SPLIT.findall(path)} & _KINDS - self.kinds)
+        score -= 2 * len(_KINDS.intersection(_stems(path)) - self.kinds)
         subject = _subject(path)
         if subject in _THINGS and not child:
             score -= 4
@@ -309,8 +312,7 @@ class _Relation:
                 name = parts[index].strip("{}<>:")
                 if answers.id_words(name) or index == 0:
                     return name
-                before = [_stem(token.lower()) for token in _SPLIT.findall(parts[index - 1])]
-                before = [word for word in before if word in _GENERAL or word not in _VERBS]
+                before = [word for word in _stems(parts[index - 1]) if word in _GENERAL or word not in _VERBS]
                 return f"{before[-1]}_id" if before else "id"
         return self._id_in_query(operation)
 
