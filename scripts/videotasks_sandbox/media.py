@@ -6,13 +6,17 @@ import hashlib
 import hmac
 import threading
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from videotasks_sandbox.httpd import Reply, Request
 from videotasks_sandbox.state import State
 from videotasks_sandbox.tasks import Task, look
+
+if TYPE_CHECKING:
+    from videotasks_sandbox.mp4writer import RenderedVideo
 
 # Real result links have some 600 characters, nearly all of them query: what a client prints, cuts or stores is
 # tried on that.
@@ -20,7 +24,7 @@ LINK_CHARS = 600
 # No secret: the signature only has to notice a query that was cut or changed.
 _SIGNING_KEY = b"videotasks-sandbox"
 _DATE = "%Y%m%dT%H%M%SZ"
-_CACHED_TASKS = 6
+_CACHED_VIDEOS = 6
 
 VIDEO_NAMES = ("video.mp4", "video-2.mp4", "video-3.mp4", "video-4.mp4")
 _TYPES = {"mp4": "video/mp4", "png": "image/png"}
@@ -100,32 +104,23 @@ class Renderer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._cache: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._rendered = lru_cache(maxsize=_CACHED_VIDEOS)(_render)
 
     def file(self, task: Task, name: str) -> bytes:
         """The bytes of one output; the same for the same task in every process."""
-        key = (task["provider"] + ":" + task["id"], name)
-        # One rendering at a time: it is pure computation, and a second caller mostly wants the same file.
-        with self._lock:
-            if key not in self._cache:
-                self._render(task, name, key[0])
-            self._cache.move_to_end(key)
-            while len(self._cache) > 3 * _CACHED_TASKS:
-                self._cache.popitem(last=False)
-            return self._cache[key]
-
-    def _render(self, task: Task, name: str, owner: str) -> None:
-        from videotasks_sandbox.mp4writer import render_video
-
         take = VIDEO_NAMES.index(name) if name in VIDEO_NAMES else 0
         seed = int(hashlib.sha256(task["id"].encode()).hexdigest()[:6], 16) + take
-        made = render_video(
-            task["prompt"], duration_s=task["duration"], width=task["width"], height=task["height"], seed=seed
-        )
-        self._cache[owner, VIDEO_NAMES[take]] = made.mp4
-        if take == 0:
-            self._cache[owner, "last_frame.png"] = made.last_frame_png
-            self._cache[owner, "thumbnail.png"] = made.thumbnail_png
+        # One rendering at a time: it is pure computation, and a second caller mostly wants the same file.
+        with self._lock:
+            made = self._rendered(task["prompt"], task["duration"], task["width"], task["height"], seed)
+        found: bytes = {"last_frame.png": made.last_frame_png, "thumbnail.png": made.thumbnail_png}.get(name, made.mp4)
+        return found
+
+
+def _render(prompt: str, duration_s: float, width: int, height: int, seed: int) -> RenderedVideo:
+    from videotasks_sandbox.mp4writer import render_video
+
+    return render_video(prompt, duration_s=duration_s, width=width, height=height, seed=seed)
 
 
 @dataclass(frozen=True)

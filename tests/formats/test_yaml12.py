@@ -129,9 +129,6 @@ def test_depth_limit_is_exact() -> None:
     assert yaml12.load("[" * 100 + "]" * 100) is not None
     with pytest.raises(yaml12.YamlError, match="deeper than 100"):
         yaml12.load("[" * 101 + "]" * 101)
-    assert yaml12.load("[[1]]", max_depth=2) == [[1]]
-    with pytest.raises(yaml12.YamlError):
-        yaml12.load("a:\n  b:\n    - 1", max_depth=2)
 
 
 def test_thirty_thousand_brackets_do_not_kill_the_process() -> None:

@@ -27,7 +27,7 @@ class SseEvent:
 
 
 class SseLimitError(Exception):
-    """A cap was passed; the parser is dead from here on.
+    """A cap was passed; nothing after it can be told apart, so the parser is not fed again.
 
     `limit` is "line", "event" or "stream". `events` holds what was complete before the cap: the id of a paid task
     may be among it, so a caller reads it before giving up.
@@ -66,22 +66,16 @@ class SseParser:
         self._event_type = b""
         self._first_line = True
         self._skip_lf = False  # the last byte was a CR that already ended its line
-        self._failure: SseLimitError | None = None
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
-        """The events that this chunk completes.
-
-        Raises SseLimitError at a cap (and again at every later call).
-        """
+        """The events that this chunk completes. Raises SseLimitError at a cap."""
         events: list[SseEvent] = []
-        if self._failure is not None:
-            raise SseLimitError(self._failure.limit, self._failure.maximum, events)
         room = self.max_stream_bytes - self.bytes_fed
         within = chunk if len(chunk) <= room else chunk[:room]
         self.bytes_fed += len(within)
         self._take(within, events)
         if len(chunk) > room:
-            raise self._limit("stream", self.max_stream_bytes, events)
+            raise SseLimitError("stream", self.max_stream_bytes, events)
         return events
 
     def _take(self, chunk: bytes, events: list[SseEvent]) -> None:
@@ -101,7 +95,7 @@ class SseParser:
 
     def _extend_line(self, part: bytes, events: list[SseEvent]) -> None:
         if len(self._line) + len(part) > self.max_line_bytes:
-            raise self._limit("line", self.max_line_bytes, events)
+            raise SseLimitError("line", self.max_line_bytes, events)
         self._line += part
 
     def _take_line(self, line: bytes, events: list[SseEvent]) -> None:
@@ -117,7 +111,7 @@ class SseParser:
             value = value[1:]
         if name == b"data":
             if len(self._data) + len(value) > self.max_event_bytes:
-                raise self._limit("event", self.max_event_bytes, events)
+                raise SseLimitError("event", self.max_event_bytes, events)
             self._data += value
             self._data += b"\n"
         elif name == b"event":
@@ -129,12 +123,6 @@ class SseParser:
             events.append(SseEvent(name, _text(bytes(self._data[:-1]))))
             self._data.clear()
         self._event_type = b""
-
-    def _limit(self, limit: str, maximum: int, events: list[SseEvent]) -> SseLimitError:
-        self._failure = SseLimitError(limit, maximum, events)
-        self._line.clear()
-        self._data.clear()
-        return self._failure
 
 
 def _text(raw: bytes) -> str:

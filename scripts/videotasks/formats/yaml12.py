@@ -20,6 +20,8 @@ from typing import Any
 # A document of a few hundred bytes can name 10**9 nodes through aliases ("billion laughs", 81 aliases), so a limit on
 # their number is not enough: what they add when written out is limited too.
 MAX_EXPANSION = 1_000_000
+MAX_ALIASES = 1_000
+MAX_DEPTH = 100
 # int() refuses longer texts itself (CPython's default limit) but with a message nobody understands.
 MAX_DIGITS = 4_000
 
@@ -66,8 +68,6 @@ def resolve_plain(text: str) -> object:
 def load(
     text: str | bytes,
     *,
-    max_depth: int = 100,
-    max_aliases: int = 1000,
     text_keys: bool = False,
     local_tags: bool = False,
     on_duplicate: Callable[[str, int], None] | None = None,
@@ -84,9 +84,7 @@ def load(
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return _Builder(max_depth, max_aliases, text_keys, local_tags, on_duplicate).build(
-            yaml.parse(text, Loader=loader)
-        )
+        return _Builder(text_keys, local_tags, on_duplicate).build(yaml.parse(text, Loader=loader))
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         raise YamlError(
@@ -154,14 +152,10 @@ _MERGE = _Missing()
 class _Builder:
     def __init__(
         self,
-        max_depth: int,
-        max_aliases: int,
         text_keys: bool,
         local_tags: bool,
         on_duplicate: Callable[[str, int], None] | None,
     ) -> None:
-        self.max_depth = max_depth
-        self.max_aliases = max_aliases
         self.text_keys = text_keys
         self.local_tags = local_tags
         self.on_duplicate = on_duplicate
@@ -206,8 +200,8 @@ class _Builder:
                 if event.anchor is not None:
                     anchors[event.anchor] = (value, 1)
             elif kind is mapping_start or kind is sequence_start:
-                if len(stack) >= self.max_depth:
-                    raise YamlError(f"{_place(event.start_mark)}nested deeper than {self.max_depth} levels")
+                if len(stack) >= MAX_DEPTH:
+                    raise YamlError(f"{_place(event.start_mark)}nested deeper than {MAX_DEPTH} levels")
                 if event.tag is not None:
                     self.check_collection_tag(event)
                 if event.anchor is not None:
@@ -225,8 +219,8 @@ class _Builder:
                     anchors[anchor] = (value, nodes + expansion - start)
             elif kind is alias_event:
                 aliases += 1
-                if aliases > self.max_aliases:
-                    raise YamlError(f"{_place(event.start_mark)}more than {self.max_aliases} aliases")
+                if aliases > MAX_ALIASES:
+                    raise YamlError(f"{_place(event.start_mark)}more than {MAX_ALIASES} aliases")
                 target = anchors.get(event.anchor, _NO_KEY)
                 if target is None:
                     raise YamlError(f"{_place(event.start_mark)}alias *{event.anchor} refers to what contains it")

@@ -107,10 +107,10 @@ def api_url(base_url: str, path_or_url: str) -> str:
     return base_url.rstrip("/") + "/" + path_or_url.lstrip("/")
 
 
-def followed_url(base_url: str, current_url: str, location: str) -> str | None:
+def followed_url(base_url: str, location: str) -> str | None:
     """A URL that a server handed out, made absolute; None unless it is on the API's own origin."""
     try:
-        target = urljoin(current_url or base_url + "/", location)
+        target = urljoin(base_url + "/", location)
     except ValueError:
         return None
     return target if same_origin(base_url, target) else None

@@ -122,17 +122,14 @@ class Schemas:
             self.missing[ref] = None
         self._targets[uri] = True if node is MISSING else self._convert(node, 0)
 
-    def _warn(self, text: str) -> None:
-        self.document.warn(text)
-
     def _convert(self, node: Any, depth: int) -> Schema | bool:
         if isinstance(node, bool):
             return node
         if not isinstance(node, dict):
-            self._warn(f"a schema is {type(node).__name__}, not an object: anything is accepted there")
+            self.document.warn(f"a schema is {type(node).__name__}, not an object: anything is accepted there")
             return True
         if depth > MAX_DEPTH:
-            self._warn(f"schemas nested deeper than {MAX_DEPTH} levels accept anything")
+            self.document.warn(f"schemas nested deeper than {MAX_DEPTH} levels accept anything")
             return True
         out: Schema = {key: node[key] for key in _NOTES if key in node}
         if isinstance(node.get("examples"), list):
@@ -202,7 +199,9 @@ class Schemas:
             if name not in _TYPES:
                 better = _TYPE_NAMES.get(name.lower()) or (name.lower() if name.lower() in _TYPES else None)
                 if name.lower() != "file":
-                    self._warn(f"type {name[:40]!r} does not exist; " + (f"read as {better}" if better else "ignored"))
+                    self.document.warn(
+                        f"type {name[:40]!r} does not exist; " + (f"read as {better}" if better else "ignored")
+                    )
                 if better is None:
                     return None
                 name = better
@@ -281,7 +280,7 @@ class Schemas:
         for pattern, schema in out.pop("patternProperties").items():
             translated, _ = translate(pattern)
             if translated is None or risky(pattern):
-                self._warn(f"patternProperties {pattern[:80]!r} is not checked")
+                self.document.warn(f"patternProperties {pattern[:80]!r} is not checked")
                 for key in ("additionalProperties", "unevaluatedProperties"):
                     out.pop(key, None)
             else:
@@ -326,7 +325,7 @@ class Schemas:
         """Open a loop of references at the step that inherits, else at its last step."""
         inheriting = [step for step in loop if step[2] == "allOf"]
         target, holder, kind = (inheriting or loop)[-1]
-        self._warn(f"schema {self.ref(target)[:100]} contains itself ({kind}); the loop is cut")
+        self.document.warn(f"schema {self.ref(target)[:100]} contains itself ({kind}); the loop is cut")
         holder.pop("$ref", None)
         own = self._targets.get(target)
         if inheriting and isinstance(own, dict):

@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -35,8 +36,6 @@ class Document:
         self._folder = os.path.realpath(folder) if folder else None
         self._files: dict[str, Any] = {posixpath.basename(origin.replace(os.sep, "/")): root} if folder else {}
         self._resolved: dict[str, Any] = {}
-        self._anchors: dict[str, Any] | None = None
-        self._definitions: dict[str, Any] | None = None
 
     def warn(self, text: str) -> None:
         if len(self.warnings) < MAX_WARNINGS and text not in self.warnings:
@@ -101,7 +100,7 @@ class Document:
         if not fragment:
             return root
         if not fragment.startswith("/"):
-            target = self._anchor(unquote(fragment))
+            target = self._index[0].get(unquote(fragment), MISSING)
         else:
             target = _walk(self, root, fragment)
             if target is MISSING and root is self.root:
@@ -141,44 +140,38 @@ class Document:
         self._files[key] = value
         return value
 
-    def _anchor(self, name: str) -> Any:
-        if self._anchors is None:
-            self._index()
-        assert self._anchors is not None
-        return self._anchors.get(name, MISSING)
-
     def _definition(self, fragment: str) -> Any:
         """`#/$defs/X` that was true inside one schema before it was pasted into the document: any `$defs` named X."""
         match = re.match(r"/(?:\$defs|definitions|components/schemas)/([^/]+)(/.*)?\Z", fragment)
         if not match:
             return MISSING
-        if self._definitions is None:
-            self._index()
-        assert self._definitions is not None
-        target = self._definitions.get(_token(match.group(1)), MISSING)
+        target = self._index[1].get(_token(match.group(1)), MISSING)
         if target is not MISSING:
             self.warn(f"$ref #{fragment[:120]} is not at the document's root; taken from the schema that defines it")
             if match.group(2):
                 target = _walk(self, target, match.group(2))
         return target
 
-    def _index(self) -> None:
-        """One pass over the root for `$anchor` and nested `$defs`; only documents that need it pay for it."""
-        self._anchors, self._definitions = {}, {}
+    @cached_property
+    def _index(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What `$anchor` and nested `$defs` name anywhere in the root; only documents that need it pay for the pass."""
+        anchors: dict[str, Any] = {}
+        definitions: dict[str, Any] = {}
         stack: list[Any] = [self.root]
         while stack:
             node = stack.pop()
             if isinstance(node, dict):
                 for field in ("$anchor", "$dynamicAnchor"):
                     if isinstance(node.get(field), str):
-                        self._anchors.setdefault(node[field], node)
+                        anchors.setdefault(node[field], node)
                 for field in ("$defs", "definitions"):
                     if isinstance(node.get(field), dict):
                         for name, value in node[field].items():
-                            self._definitions.setdefault(name, value)
+                            definitions.setdefault(name, value)
                 stack.extend(node.values())
             elif isinstance(node, list):
                 stack.extend(node)
+        return anchors, definitions
 
 
 def load(spec: str) -> Document:

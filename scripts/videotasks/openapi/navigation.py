@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from videotasks.openapi import parsing, source
@@ -108,11 +109,10 @@ class _Pages:
         self.document = document
         self.warnings: list[str] = []
         self._opened = 0
-        self._operations: list[Operation] | None = None
 
     def endpoints(self, page: Any) -> list[tuple[str, str]]:
         if isinstance(page, dict):  # a group that shows all operations of its document
-            return [(operation.method, operation.path) for operation in self._all() if operation.method == "POST"]
+            return [(operation.method, operation.path) for operation in self._operations if operation.method == "POST"]
         text = str(page).strip()
         direct = _endpoint(text)
         if direct:
@@ -125,10 +125,9 @@ class _Pages:
         by_name = self._by_name(text)
         return [by_name] if by_name else []
 
-    def _all(self) -> list[Operation]:
-        if self._operations is None:
-            self._operations = list(iterate(self.document))
-        return self._operations
+    @cached_property
+    def _operations(self) -> list[Operation]:
+        return list(iterate(self.document))
 
     def _front_matter(self, slug: str) -> list[tuple[str, str]] | None:
         """What the page's front matter says (nothing, for a guide); None when the page is not on disk."""
@@ -156,7 +155,7 @@ class _Pages:
         """`api-reference/endpoint/video/queue` means `POST /video/queue` when the document has exactly that tail."""
         parts = slug.strip("/").lower().split("/")
         best: tuple[int, Operation] | None = None
-        for operation in self._all():
+        for operation in self._operations:
             path = [part for part in operation.path.lower().split("/") if part and "{" not in part]
             if not path or operation.method != "POST" or len(path) > len(parts) or parts[-len(path) :] != path:
                 continue

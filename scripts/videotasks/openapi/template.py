@@ -104,13 +104,18 @@ def make_template(
     return made(best, problems[:5] or ["no value was found within bounds"])
 
 
+def _leaves(value: Any) -> Iterator[Any]:
+    """What stands in a body, however deep, without its objects and lists."""
+    if isinstance(value, (dict, list)):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(entry)
+    else:
+        yield value
+
+
 def _storable(value: Any) -> bool:
     """Whether JSON can hold it: YAML and lax JSON have NaN and infinity."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(_storable(entry) for entry in value.values())
-    return all(_storable(entry) for entry in value) if isinstance(value, list) else True
+    return all(math.isfinite(leaf) for leaf in _leaves(value) if isinstance(leaf, float))
 
 
 def _told(error: Any) -> str:
@@ -141,19 +146,13 @@ def holds_media(value: Any, kind: str) -> bool:
 
 def _size(value: Any) -> int:
     """How many values a body holds: what a check of it costs."""
-    if isinstance(value, dict):
-        return len(value) + sum(_size(entry) for entry in value.values() if isinstance(entry, (dict, list)))
-    if isinstance(value, list):
-        return len(value) + sum(_size(entry) for entry in value if isinstance(entry, (dict, list)))
-    return 0
+    if not isinstance(value, (dict, list)):
+        return 0
+    return len(value) + sum(map(_size, value.values() if isinstance(value, dict) else value))
 
 
 def _holds_sentence(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_holds_sentence(entry) for entry in value.values())
-    if isinstance(value, list):
-        return any(_holds_sentence(entry) for entry in value)
-    return isinstance(value, str) and value.count(" ") >= 2
+    return any(isinstance(leaf, str) and leaf.count(" ") >= 2 for leaf in _leaves(value))
 
 
 class _Maker:
@@ -387,11 +386,7 @@ class _Maker:
 
     def holds_prompt(self, value: Any) -> bool:
         """Whether a made value has one of our hints in it."""
-        if isinstance(value, dict):
-            return any(self.holds_prompt(entry) for entry in value.values())
-        if isinstance(value, list):
-            return any(self.holds_prompt(entry) for entry in value)
-        return isinstance(value, str) and value.startswith(placeholders.PROMPT[:10])
+        return any(isinstance(leaf, str) and leaf.startswith(placeholders.PROMPT[:10]) for leaf in _leaves(value))
 
     def _without_prompt(self, branch: Any) -> int:
         """Orders variants: those named for the asked medium first, then those with a prompt, the better the earlier."""

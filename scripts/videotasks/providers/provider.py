@@ -19,7 +19,7 @@ from videotasks.network.client import MAX_JSON_BYTES, Answer, Client
 from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight
 from videotasks.providers import address, classify_error, credentials, normalize, outputs
-from videotasks.providers.profile import Profile
+from videotasks.providers.profile import Cancel, Profile, StatusSpec
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,7 @@ class Provider:
     def status_request(self, ref: TaskRef) -> tuple[str, str, Any]:
         """(method, URL, body or None) of one look. Raises TaskError when a part of the address is not known."""
         spec = self.profile.status
-        url = self._followed(spec.url_from, ref)
-        if url is None:
-            if spec.path is None:
-                raise configuration_error(
-                    f"{self.name} gives each task its own status address, and this task's is not known here",
-                    expected="a run made by create_and_wait.py",
-                    hint="look with --run-id",
-                )
-            url = self._address(spec.path, ref)
+        url = self._address(spec, ref, "status")
         known = self._known(ref)
         url = _with_query(url, address.fill_body(spec.query, known))
         return spec.method, url, None if spec.body is None else address.fill_body(spec.body, known)
@@ -142,8 +134,17 @@ class Provider:
         default = {} if "{" in self.profile.create.path else {"path": self.profile.create.path}
         return {**default, **ref.follow, "task_id": ref.task_id}
 
-    def _address(self, path: str, ref: TaskRef) -> str:
-        return self.url(address.fill_path(path, self._known(ref), raw_id=self.profile.status.raw_id))
+    def _address(self, spec: StatusSpec | Cancel, ref: TaskRef, what: str) -> str:
+        """Where a look or a cancel goes. Raises TaskError when it is not known for this task."""
+        url = self._followed(spec.url_from, ref)
+        if url is None and spec.path is None:
+            raise configuration_error(
+                f"{self.name} gives each task its own {what} address, and this task's is not known here",
+                expected="a run made by create_and_wait.py",
+                hint="look with --run-id",
+            )
+        path = spec.path or ""
+        return url or self.url(address.fill_path(path, self._known(ref), raw_id=self.profile.status.raw_id))
 
     def look(self, ref: TaskRef, *, client: Client, flight: Flight | None = None, timeout: float = 20.0) -> Look:
         """Ask for a task's status (and, where the result is behind a second request, for that). Raises NoAnswer."""
@@ -248,8 +249,7 @@ class Provider:
             location = jmespath_eval.evaluate(how["url"], body)
             if not isinstance(location, str) or not location:
                 return None
-            base = self.profile.base_url
-            url = origins.followed_url(base, base + "/", location)
+            url = origins.followed_url(self.profile.base_url, location)
             return ListPage(number, seen, url=url) if url is not None else None
         if "cursor" in how:
             value = jmespath_eval.evaluate(how["from"], body)
@@ -297,9 +297,7 @@ class Provider:
     def _followed(self, name: str | None, ref: TaskRef) -> str | None:
         """A URL that the API itself gave for this task; only on the API's own origin."""
         location = ref.follow.get(name) if name else None
-        if not location:
-            return None
-        return origins.followed_url(self.profile.base_url, self.profile.base_url + "/", location)
+        return origins.followed_url(self.profile.base_url, location) if location else None
 
     def _hint(self, answer: Answer) -> float | None:
         return classify_error.poll_hint(self.profile, answer.headers, self._clock())
@@ -310,11 +308,7 @@ class Provider:
         """Send the cancel request. The caller has looked first: it may destroy the record of a finished task."""
         spec = self.profile.cancel
         assert spec is not None
-        url = self._followed(spec.url_from, ref)
-        if url is None:
-            if spec.path is None:
-                raise configuration_error(f"the cancel address of this {self.name} task is not known here")
-            url = self._address(spec.path, ref)
+        url = self._address(spec, ref, "cancel")
         body = None if spec.body is None else address.fill_body(spec.body, self._known(ref))
         return client.request(spec.method, url, json_body=body, timeout=timeout)
 
