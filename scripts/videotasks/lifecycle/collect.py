@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from videotasks.output.reporter import Reporter
 WORKERS = 4  # files at once; the links of one provider share its bandwidth and its patience
 
 
-class _Quiet(Reporter):
+class Quiet(Reporter):
     """Of what happens to one of many only warnings are told, on stderr; the last line has each one's trouble."""
 
     def __init__(self, main: Reporter) -> None:
@@ -41,10 +42,16 @@ class _Quiet(Reporter):
 
 
 class Collector:
-    """Takes tasks whose `ending` is known. `trouble` holds a message or a category for each run that had one."""
+    """Takes tasks whose `ending` is known. `trouble` holds a message or a category for each run that had one.
 
-    def __init__(self, ctx: Context, deadline: float) -> None:
+    `on_settled` is called in a worker when a task's record and files are as good as they will be here.
+    """
+
+    def __init__(
+        self, ctx: Context, deadline: float, on_settled: Callable[[Watched], None] = lambda task: None
+    ) -> None:
         self.ctx = ctx
+        self._on_settled = on_settled
         self.trouble: list[dict[str, Any]] = []
         self.late: set[str] = set()  # runs whose files did not come within the time given
         self._deadline, self._end = deadline, deadline + ctx.limits.last_file_s
@@ -83,7 +90,7 @@ class Collector:
             self.ctx.mailbox.get(0.05)
 
     def _work(self, mailbox: Mailbox) -> None:
-        ctx = replace(self.ctx, mailbox=mailbox, reporter=_Quiet(self.ctx.reporter))
+        ctx = replace(self.ctx, mailbox=mailbox, reporter=Quiet(self.ctx.reporter))
         for task in iter(self._todo.get, None):  # None never comes: the thread ends with its command
             try:
                 self._collect(ctx, task)
@@ -99,11 +106,14 @@ class Collector:
             finally:
                 with self._guard:
                     self._pending.pop(task.run.run_id, None)
+                self._on_settled(task)
                 self.ctx.mailbox.put(Message("event", self))
 
     def _collect(self, ctx: Context, task: Watched) -> None:
         ending = task.ending
         assert ending is not None
+        if task.output is not None:
+            ctx = replace(ctx, output=task.output)
         if ending.outcome is Outcome.REFUSED and ending.error is not None:
             self._tell(task, category=ending.error.category.value)
         task.ending, failure = resume.settle(ctx, task.run, task.provider, ending, deadline=self._deadline)

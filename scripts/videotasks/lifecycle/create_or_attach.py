@@ -37,6 +37,7 @@ class Plan:
     take: int
     prompt: str | None
     run_id: str | None = None
+    once: bool = False  # an end without a video does not let the same request pay again: a batch asks for that itself
     expected_cost: dict[str, Any] | None = None  # the price that was known before; kept with the run
 
     @cached_property
@@ -58,6 +59,12 @@ class Plan:
     @cached_property
     def canonical_body(self) -> bytes:
         return canonical_body(self.draft)
+
+    def may_repeat(self, state: RunState) -> bool:
+        """Whether a run that stands at `state` lets this plan pay. What is said of an account judges no request."""
+        if not self.once:
+            return state.may_pay_again
+        return state.phase is Phase.NEW or state.closed_by_user or of_the_account(state)
 
     @property
     def prompt_kept(self) -> str | None:
@@ -97,6 +104,17 @@ class CreatedRun:
         return self.submitted is None
 
 
+# Refusals that say nothing of the request: after a payment, a new key or a while the very same is taken.
+OF_THE_ACCOUNT = frozenset(
+    {Category.INSUFFICIENT_CREDITS, Category.AUTH, Category.PERMISSION, Category.RATE_LIMITED, Category.TRANSIENT}
+)
+
+
+def of_the_account(state: RunState) -> bool:
+    """Whether a run was refused for what is not its own: nothing was created."""
+    return state.phase is Phase.REFUSED and (state.error or {}).get("category") in OF_THE_ACCOUNT
+
+
 def refuse_keys(plan: Plan) -> None:
     """A key in the prompt would go to a model and into files: refused before it does."""
     body = plan.canonical_body.decode("ascii")
@@ -112,7 +130,7 @@ def refuse_keys(plan: Plan) -> None:
 def attachable(plan: Plan, related: list[Run] | None = None) -> Run | None:
     """The run that the same command made before and that stands in the way of paying again."""
     for run in plan.session.ctx.store.related(plan.identity) if related is None else related:
-        if plan.identity.fits(run.request) and not run.state().may_pay_again:
+        if plan.identity.fits(run.request) and not plan.may_repeat(run.state()):
             return run
     return None
 
@@ -189,7 +207,7 @@ def _standing(plan: Plan, related: list[Run]) -> Run | dict[str, int] | None:
                     code="run_folder_gone",
                 )
             state = claimed.state()
-            if not state.may_pay_again:
+            if not plan.may_repeat(state):
                 return claimed
             if state.phase is Phase.NEW and not state.closed_by_user:
                 sender = store.claims.sender(claim)

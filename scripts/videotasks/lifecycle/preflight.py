@@ -39,6 +39,7 @@ class Terms:
     max_cost: str | None = None  # such as 20credits
     max_cost_per_day: str | None = None
     allow_unknown_cost: bool = False
+    balance: bool = True  # a dry run asks for it
 
 
 REMEMBERED_RUNS = 200  # newest first; a price of long ago is no news
@@ -103,7 +104,7 @@ def check(plan: Plan, terms: Terms) -> Findings:
             if exact is not None and (found.estimate is None or found.estimate.kind != "quote"):
                 found.estimate = exact
             found.problems += [{"message": text} for text in problems]
-    if terms.dry_run and profile.credits is not None and may_ask:
+    if terms.dry_run and terms.balance and profile.credits is not None and may_ask:
         body = _ask(plan, profile.credits.path, found, "the balance")
         if body is not None:
             found.balance = costs.balance(profile, body)

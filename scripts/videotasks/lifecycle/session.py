@@ -42,6 +42,7 @@ class Timing:
     not_found_grace_s: float = 15.0  # a fresh id may not be on every replica yet (facts, peers 5.1)
     result_looks_s: tuple[float, ...] = (1.0, 3.0, 6.0, 8.0, 12.0)  # success without a result: five more over 30 s
     max_resends: int = 4
+    queues: bool = False  # a 429 is handed up, the run as it was before: whoever asks for many waits for a free place
     resend_pause_s: float = 2.0  # doubled each time; a server may ask for more, never for less
     unsent_retries: int = 2
     unsent_pause_s: float = 0.5  # doubled each time

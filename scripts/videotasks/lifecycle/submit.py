@@ -121,6 +121,8 @@ def submit(
             ctx.record(run, "resend", http_status=found.http_status, error=api_error_fields(found.error))
             if stopped is not None:
                 raise Interrupted(stopped)
+            if ctx.limits.queues:
+                raise _no_place(found)
             resends += 1
             pause = max(ctx.limits.resend_pause_s * 2 ** (resends - 1), found.retry_after_s or 0.0)
             if resends > ctx.limits.max_resends or (end is not None and ctx.monotonic() + pause > end):
@@ -376,6 +378,17 @@ def _refused(ctx: Context, run: Run, found: CreateAnswer) -> TaskError:
         code=error.code,
         server_message=error.message or None,
         http_status=error.http_status,
+    )
+
+
+def _no_place(found: CreateAnswer) -> TaskError:
+    """A 429 for whoever queues: nothing was created, and the same run is sent again later."""
+    return TaskError(
+        Category.RATE_LIMITED,
+        category_message(Category.RATE_LIMITED) + "; nothing was created",
+        code="no_free_place",
+        http_status=found.http_status,
+        details={"retry_after_s": found.retry_after_s},
     )
 
 

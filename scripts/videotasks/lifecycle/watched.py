@@ -26,6 +26,7 @@ class Watched:
     interval_s: float | None = None
     snapshot: Snapshot | None = None
     ending: Ending | None = None
+    output: str | None = None  # where a copy of its result goes, when the command's own --output does not say it
     # the loop's own bookkeeping
     due: float = 0.0
     started: float = 0.0

@@ -45,6 +45,7 @@ class CommonInputs:
     payload: Any = None
     endpoint: str | None = None
     kind: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)  # a medium taken of another run -> what stands for it
 
     def media(self, kind: str) -> list[tuple[str | None, str]]:
         return {"image": self.images, "video": self.video, "audio": self.audio}[kind]
@@ -124,6 +125,7 @@ def build_request(
         assumed=tuple(found.assumed),
         checked_against=_checked_against(known, found),
         wrap=profile.create.wrap,
+        links=inputs.links,
     )
 
 
@@ -148,7 +150,7 @@ def _checked_against(known: Known, found: fields.Found) -> str:
 
 def asked(inputs: CommonInputs, files: tuple[FileRef, ...]) -> dict[str, Any]:
     """The options as typed and normalised, a local file by content hash and role: the same whatever we learn."""
-    hashes = {ref.given: ref.sha256 for ref in files}
+    hashes = {ref.given: ref.sha256 for ref in files} | dict(inputs.links)
 
     def media(given: list[tuple[str | None, str]]) -> list[list[str | None]]:
         return [[role, hashes.get(value, value)] for role, value in given]

@@ -29,6 +29,9 @@ class RequestDraft:
     assumed: tuple[Mapping[str, str], ...] = ()  # names that nobody documents for this model: {input, member, because}
     checked_against: str = NOTHING  # specification | catalogue | convention | nothing
     wrap: Any = None  # the whole body as a template with {body}
+    links: Mapping[str, str] = field(
+        default_factory=dict
+    )  # a path or URL taken of another run -> what an identity holds
 
     @property
     def has_fresh(self) -> bool:
@@ -56,10 +59,12 @@ def _has_fresh(value: Any) -> bool:
 
 
 def canonical_body(draft: RequestDraft) -> bytes:
-    """The body for an identity: sorted JSON, each local file replaced by its content hash and role."""
+    """The body for an identity: sorted JSON, each local file replaced by its content hash and role, what is of another
+    run by that run's name."""
     try:
+        body = _named(draft.body, draft.links) if draft.links else draft.body
         text = json.dumps(
-            draft.body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_identity, allow_nan=False
+            body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_identity, allow_nan=False
         )
     except (ValueError, TypeError, RecursionError) as error:
         raise configuration_error(f"the request is no JSON: {error}", expected="finite numbers, text keys") from None
@@ -121,6 +126,17 @@ def summary(draft: RequestDraft) -> Any:
         return [shown(v) for v in value] if isinstance(value, list) else value
 
     return _wrapped(draft.wrap, shown(draft.body))
+
+
+def _named(value: Any, links: Mapping[str, str]) -> Any:
+    """`value` with what is of another run by that run's name, a file with its role."""
+    if isinstance(value, FileRef):
+        return {"role": value.role, "of": links[value.given]} if value.given in links else value
+    if isinstance(value, dict):
+        return {key: _named(member, links) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_named(member, links) for member in value]
+    return links.get(value, value) if isinstance(value, str) else value
 
 
 def _identity(value: Any) -> Any:

@@ -147,3 +147,16 @@ def parse_media(text: str) -> tuple[str | None, str]:
                 expected=" | ".join(f"{name}=FILE" for name in ROLES),
             )
     return None, text
+
+
+TAKEN = ("last_frame", "video", "image")  # what an input may be of another run
+
+
+def named_run(value: str, kind: str) -> tuple[str, str] | None:
+    """`@RUN` or `@RUN.last_frame` as (run id, what); None for a file or a link. A video is taken whole."""
+    if not value.startswith("@") or len(value) < 2:
+        return None
+    head, _, what = value[1:].rpartition(".")
+    if head and what in TAKEN:
+        return head, what
+    return value[1:], "video" if kind == "video" else "last_frame"

@@ -1,0 +1,526 @@
+"""What a batch would do, row by row, before anything is paid: every row checked, its run found, its price added up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from videotasks.batch.ledger import Ledger
+from videotasks.batch.rows import Row, in_order
+from videotasks.core.errors import Category, TaskError, configuration_error
+from videotasks.core.task import Outcome, Phase
+from videotasks.core.workers import Mailbox
+from videotasks.downloads import output_copy
+from videotasks.lifecycle import chain, preflight
+from videotasks.lifecycle.create_or_attach import Plan, attachable, refuse_keys
+from videotasks.lifecycle.open_session import SessionOptions, chosen_profile, open_session
+from videotasks.lifecycle.preflight import Findings, Terms
+from videotasks.lifecycle.session import Session
+from videotasks.output.reporter import Reporter
+from videotasks.providers.profile import Profile
+from videotasks.request.build import CommonInputs, parse_payload
+from videotasks.request.costs import Balance, Estimate
+from videotasks.request.draft import RequestDraft
+from videotasks.request.local_files import named_run, parse_media
+from videotasks.runs.journal import RunState
+from videotasks.runs.store import Run, RunStore
+
+
+class Step(str, Enum):
+    """What a batch does with a row."""
+
+    CREATE = "create"  # it pays
+    FOLLOW = "follow"  # it pays, once the row that it takes of is there
+    HELD = "held"  # the row that it takes of made no video
+    GO_ON = "go_on"  # its task is under way, or its file is not here: nothing is paid
+    ENDED = "ended"  # it stays as it is
+    UNKNOWN = "unknown"  # its answer was lost: only the user may settle it
+    INVALID = "invalid"
+    LEFT_OUT = "left_out"  # --only names others
+
+    @property
+    def pays(self) -> bool:
+        return self in (Step.CREATE, Step.FOLLOW)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user wants of a batch as a whole. Limits: unit in lower case -> amount."""
+
+    terms: Terms
+    only: tuple[str, ...] = ()
+    retry_failed: bool = False
+    skip_invalid: bool = False
+    most: Mapping[str, float] = field(default_factory=dict)
+    force: bool = False  # --output may replace files
+
+
+@dataclass
+class Item:
+    """One row and all that is known of it. `note` is what a person should hear before saying yes."""
+
+    row: Row
+    step: Step = Step.INVALID
+    given: CommonInputs | None = None
+    session: Session | None = None
+    plan: Plan | None = None  # None while it waits for another row
+    found: Findings | None = None
+    run: Run | None = None  # which stands for it
+    base: str | None = None  # the intent of the row as it is written, whatever take it is at
+    output: str | None = None
+    note: str | None = None
+    retries: bool = False  # it ended without a video, and is made again by another take
+
+    @property
+    def provider(self) -> str:
+        return self.session.profile.name if self.session else str(self.row.values.get("provider") or "")
+
+    @property
+    def model(self) -> str | None:
+        model = self.plan.draft.model if self.plan else self.row.values.get("model")
+        return str(model) if model else None
+
+    @property
+    def estimate(self) -> Estimate | None:
+        return self.found.estimate if self.found else None
+
+
+class Sessions:
+    """One session for each provider, kind and origin that the rows need; one mailbox and one reporter for all."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        *,
+        needs_key: bool,
+        mailbox: Mailbox,
+        reporter: Reporter,
+        on_open: Callable[[Session], None],
+    ) -> None:
+        self.options, self.mailbox = options, mailbox
+        self._needs_key, self._reporter, self._on_open = needs_key, reporter, on_open
+        self._stack = ExitStack()
+        self._profiles: dict[tuple[str | None, str | None], Profile] = {}
+        self._open: dict[tuple[str, str], Session] = {}
+
+    def __enter__(self) -> Sessions:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self._stack.close()
+
+    def profile(self, provider: str | None, kind: str | None) -> Profile:
+        """The profile that a row names, else the command's. Raises TaskError."""
+        key = (provider, kind)
+        if key not in self._profiles:
+            options = replace(self.options, provider=provider or self.options.provider, kind=kind or self.options.kind)
+            self._profiles[key] = chosen_profile(options)
+        return self._profiles[key]
+
+    def of(self, profile: Profile, provider: str | None) -> Session:
+        """An open session of this profile, in its kind. Raises TaskError, for a key that is not set among others."""
+        key = (profile.name, profile.kind)
+        if key not in self._open:
+            options = replace(self.options, provider=provider or self.options.provider, kind=None)
+            session = self._stack.enter_context(
+                open_session(
+                    options, needs_key=self._needs_key, profile=profile, mailbox=self.mailbox, reporter=self._reporter
+                )
+            )
+            self._on_open(session)
+            self._open[key] = session
+        return self._open[key]
+
+    @property
+    def all(self) -> list[Session]:
+        return list(self._open.values())
+
+
+class Planner:
+    """Looks at rows one by one, in an order in which each comes after those that it takes of."""
+
+    def __init__(
+        self, rows: Sequence[Row], sessions: Sessions, store: RunStore, ledger: Ledger, wishes: Wishes, folder: str
+    ) -> None:
+        self.rows, self.sessions, self.store, self.wishes = rows, sessions, store, wishes
+        self.takes = ledger.takes()
+        self.folder = folder  # of the batch file: pictures may lie beside it
+        former = ledger.former().get("rows")
+        self._former = {
+            str(entry["id"]): entry
+            for entry in (former if isinstance(former, list) else ())
+            if isinstance(entry, dict) and entry.get("id")
+        }
+        self.by_id: dict[str, Item] = {}
+        self._found: dict[str, Findings] = {}  # by what decides a price
+        self._seen: dict[str, Item] = {}  # by each key of an identity
+        self.balances: dict[str, Balance] = {}
+        self._stand_ins: Any = None
+
+    def all(self) -> list[Item]:
+        """Every row as the file has them. What is wrong with one is kept with it."""
+        items = {id(row): Item(row) for row in self.rows}
+        for row in in_order(self.rows):
+            item = items[id(row)]
+            if row.id is not None:
+                self.by_id.setdefault(row.id, item)
+            if not row.problems:
+                try:
+                    self._look_at(item)
+                except TaskError as error:
+                    if error.code == "missing_api_key":
+                        raise
+                    self._refuse(item, error)
+        for item in items.values():
+            if item.row.problems:
+                item.step = Step.INVALID
+        for item in items.values():
+            if item.step is Step.FOLLOW and any(one.step is Step.INVALID for one in self._others(item)):
+                item.row.wrong("the row that it takes of is not valid")
+                item.step = Step.INVALID
+        return list(items.values())
+
+    def _refuse(self, item: Item, error: TaskError) -> None:
+        problems = error.details.get("problems") if error.code == "invalid_request" else None
+        for problem in problems or [{"message": error.message}]:
+            item.row.wrong(str(problem.get("message")), error.expected)
+        item.step = Step.INVALID
+
+    def _others(self, item: Item) -> list[Item]:
+        return [self.by_id[one] for one in item.row.taken if one in self.by_id]
+
+    def _look_at(self, item: Item) -> None:
+        row = item.row
+        provider, kind = (row.values.get(name) for name in ("provider", "kind"))
+        profile = self.sessions.profile(provider, kind)
+        item.given = self.inputs(row)
+        waits, held = self._waits(item)
+        if waits or held:
+            # The request as far as it is known, with a stand-in for what is not there yet.
+            profile, draft = self._with_stand_in(profile, item.given)
+            item.session = self.sessions.of(profile, provider)
+            plan = self._plan(item.session, draft, item)
+            self._same(item, plan)
+            if held:
+                item.step, item.note = Step.HELD, held
+            else:
+                item.step = Step.FOLLOW
+                self._price(item, plan)
+                self._where(item, None)
+            self._select(item)
+            return
+        given = self._with_results(row, profile)
+        profile, draft = preflight.draft_of(profile, given, self.wishes.terms, sandbox=self.sessions.options.sandbox)
+        item.session = self.sessions.of(profile, provider)
+        plan = self._plan(item.session, draft, item)
+        self._same(item, plan)
+        self._decide(item, plan)
+
+    def resolve(self, item: Item, session: Session) -> None:
+        """A row that waited for others, now that these are there: as if it had been planned now. Raises TaskError."""
+        given = self._with_results(item.row, session.profile)
+        _, draft = preflight.draft_of(session.profile, given, self.wishes.terms, sandbox=self.sessions.options.sandbox)
+        self._decide(item, self._plan(session, draft, item))
+        if item.row.problems:
+            raise configuration_error(item.row.problems[0]["message"], code="invalid_row")
+
+    def _plan(self, session: Session, draft: RequestDraft, item: Item) -> Plan:
+        assert item.given is not None
+        plan = Plan(session, draft, item.row.take, preflight.prompt_of(item.given, draft), once=True)
+        refuse_keys(plan)
+        return plan
+
+    def _waits(self, item: Item) -> tuple[bool, str | None]:
+        """Whether a row must wait for others, and why it cannot be made at all."""
+        waits = False
+        for one in self._others(item):
+            state = one.run.state() if one.run else None
+            done = state is not None and state.outcome is Outcome.SUCCEEDED and not one.retries
+            if done and one.step is not Step.GO_ON:
+                continue
+            if one.step in (Step.ENDED, Step.UNKNOWN, Step.HELD, Step.LEFT_OUT):
+                return False, f"it takes of line {one.row.line}, which made no video"
+            waits = True
+        return waits, None
+
+    def _with_stand_in(self, profile: Profile, given: CommonInputs) -> tuple[Profile, RequestDraft]:
+        """A draft with a link, or (where only files are taken) a small file, in the place of another row's result."""
+        sandbox, first = self.sessions.options.sandbox, None
+        for place in (_link_for, self._file_for):
+            try:
+                with_it = chain.with_links(given, place)
+                return preflight.draft_of(profile, with_it, self.wishes.terms, sandbox=sandbox)
+            except TaskError as error:
+                first = first or error
+        assert first is not None
+        raise first
+
+    def _file_for(self, value: str, kind: str, role: str | None) -> chain.Link | None:
+        if not value.startswith("@"):
+            return None
+        name = os.path.join(self._place_for_stand_ins(), "stand-in" + (".mp4" if kind == "video" else ".png"))
+        with open(name, "wb") as file:
+            file.write(_MP4 if kind == "video" else _PNG)
+        return chain.Link(name, value)
+
+    def _place_for_stand_ins(self) -> str:
+        import tempfile
+
+        if self._stand_ins is None:
+            self._stand_ins = tempfile.TemporaryDirectory(prefix="batch-")
+        return self._stand_ins.name
+
+    def _decide(self, item: Item, plan: Plan) -> None:
+        """By the run that stands for the row, if there is one."""
+        item.base = plan.identity.intent
+        item.plan = plan = replace(plan, take=self.takes.get(item.base, item.row.take))
+        item.run = run = attachable(plan)
+        if run is None:
+            item.step = Step.CREATE
+            self._price(item, plan)
+        else:
+            state = run.state()
+            item.step = step_of(state, run, fetches=not self.sessions.options.no_download)
+            if ended_without_video(state) and self.wishes.retry_failed:
+                item.retries, item.step = True, Step.CREATE
+                item.note = "it ended without a video: made again by another take, which pays"
+                self._price(item, replace(plan, take=plan.take + 1))
+        self._where(item, run)
+        former = self._former.get(item.row.id) if item.row.id else None
+        changed = former and former.get("run_id") and former.get("intent") not in (None, item.base)
+        if former and changed and item.step.pays and not item.retries:
+            item.note = f"pays again: the row {item.row.id} has changed since run {former['run_id']}"
+        self._select(item)
+
+    def _select(self, item: Item) -> None:
+        """--only: rows that failed, that are not finished, or that have this id."""
+        only = self.wishes.only
+        if not only:
+            return
+        state = item.run.state() if item.run else None
+        failed = state is not None and ended_without_video(state)
+        words = {item.row.id, "failed" if failed else None}
+        if not failed and item.step is not Step.ENDED:
+            words.add("unfinished")
+        if not words & set(only):
+            item.step = Step.LEFT_OUT
+
+    def _same(self, item: Item, plan: Plan) -> None:
+        """Two rows that are one request would be one video: whoever wants two says so by `take`."""
+        for key in plan.identity.keys:
+            first = self._seen.setdefault(key, item)
+            if first is not item:
+                item.row.wrong(
+                    f"this row is the same request as line {first.row.line}", "another take, for another video"
+                )
+                return
+
+    def _price(self, item: Item, plan: Plan) -> None:
+        """Limits, prices and balance. Rows that differ in nothing that decides a price share the answer."""
+        assert item.session is not None
+        profile, terms = item.session.profile, self.wishes.terms
+        told = {name: value for name, value in plan.draft.asked.items() if name not in ("prompt", "seed")}
+        told |= {kind: [role for role, _ in told[kind]] for kind in ("image", "video", "audio") if kind in told}
+        key = repr((profile.name, profile.kind, plan.draft.path, sorted(told.items(), key=str)))
+        if key not in self._found:
+            ask = replace(terms, dry_run=True, balance=profile.name not in self.balances)
+            found = preflight.check(replace(plan, once=False), ask)
+            if found.balance is not None:
+                self.balances[profile.name] = found.balance
+            self._found[key] = found
+        item.found = found = replace(self._found[key], attaches_to=None)
+        for problem in found.problems:
+            item.row.wrong(str(problem.get("message")))
+        if not found.problems:
+            preflight.guard_cost(plan, replace(terms, max_cost=None), found)
+            self._within(plan, found)
+
+    def _within(self, plan: Plan, found: Findings) -> None:
+        """A price that the batch's limit can be held against. Raises TaskError."""
+        most = self.wishes.most
+        if not most:
+            return
+        estimate = preflight.binding(plan, found)
+        if estimate is None and not self.wishes.terms.allow_unknown_cost:
+            raise configuration_error(
+                "the price of this row is unknown, and --max-cost limits the batch",
+                expected="--allow-unknown-cost, with the user's word for it, or your own in $VIDEO_TASKS_PRICES",
+                code="unknown_cost",
+            )
+        if estimate is not None and estimate.unit.casefold() not in most:
+            raise configuration_error(
+                f"this row is priced in {estimate.unit}, and --max-cost is in {', '.join(most)}",
+                expected=f"another --max-cost, in {estimate.unit}",
+            )
+
+    def _where(self, item: Item, run: Run | None) -> None:
+        """Where a copy goes; what stands there already may be this very row's."""
+        target = item.row.values.get("output")
+        if not target:
+            return
+        if target.endswith(("/", os.sep)) or os.path.isdir(os.path.expanduser(target)):
+            target = os.path.join(target, f"{item.row.id or f'row-{item.row.line}'}.mp4")
+        item.output = os.path.abspath(os.path.expanduser(target))
+        if not os.path.isdir(os.path.dirname(os.path.dirname(item.output))):
+            raise configuration_error(f"output: the folder {os.path.dirname(item.output)} does not exist")
+        if not os.path.isdir(os.path.dirname(item.output)):
+            return  # made when the first file comes
+        try:
+            output_copy.output_path(item.output, "video.mp4", force=self.wishes.force)
+        except TaskError as error:
+            held = run is not None and output_copy.is_copy_of(item.output, run.state().files)
+            if error.code != output_copy.TAKEN or not (held or item.step is Step.ENDED):
+                raise
+
+    # -- inputs -------------------------------------------------------------------------------------------------
+
+    def inputs(self, row: Row) -> CommonInputs:
+        """A row's values as a create's options. Raises TaskError."""
+        values = row.values
+        payload = values.get("payload")
+        prompt = values.get("prompt")
+        if prompt is not None and not str(prompt).strip():
+            raise configuration_error("the prompt is empty", expected="what the video shows")
+        given = CommonInputs(
+            prompt=prompt,
+            model=values.get("model"),
+            duration=values.get("duration"),
+            ratio=values.get("ratio"),
+            resolution=values.get("resolution"),
+            seed=values.get("seed"),
+            set_values=list(values.get("set") or ()),
+            payload=parse_payload(payload) if isinstance(payload, str) else payload,
+            endpoint=values.get("endpoint"),
+            kind=values.get("kind") or self.sessions.options.kind,
+        )
+        for kind, role, value in row.media:
+            if not value.startswith("@"):
+                named, value = parse_media(value) if role is None else (role, value)
+                role, value = named, self._beside(value)
+            given.media(kind).append((role, value))
+        return given
+
+    def _beside(self, value: str) -> str:
+        """A relative path from the current folder, else from that of the batch file."""
+        beside = os.path.join(self.folder, value)
+        if "://" in value or os.path.isabs(value) or os.path.exists(value) or not os.path.exists(beside):
+            return value
+        return beside
+
+    def _with_results(self, row: Row, profile: Profile) -> CommonInputs:
+        """A row's options with the results of other rows and runs in place. Raises TaskError when one has none."""
+
+        def find(value: str, kind: str, role: str | None) -> chain.Link | None:
+            named = named_run(value, kind)
+            if named is None:
+                return None
+            item = self.by_id.get(named[0])
+            run = item.run if item is not None and item.run is not None else self.store.open(named[0])
+            return chain.result_of(run, named[1], profile, kind, role)
+
+        return chain.with_links(self.inputs(row), find)
+
+
+# The beginnings of files, enough to be told by: they are never sent.
+_PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000400000002400802000000")
+_MP4 = bytes.fromhex("0000001c66747970697363730000020069736f3669736f326d703431")
+
+
+def _link_for(value: str, kind: str, role: str | None) -> chain.Link | None:
+    if not value.startswith("@"):
+        return None
+    return chain.Link(f"https://not-there-yet.invalid/{value[1:]}.{'mp4' if kind == 'video' else 'png'}", value)
+
+
+# -- what a run means for its row ---------------------------------------------------------------------------------
+
+
+def ended_without_video(state: RunState) -> bool:
+    """Failed, cancelled, expired or refused: so it stays until the user asks for another take."""
+    return state.phase is Phase.REFUSED or (state.outcome is not None and state.outcome.without_video)
+
+
+def step_of(state: RunState, run: Run, *, fetches: bool) -> Step:
+    from videotasks.runs import results
+
+    if state.phase.in_doubt:
+        return Step.UNKNOWN
+    if ended_without_video(state):
+        return Step.ENDED
+    if state.outcome is Outcome.SUCCEEDED and (not fetches or results.video_file(run, state) is not None):
+        return Step.ENDED
+    return Step.GO_ON
+
+
+# -- the plan as it is told ---------------------------------------------------------------------------------------
+
+
+def problems_of(items: Iterable[Item]) -> list[dict[str, Any]]:
+    """What is wrong, each thing once, with the lines that have it."""
+    by_text: dict[tuple[str, str | None], list[int]] = {}
+    for item in items:
+        for problem in item.row.problems:
+            by_text.setdefault((problem["message"], problem.get("expected")), []).append(item.row.line)
+    return [
+        {"lines": line_ranges(lines), "message": message, **({"expected": expected} if expected else {})}
+        for (message, expected), lines in sorted(by_text.items(), key=lambda entry: entry[1][0])
+    ]
+
+
+def line_ranges(lines: Iterable[int]) -> str:
+    """`3, 7-9` for 3, 7, 8, 9."""
+    runs: list[list[int]] = []
+    for line in sorted(set(lines)):
+        if runs and line == runs[-1][1] + 1:
+            runs[-1][1] = line
+        else:
+            runs.append([line, line])
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def totals(items: Iterable[Item], balances: Mapping[str, Balance]) -> list[dict[str, Any]]:
+    """What the rows that pay would cost, by provider and unit; what is not known is counted, never taken as free."""
+    sums: dict[tuple[str, str | None], dict[str, Any]] = {}
+    for item in items:
+        if not item.step.pays:
+            continue
+        estimate = item.estimate
+        unit = estimate.unit if estimate else None
+        entry = sums.setdefault((item.provider, unit), {"provider": item.provider, "rows": 0, "amount": None})
+        entry["rows"] += 1
+        if estimate is not None:
+            entry["amount"] = round((entry["amount"] or 0.0) + estimate.amount, 6)
+            entry["unit"] = unit
+            entry["kind"] = estimate.kind
+    for (provider, _), entry in sums.items():
+        balance = balances.get(provider)
+        if balance is not None:
+            entry["balance"] = {"amount": balance.amount, "unit": balance.unit, "unlimited": balance.unlimited}
+    return list(sums.values())
+
+
+def counts(items: Iterable[Item]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for item in items:
+        found[item.step.value] = found.get(item.step.value, 0) + 1
+    return found
+
+
+def require_valid(items: Sequence[Item], skip: bool) -> None:
+    """Stop a batch that has an invalid row, unless the user said to leave those out. Raises TaskError, exit 22."""
+    wrong = problems_of(items)
+    if not wrong or (skip and any(item.step is not Step.INVALID for item in items)):
+        return
+    bad = sum(1 for item in items if item.row.problems)
+    raise TaskError(
+        Category.VALIDATION,
+        f"{bad} of {len(items)} rows are not valid, nothing was sent: line {wrong[0]['lines']}: {wrong[0]['message']}",
+        expected=wrong[0].get("expected"),
+        hint="mend them, or --skip-invalid to make the others",
+        code="invalid_rows",
+        details={"problems": wrong},
+    )

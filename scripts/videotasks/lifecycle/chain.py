@@ -1,0 +1,150 @@
+"""A result of one run as an input of another: the provider's own last frame, a video, or a frame out of the file here.
+
+What goes into the identity of the other run is this run and what was taken of it, never the bytes of a frame: a frame
+that is decoded elsewhere, or a link that is signed anew, must not make the same command pay again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from videotasks.core import durable_files
+from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.task import Outcome
+from videotasks.providers.profile import Profile
+from videotasks.request.build import MEDIA, CommonInputs
+from videotasks.request.local_files import named_run
+from videotasks.runs import results
+from videotasks.runs.recorded_files import intact
+from videotasks.runs.store import Run, RunStore
+
+FRAME_FILE = "last-frame.png"  # decoded here, where the provider gave none
+
+
+@dataclass(frozen=True)
+class Link:
+    """`value` is a file or a URL as an input takes it, `label` what an identity holds in its place."""
+
+    value: str
+    label: str
+
+
+def with_runs(given: CommonInputs, store: RunStore, profile: Profile) -> CommonInputs:
+    """`given` with what it takes of other runs in place. Raises TaskError when a run has no such thing, or is none."""
+    return with_links(given, lambda value, kind, role: _of_store(store, profile, value, kind, role))
+
+
+def with_links(given: CommonInputs, find: Callable[[str, str, str | None], Link | None]) -> CommonInputs:
+    """`given` with each medium that `find` knows replaced, and its label noted."""
+    links = dict(given.links)
+    placed: dict[str, list[tuple[str | None, str]]] = {}
+    for kind in MEDIA:
+        placed[kind] = []
+        for role, value in given.media(kind):
+            link = find(value, kind, role)
+            if link is not None:
+                links[link.value] = link.label
+            placed[kind].append((role, link.value if link else value))
+    return replace(given, images=placed["image"], video=placed["video"], audio=placed["audio"], links=links)
+
+
+def _of_store(store: RunStore, profile: Profile, value: str, kind: str, role: str | None) -> Link | None:
+    named = named_run(value, kind)
+    if named is None:
+        return None
+    return result_of(store.open(named[0]), named[1], profile, kind, role)
+
+
+def result_of(run: Run, what: str, profile: Profile, kind: str, role: str | None) -> Link:
+    """What a run has made, in the form that `profile` takes. Raises TaskError."""
+    state = run.state()
+    if state.outcome is not Outcome.SUCCEEDED:
+        raise configuration_error(
+            f"the run {run.run_id} has no result to take: it is {results.status_of(state)}",
+            expected="a run that succeeded",
+            hint=f"task_status.py --run-id {run.run_id}",
+        )
+    label = f"run {run.run_id} {what}"
+    spec: Any = profile.inputs.get(kind) or {}
+    of_role = (spec.get("roles") or {}).get(role) or {} if isinstance(spec, dict) else {}
+    takes_files = isinstance(spec, dict) and bool(spec.get("file") or of_role.get("file"))
+    entries = (entry for entry in state.files if entry.get("kind") == what and intact(run.folder, entry))
+    file = next((str(run.folder / entry["path"]) for entry in entries), None)
+    url = state.url_of(what)
+    if file is not None and takes_files:
+        return Link(file, label)
+    if url is not None and isinstance(spec, dict) and spec.get("url") is not False:
+        return Link(url, label)
+    if what == "last_frame" and takes_files:
+        return Link(str(_decoded(run)), label)
+    if file is not None or what == "last_frame":
+        raise configuration_error(
+            f"{profile.name} takes only links for --{kind}, and there is none to the {what} of run {run.run_id}",
+            expected="a provider that takes files, or a public link",
+        )
+    raise configuration_error(
+        f"the {what} of run {run.run_id} is not here",
+        hint=f"task_status.py --run-id {run.run_id} --download fetches it",
+    )
+
+
+def _decoded(run: Run) -> Path:
+    """The last frame of the run's own video file, as a PNG beside it. Raises TaskError."""
+    place = run.outputs / FRAME_FILE
+    source = results.video_file(run, run.state())
+    if source is None:
+        raise configuration_error(
+            f"the run {run.run_id} has neither a last frame of the provider's own nor a video file here",
+            hint=f"task_status.py --run-id {run.run_id} --download fetches the file",
+        )
+    try:
+        import av
+    except ImportError:
+        raise configuration_error(
+            f"the provider gave no last frame of run {run.run_id}, and no library is here to take it from the video",
+            expected="the package av (PyAV), or an image of your own",
+            hint="uv run --with av ..., or pip install av",
+            code="no_last_frame",
+        ) from None
+    if not place.is_file():
+        run.prepare()
+        try:
+            data = _last_frame(av, source)
+        except (OSError, ValueError, av.FFmpegError) as error:
+            raise _undecodable(run, type(error).__name__) from None
+        if data is None:
+            raise _undecodable(run, "no frame")
+        durable_files.write_atomic(place, data)
+    return place
+
+
+def _undecodable(run: Run, why: str) -> TaskError:
+    return configuration_error(
+        f"the last frame of run {run.run_id} could not be taken from its file ({why})", expected="an image of your own"
+    )
+
+
+def _last_frame(av: Any, source: str) -> bytes | None:
+    """The last picture of a video as PNG: from the last keyframe on, else (a broken index) from the beginning."""
+    last = None
+    with av.open(source) as container:
+        stream = container.streams.video[0]
+        if container.duration:
+            container.seek(max(container.duration - 2_000_000, 0))
+        for frame in container.decode(stream):
+            last = frame
+    if last is None:
+        with av.open(source) as container:
+            for frame in container.decode(container.streams.video[0]):
+                last = frame
+    if last is None:
+        return None
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = last.width, last.height, "rgb24"
+    encoder.time_base = "1/25"
+    picture = last.reformat(format="rgb24")
+    picture.pts = 0
+    return b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None)))
