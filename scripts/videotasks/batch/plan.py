@@ -11,7 +11,7 @@ from typing import Any
 
 from videotasks.batch.ledger import Ledger
 from videotasks.batch.rows import Row, in_order
-from videotasks.core.errors import Category, TaskError, configuration_error
+from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome, Phase
 from videotasks.core.workers import Mailbox
 from videotasks.downloads import output_copy
@@ -26,6 +26,8 @@ from videotasks.request.build import CommonInputs, parse_payload
 from videotasks.request.costs import Balance, Estimate
 from videotasks.request.draft import RequestDraft
 from videotasks.request.local_files import named_run, parse_media
+from videotasks.runs import results
+from videotasks.runs.claims import Sender
 from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run, RunStore
 
@@ -74,6 +76,9 @@ class Item:
     output: str | None = None
     note: str | None = None
     retries: bool = False  # it ended without a video, and is made again by another take
+    assumed: bool = False  # a name in its request is the provider's habit, not the model's documented one
+    code: ExitCode | None = None  # what it came to, where no run says it
+    error: dict[str, Any] | None = None
 
     @property
     def provider(self) -> str:
@@ -147,7 +152,9 @@ class Planner:
         self, rows: Sequence[Row], sessions: Sessions, store: RunStore, ledger: Ledger, wishes: Wishes, folder: str
     ) -> None:
         self.rows, self.sessions, self.store, self.wishes = rows, sessions, store, wishes
+        self.ledger = ledger
         self.takes = ledger.takes()
+        self._items: list[Item] = []
         self.folder = folder  # of the batch file: pictures may lie beside it
         former = ledger.former().get("rows")
         self._former = {
@@ -179,10 +186,11 @@ class Planner:
             if item.row.problems:
                 item.step = Step.INVALID
         for item in items.values():
-            if item.step is Step.FOLLOW and any(one.step is Step.INVALID for one in self._others(item)):
+            if item.step is Step.FOLLOW and any(one.step is Step.INVALID for one in self.others(item)):
                 item.row.wrong("the row that it takes of is not valid")
                 item.step = Step.INVALID
-        return list(items.values())
+        self._items = list(items.values())
+        return self._items
 
     def _refuse(self, item: Item, error: TaskError) -> None:
         problems = error.details.get("problems") if error.code == "invalid_request" else None
@@ -190,7 +198,8 @@ class Planner:
             item.row.wrong(str(problem.get("message")), error.expected)
         item.step = Step.INVALID
 
-    def _others(self, item: Item) -> list[Item]:
+    def others(self, item: Item) -> list[Item]:
+        """The rows that it takes of."""
         return [self.by_id[one] for one in item.row.taken if one in self.by_id]
 
     def _look_at(self, item: Item) -> None:
@@ -198,7 +207,7 @@ class Planner:
         provider, kind = (row.values.get(name) for name in ("provider", "kind"))
         profile = self.sessions.profile(provider, kind)
         item.given = self.inputs(row)
-        waits, held = self._waits(item)
+        waits, held = self.waits(item)
         if waits or held:
             # The request as far as it is known, with a stand-in for what is not there yet.
             profile, draft = self._with_stand_in(profile, item.given)
@@ -232,19 +241,17 @@ class Planner:
         assert item.given is not None
         plan = Plan(session, draft, item.row.take, preflight.prompt_of(item.given, draft), once=True)
         refuse_keys(plan)
+        item.assumed = bool(draft.assumed)
         return plan
 
-    def _waits(self, item: Item) -> tuple[bool, str | None]:
+    def waits(self, item: Item) -> tuple[bool, str | None]:
         """Whether a row must wait for others, and why it cannot be made at all."""
         waits = False
-        for one in self._others(item):
-            state = one.run.state() if one.run else None
-            done = state is not None and state.outcome is Outcome.SUCCEEDED and not one.retries
-            if done and one.step is not Step.GO_ON:
-                continue
-            if one.step in (Step.ENDED, Step.UNKNOWN, Step.HELD, Step.LEFT_OUT):
+        for one in self.others(item):
+            if one.step in (Step.CREATE, Step.FOLLOW, Step.GO_ON):
+                waits = True
+            elif one.run is None or one.step is Step.INVALID or one.run.state().outcome is not Outcome.SUCCEEDED:
                 return False, f"it takes of line {one.row.line}, which made no video"
-            waits = True
         return waits, None
 
     def _with_stand_in(self, profile: Profile, given: CommonInputs) -> tuple[Profile, RequestDraft]:
@@ -285,6 +292,9 @@ class Planner:
         else:
             state = run.state()
             item.step = step_of(state, run, fetches=not self.sessions.options.no_download)
+            if state.phase is Phase.SUBMITTING and _is_being_sent(plan, run):
+                item.step = Step.CREATE  # by another process: the create waits for it, and attaches
+                self._price(item, plan)
             if ended_without_video(state) and self.wishes.retry_failed:
                 item.retries, item.step = True, Step.CREATE
                 item.note = "it ended without a video: made again by another take, which pays"
@@ -295,6 +305,31 @@ class Planner:
         if former and changed and item.step.pays and not item.retries:
             item.note = f"pays again: the row {item.row.id} has changed since run {former['run_id']}"
         self._select(item)
+
+    def advance(self, items: Iterable[Item]) -> None:
+        """Rows that are made again get their next take, on disk before anything is sent. Raises TaskError."""
+        again = [item for item in items if item.retries and item.step is Step.CREATE and item.plan is not None]
+        if not again:
+            return
+        taken: dict[str, set[int]] = {}
+        for item in self._items:
+            if item.plan is not None:
+                taken.setdefault(_takeless(item.plan), set()).update((item.row.take, item.plan.take))
+        wanted: dict[str, tuple[int, int]] = {}
+        for item in again:
+            assert item.plan is not None and item.base is not None
+            used, following = taken[_takeless(item.plan)], item.plan.take + 1
+            while following in used or self.store.by_identity(replace(item.plan, take=following).identity):
+                following += 1
+            used.add(following)
+            wanted[item.base] = (item.plan.take, following)
+        self.takes = self.ledger.retake(wanted)
+        for item in again:
+            assert item.plan is not None and item.base is not None
+            item.plan = replace(item.plan, take=self.takes[item.base])
+            item.run = attachable(item.plan)
+            if item.run is not None:  # another process has done so meanwhile
+                item.step = step_of(item.run.state(), item.run, fetches=not self.sessions.options.no_download)
 
     def _select(self, item: Item) -> None:
         """--only: rows that failed, that are not finished, or that have this id."""
@@ -436,6 +471,15 @@ def _link_for(value: str, kind: str, role: str | None) -> chain.Link | None:
     return chain.Link(f"https://not-there-yet.invalid/{value[1:]}.{'mp4' if kind == 'video' else 'png'}", value)
 
 
+def _takeless(plan: Plan) -> str:
+    return replace(plan, take=0).identity.intent
+
+
+def _is_being_sent(plan: Plan, run: Run) -> bool:
+    claims = plan.session.ctx.store.claims
+    return claims.sender_of_run(plan.identity.keys, run.run_id) is Sender.BUSY
+
+
 # -- what a run means for its row ---------------------------------------------------------------------------------
 
 
@@ -445,8 +489,6 @@ def ended_without_video(state: RunState) -> bool:
 
 
 def step_of(state: RunState, run: Run, *, fetches: bool) -> Step:
-    from videotasks.runs import results
-
     if state.phase.in_doubt:
         return Step.UNKNOWN
     if ended_without_video(state):

@@ -13,6 +13,7 @@ from videotasks.core.times import epoch_of, iso
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.create_answer import server_date
+from videotasks.lifecycle.create_or_attach import DEAD_SENDER
 from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.submit import submission_unknown
@@ -42,7 +43,7 @@ def settle_unknown(session: Session, run: Run) -> int:
             look_again_in_s=5,
         )
     if run.state().phase is Phase.SUBMITTING:
-        ctx.record(run, "submission_unknown", reason="the process that sent it ended before the answer")
+        ctx.record(run, "submission_unknown", reason=DEAD_SENDER)
     write_results(ctx, run)
     state = run.state()
     error = submission_unknown("its answer was lost")
@@ -77,6 +78,19 @@ def settle_unknown(session: Session, run: Run) -> int:
         run_id=run.run_id,
         artifacts_dir=str(run.folder),
     )
+
+
+def found_by_itself(session: Session, run: Run) -> bool:
+    """Whether a run in doubt has a task by now without anybody's word: by the value that it alone had sent.
+
+    A run whose sender is gone is noted as in doubt. Raises TaskError.
+    """
+    if _being_sent(session, run):
+        return False
+    if run.state().phase is Phase.SUBMITTING:
+        session.ctx.record(run, "submission_unknown", reason=DEAD_SENDER)
+    write_results(session.ctx, run)
+    return _found_by_its_own_value(session, run, run.state())
 
 
 def candidates(session: Session, run: Run, state: RunState) -> list[dict[str, Any]]:

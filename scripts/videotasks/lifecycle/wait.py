@@ -532,7 +532,7 @@ class Waiter:
                 progress=snapshot.progress,
                 task_id=task.ref.task_id if self._many else None,
             )
-        if ctx.reporter._live is None:
+        if not ctx.reporter.live:
             ctx.reporter.people(f"{snapshot.status.value}")
 
     def _report_poll(self, task: Watched, look: Look) -> None:

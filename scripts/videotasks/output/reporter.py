@@ -247,6 +247,10 @@ class Reporter:
             except ImportError:
                 self._live = None
 
+    @property
+    def live(self) -> bool:
+        return self._live is not None
+
     def live_status(self, text: str, percent: float | None = None) -> None:
         if self._live is not None:
             self._live.status(one_line(text, 200), percent)

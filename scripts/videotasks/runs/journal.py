@@ -49,6 +49,7 @@ class RunState:
     delivered: bool = False  # reported with exit code 0: what was asked for is there
     posts: int = 0
     closed_by_user: bool = False
+    doubt: str | None = None  # why nobody knows whether it was created
 
     def url_of(self, kind: str) -> str | None:
         return next((o["url"] for o in self.outputs if o.get("kind") == kind and isinstance(o.get("url"), str)), None)
@@ -124,6 +125,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
         elif event == "submission_unknown":
             state.phase, state.error = Phase.SUBMISSION_UNKNOWN, _mapping(entry.get("error"))
             state.closed_by_user = False
+            state.doubt = entry["reason"] if isinstance(entry.get("reason"), str) else None
             ids = entry.get("ids_in_answer")
             state.ids_in_answer = [value for value in ids if isinstance(value, str)] if isinstance(ids, list) else []
             state.server_date, state.answered_at = _number(entry.get("server_date")), at
