@@ -95,6 +95,8 @@ class Call:
 
     def _create(self, scope: Scope) -> Answer:
         """A create: refused, or a new task and with it the bill."""
+        if self.scenario.only and self.scenario.only not in str(fill(self.rule["makes"].get("prompt"), scope)):
+            self.scenario = Scenario("ok")
         stream = self.rule.get("stream")
         if stream and self.scenario.name == "stream-refused":
             return self._reply(stream["refused"], scope)
@@ -197,8 +199,13 @@ class Call:
         name = {"no-credits": "no_credits", "moderation": "moderated"}.get(self.scenario.name, "")
         if self.scenario.name == "rate-limited" and self._first_attempt():
             name = "rate_limited"
+        if self.scenario.name == "busy" and self._running() >= self.scenario.most:
+            name = "rate_limited"
         if name in self.dialect.refusals:
             raise Refused(self.refusal(name, reason=scenarios.reason(self.scenario.name)))
+
+    def _running(self) -> int:
+        return sum(not tasks.look(task, self.now).over for task in self._own_tasks())
 
     def _first_attempt(self) -> bool:
         """Every second attempt with the same content is let through."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SCENARIOS: dict[str, str] = {
     "ok": "queued, running, and a finished video after about 2.5 seconds",
@@ -13,6 +13,7 @@ SCENARIOS: dict[str, str] = {
     "moderation": "the prompt or the video is refused by the content filter",
     "no-credits": "the account has no balance left: the create is refused",
     "wrong-key": "every call is refused as unauthorised",
+    "busy": "two tasks run at once (busy:N: so many); another create is refused with 429 until one has ended",
     "rate-limited": "each create is refused once with 429 and Retry-After: 1, then accepted",
     "lost-answer": "the create is accepted and paid, and the connection closes without an answer",
     "lost-answer-5xx": "the create is accepted and paid, and a gateway answers 502 with an HTML page",
@@ -48,10 +49,15 @@ class SandboxError(ValueError):
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario as asked for. `seconds` is how long a task takes; None: the usual 2.5 s."""
+    """A scenario as asked for. `seconds` is how long a task takes; None: the usual 2.5 s.
+
+    `only` is a text: creates whose prompt has not got it are served as in `ok`. `most` tasks run at once.
+    """
 
     name: str
     seconds: float | None = None
+    only: str = ""
+    most: int = 2
 
     @property
     def outcome(self) -> str:
@@ -59,12 +65,15 @@ class Scenario:
 
 
 def parse(text: str) -> Scenario:
-    """`NAME` or `slow:SECONDS`.
+    """`NAME`, `slow:SECONDS`, `busy:TASKS`; with `@WORD` behind it, for prompts that hold this word alone.
 
     Raises:
         SandboxError: for a name that is not in SCENARIOS, or seconds that are not a positive number.
     """
-    name, colon, seconds = text.strip().partition(":")
+    asked, _, only = text.strip().partition("@")
+    name, colon, seconds = asked.partition(":")
+    if only:
+        return replace(parse(asked), only=only)
     if name not in SCENARIOS:
         raise SandboxError(f"unknown sandbox scenario {text!r}; there are: {', '.join(SCENARIOS)}")
     if not colon:
@@ -73,8 +82,10 @@ def parse(text: str) -> Scenario:
         value = float(seconds)
     except ValueError:
         value = -1.0
-    if name != "slow" or not 0 < value < 1e7:
-        raise SandboxError(f"{text!r}: only slow takes a number, of seconds and above 0, as in slow:90")
+    if name not in ("slow", "busy") or not 0 < value < 1e7:
+        raise SandboxError(f"{text!r}: only slow and busy take a number above 0, as in slow:90 (seconds)")
+    if name == "busy":
+        return Scenario(name, most=max(int(value), 1))
     return Scenario(name, value)
 
 

@@ -393,6 +393,20 @@ def test_a_claim_whose_owner_is_busy_is_waited_for_and_attached_to(tmp_path: Pat
         assert outcome.code == 0 and outcome.final["attached"] is True and not server.posts
 
 
+def test_a_request_that_began_to_leave_just_after_the_look_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TaskServer(WIRES["ark"]) as server:
+        client = Client(server, tmp_path)
+        run = claimed_by(client, ELSEWHERE)
+        run.record("submitting", time.time())
+        real, looks = create_or_attach.attachable, [None]  # the first look came before that line
+        monkeypatch.setattr(create_or_attach, "attachable", lambda *given: looks.pop() if looks else real(*given))
+        threading.Timer(0.3, lambda: run.record("submitted", time.time(), task_id=server.task_id)).start()
+        outcome = client.create()
+        assert outcome.code == 0 and outcome.final["attached"] is True and not server.posts
+
+
 def test_a_process_that_wakes_up_after_its_run_was_settled_sends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,19 @@ class TestScenarios:
         with pytest.raises(SandboxError, match="slow"):
             scenarios.parse(text)
 
+    def test_a_word_chooses_the_prompts_that_meet_it(self, start: Start) -> None:
+        path, body = CREATES["skills-video"][:2]
+        word = str(body["prompt"]).split()[0]
+        assert start("skills-video", "no-credits@nowhere in it").post(path, body).status < 300
+        assert start("skills-video", f"no-credits@{word}").post(path, body).status == 402
+
+    def test_busy_has_room_for_so_many(self, start: Start) -> None:
+        call = start("ark", "busy:2")
+        create(call), create(call)
+        assert call.post(*CREATES["ark"][:2]).status == 429
+        call.clock.now += 60
+        assert create(call)
+
     def test_slow_takes_its_time(self, start: Start) -> None:
         for text, seconds in (("slow", 240), ("slow:90", 90)):
             call = start("skills-video", text)

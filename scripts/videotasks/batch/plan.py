@@ -388,7 +388,7 @@ class Planner:
             )
         if estimate is not None and estimate.unit.casefold() not in most:
             raise configuration_error(
-                f"this row is priced in {estimate.unit}, and --max-cost is in {', '.join(most)}",
+                f"this row is priced in {estimate.unit}, and --max-cost is not",
                 expected=f"another --max-cost, in {estimate.unit}",
             )
 

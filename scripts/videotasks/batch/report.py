@@ -73,7 +73,7 @@ class Report:
             notes.append("send reads standard input: give it the same text again")
         spent, unknown = self._spent()
         return self.main.final(
-            "plan",
+            "batch_plan",
             code,
             whole=self.main.verbose,
             batch_id=self.ledger.id,

@@ -31,6 +31,7 @@ SPELLED = {
     "sse_endpoint": "endpoint",
     "aspect_ratio": "ratio",
     "seconds": "duration",
+    "length": "duration",
     "text": "prompt",
 }
 ROW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
@@ -243,7 +244,7 @@ def _of_yaml(text: str) -> tuple[list[_Raw], dict[str, Any], dict[str, list[Any]
         where = yaml12.lines(text)
     except yaml12.YamlError as error:
         raise configuration_error(f"this is no YAML: {error}", expected="rows, see references/batch.md") from None
-    document = {"rows": value} if isinstance(value, list) else value
+    document = {"rows": value or []} if value is None or isinstance(value, list) else value
     if not isinstance(document, dict) or not set(document) <= {"defaults", "matrix", "rows"}:
         names = sorted(str(name) for name in document)[:6] if isinstance(document, dict) else [type(value).__name__]
         raise configuration_error(

@@ -208,7 +208,9 @@ def _standing(plan: Plan, related: list[Run]) -> Run | dict[str, int] | None:
                 )
             state = claimed.state()
             if not plan.may_repeat(state):
-                return claimed
+                # It may have begun to send since the look above.
+                sending = state.phase is Phase.SUBMITTING and store.claims.sender(claim) is Sender.BUSY
+                return None if sending else claimed
             if state.phase is Phase.NEW and not state.closed_by_user:
                 sender = store.claims.sender(claim)
                 if sender is Sender.BUSY:

@@ -1,0 +1,297 @@
+"""batch.py as an assistant runs it, against the sandbox: the plan before the yes, and no row paid for twice."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.commands import Done, call, call_unchecked, checked, fast_sandbox, follow, sandbox_state
+
+ROOT = Path("task-status") / ".artifacts"
+CREATOK = ("--sandbox", "--provider", "creatok")  # whose stand-in tells prices: 5 credits for 4 s, 10 for 10 s
+SKILLS = ("--sandbox",)
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "50")
+    monkeypatch.setattr("os.fsync", lambda _: None)
+    with fast_sandbox(1.0):
+        yield
+
+
+def rows_file(prompts: Sequence[str], name: str = "rows.csv", **more: str) -> str:
+    lines = [",".join(["prompt", *more]), *(",".join([prompt, *more.values()]) for prompt in prompts)]
+    Path(name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return name
+
+
+def batch(*arguments: str, **options: Any) -> Done:
+    return call("batch.py", *arguments, **options)
+
+
+def run_main(script: str, words: list[str]) -> int:
+    from support.commands import _main
+    from videotasks.cli.bootstrap import run
+
+    return run(_main(script), words)
+
+
+def creates() -> int:
+    return int(sandbox_state(ROOT)["creates"]) if (ROOT / ".sandbox" / "state.json").exists() else 0
+
+
+def posts() -> int:
+    """Requests for a create, refused ones as well."""
+    return sum(entry["method"] == "POST" for entry in sandbox_state(ROOT)["requests"])
+
+
+def kept(done: Done) -> dict[str, Any]:
+    folder = ROOT / "batches" / str(done.final["batch_id"])
+    found: dict[str, Any] = json.loads((folder / "batch.json").read_text(encoding="utf-8"))
+    return found
+
+
+def statuses(done: Done) -> list[str]:
+    return [row["status"] for row in kept(done)["rows"]]
+
+
+# -- the plan -----------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_checks_every_row_and_sends_nothing() -> None:
+    Path("b.csv").write_text(
+        "id,prompt,duration,image\na,a boat,4,\nb,,4,\nc,a kite,99,\nd,a tower,4,nowhere.png\na,a tree,4,\n", "utf-8"
+    )
+    done = batch("b.csv", *CREATOK, "--dry-run")
+    assert done.exit_code == 22 and done.final["event"] == "batch_plan" and done.final["send"] is None
+    told = {problem["lines"]: problem["message"] for problem in done.final["problems"]}
+    assert set(told) == {"3", "4", "5", "6"}
+    assert "prompt" in told["3"] and "99" in told["4"] and "nowhere.png" in told["5"] and "line 2" in told["6"]
+    assert creates() == 0
+    again = batch("b.csv", *CREATOK)
+    assert again.exit_code == 22 and again.error["code"] == "invalid_rows" and creates() == 0
+    assert [problem["lines"] for problem in again.error["problems"]] == ["3", "4", "5", "6"]
+
+
+def test_the_total_comes_before_the_yes_and_the_plan_is_sent_as_it_was_shown() -> None:
+    rows_file(["a boat", "a kite", "a tower"], duration="4")
+    plan = batch("rows.csv", *CREATOK, "--dry-run")
+    assert plan.exit_code == 0 and plan.final["steps"] == {"create": 3} and creates() == 0
+    assert plan.final["totals"] == [
+        {"provider": "creatok", "rows": 3, "amount": 15.0, "unit": "credits", "kind": "table"}
+    ]
+    done = batch("rows.csv", *CREATOK)
+    assert done.exit_code == 0 and done.final["created"] == 3 and done.final["rows"] == {"succeeded": 3}
+    assert done.final["spent"] == [{"amount": 15.0, "unit": "credits"}] and creates() == 3
+    files = {row["file"] for row in kept(done)["rows"]}
+    assert len(files) == 3 and all(Path(file).is_file() for file in files)
+    with open(done.final["results"], encoding="utf-8-sig", newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [row["row"] for row in rows] == ["2", "3", "4"] and {row["status"] for row in rows} == {"succeeded"}
+    assert Path(done.final["gallery"]).is_file()
+    after = batch("rows.csv", *CREATOK, "--dry-run")
+    assert after.final["steps"] == {"ended": 3} and after.final["totals"] == []
+
+
+def test_skip_invalid_makes_the_others() -> None:
+    rows_file(["a boat", " ", "a kite"], seed="7")
+    done = batch("rows.csv", *SKILLS, "--set-default", "duration=4")
+    assert done.exit_code == 22 and creates() == 0
+    done = batch("rows.csv", *SKILLS, "--set-default", "duration=4", "--skip-invalid")
+    assert done.exit_code == 0 and creates() == 2 and statuses(done) == ["succeeded", "invalid", "succeeded"]
+
+
+def test_equal_rows_name_both_lines_unless_their_takes_differ() -> None:
+    Path("b.jsonl").write_text(
+        '{"prompt": "a boat", "duration": 4}\n{"prompt": "a boat", "set.duration": 4}\n', "utf-8"
+    )
+    done = batch("b.jsonl", *SKILLS, "--dry-run")
+    assert done.exit_code == 22 and done.final["problems"][0]["lines"] == "2"
+    assert "line 1" in done.final["problems"][0]["message"]
+    Path("b.jsonl").write_text('{"prompt": "a boat", "duration": 4}\n{"prompt": "a boat", "duration": 4, "take": 2}\n')
+    done = batch("b.jsonl", *SKILLS)
+    assert done.exit_code == 0 and creates() == 2
+
+
+def test_a_changed_row_under_an_old_id_is_told_before_it_pays_again() -> None:
+    Path("b.csv").write_text("id,prompt\nboat,a boat\nkite,a kite\n")
+    assert batch("b.csv", *SKILLS).exit_code == 0
+    Path("b.csv").write_text("id,prompt\nkite,a kite\nboat,a red boat\nnew,a tower\n")
+    plan = batch("b.csv", *SKILLS, "--dry-run")
+    assert plan.final["steps"] == {"ended": 1, "create": 2}
+    notes = {entry["id"]: entry.get("note", "") for entry in plan.final["pays"]}
+    assert "pays again" in notes["boat"] and notes["new"] == "" and creates() == 2
+
+
+def test_a_matrix_is_counted_before_it_is_paid() -> None:
+    Path("m.yaml").write_text("matrix: {model: [doubao-seedance-2, sora-2], prompt: [a boat, a kite]}\n")
+    plan = batch("m.yaml", *CREATOK, "--dry-run")
+    assert plan.final["rows_total"] == 4 and creates() == 0
+    done = batch("m.yaml", *CREATOK)
+    assert done.exit_code == 0 and creates() == 4
+    assert [row["matrix"]["prompt"] for row in kept(done)["rows"]] == ["a boat", "a kite"] * 2
+
+
+def test_standard_input_can_be_gone_on_with() -> None:
+    text = '{"prompt": "a boat"}\n{"prompt": "a kite"}\n'
+    done = batch("-", *SKILLS, "--poll-timeout", "0.01", stdin=text)
+    assert done.exit_code == 11 and done.final["next_argv"]
+    end = follow(done, "--poll-timeout", "60")
+    assert end.exit_code == 0 and end.final["batch_id"] == done.final["batch_id"] and creates() == 2
+
+
+# -- the same command again ---------------------------------------------------------------------------------------
+
+
+def test_a_refused_row_stays_so_until_it_is_asked_for_again() -> None:
+    rows_file(["a boat", "two boxers", "a kite"])
+    trouble = ("--sandbox-scenario", "moderation@boxers")
+    done = batch("rows.csv", *SKILLS, *trouble)
+    assert done.exit_code == 26 and done.final["rows"] == {"succeeded": 2, "refused": 1}
+    asked = posts()
+    for _ in range(3):
+        assert batch("rows.csv", *SKILLS, *trouble).exit_code == 26
+        assert batch("rows.csv", *SKILLS).exit_code == 26
+    assert posts() == asked and creates() == 2
+    plan = batch("rows.csv", *SKILLS, "--retry-failed", "--dry-run")
+    assert plan.final["steps"] == {"ended": 2, "create": 1} and "another take" in plan.final["pays"][0]["note"]
+    done = batch("rows.csv", *SKILLS, "--retry-failed")
+    assert done.exit_code == 0 and creates() == 3 and kept(done)["rows"][1]["take"] == 2
+    assert batch("rows.csv", *SKILLS).final["rows"] == {"succeeded": 3} and creates() == 3
+    assert batch("rows.csv", *SKILLS, "--retry-failed").final["created"] == 0
+
+
+def test_a_failed_row_was_paid_once_however_often_the_batch_runs() -> None:
+    rows_file(["a boat", "a kite that fails"])
+    done = batch("rows.csv", *CREATOK, "--sandbox-scenario", "failed@fails")
+    assert done.exit_code == 10 and creates() == 2
+    for _ in range(4):
+        assert batch("rows.csv", *CREATOK).exit_code == 10
+    assert creates() == 2
+    assert batch("rows.csv", *CREATOK, "--only", "failed", "--retry-failed").exit_code == 0 and creates() == 3
+
+
+def test_a_retry_leaves_the_takes_of_other_rows_alone() -> None:
+    Path("b.csv").write_text("prompt,take\na boat that fails,1\na boat that fails,2\n")
+    assert batch("b.csv", *CREATOK, "--sandbox-scenario", "failed").exit_code == 10
+    done = batch("b.csv", *CREATOK, "--retry-failed")
+    assert done.exit_code == 0 and creates() == 4
+    assert [row["take"] for row in kept(done)["rows"]] == [3, 4]
+
+
+def test_only_chooses_rows() -> None:
+    Path("b.csv").write_text("id,prompt\nboat,a boat\nkite,a kite\n")
+    done = batch("b.csv", *SKILLS, "--only", "kite")
+    assert done.exit_code == 0 and statuses(done) == ["left_out", "succeeded"] and creates() == 1
+    assert batch("b.csv", *SKILLS, "--only", "unfinished").final["created"] == 1
+    assert batch("b.csv", *SKILLS, "--only", "nope").exit_code == 1
+
+
+def test_a_deadline_ends_with_next_and_pays_nothing_twice() -> None:
+    rows_file([f"boat {n}" for n in range(5)])
+    done = batch("rows.csv", *SKILLS, "--sandbox-scenario", "slow:30", "--poll-timeout", "0.3", "--concurrency", "2")
+    assert done.exit_code == 11 and done.final["event"] == "timeout" and creates() == 2
+    assert "3 rows" in done.final["next_pays"]
+    end = follow(done, "--poll-timeout", "60")
+    assert end.exit_code == 0 and end.final["rows"] == {"succeeded": 5} and creates() == 5
+
+
+# -- what stops a batch -------------------------------------------------------------------------------------------
+
+
+def test_an_account_without_credits_stops_its_provider_and_goes_on_after_the_top_up() -> None:
+    rows_file([f"boat {n}" for n in range(30)])
+    done = batch("rows.csv", *SKILLS, "--sandbox-scenario", "no-credits", "--concurrency", "1")
+    assert done.exit_code == 20 and posts() == 1 and done.final["rows"] == {"refused": 1, "held": 29}
+    done = batch("rows.csv", *SKILLS, "--concurrency", "8")
+    assert done.exit_code == 0 and creates() == 30 and done.final["rows"] == {"succeeded": 30}
+
+
+def test_a_lost_answer_stops_the_batch_until_somebody_has_looked() -> None:
+    rows_file(["a boat", "a lost kite", "a tower", "a tree"])
+    trouble = ("--sandbox-scenario", "lost-answer@lost", "--concurrency", "1")
+    done = batch("rows.csv", *SKILLS, *trouble)
+    assert done.exit_code == 3 and creates() == 2 and "task_status.py" in done.final["next"]
+    assert done.final["rows"] == {"succeeded": 1, "unknown": 1, "held": 2}
+    assert batch("rows.csv", *SKILLS).exit_code == 3 and creates() == 2
+    done = batch("rows.csv", *SKILLS, "--stop-after-unknown", "2")
+    assert done.exit_code == 3 and creates() == 4 and done.final["rows"] == {"succeeded": 3, "unknown": 1}
+
+
+def test_failures_stop_it_where_the_user_said_so() -> None:
+    rows_file([f"boat {n}" for n in range(6)])
+    trouble = ("--sandbox-scenario", "moderation", "--concurrency", "1", "--stop-after-failed", "2")
+    done = batch("rows.csv", *SKILLS, *trouble)
+    assert done.exit_code == 10 and done.final["rows"] == {"refused": 2, "held": 4} and posts() == 2
+    assert batch("rows.csv", *SKILLS, *trouble).exit_code == 10 and posts() == 2
+
+
+def test_a_busy_api_is_a_queue() -> None:
+    rows_file([f"boat {n}" for n in range(7)])
+    done = batch("rows.csv", *SKILLS, "--sandbox-scenario", "busy:2")
+    assert done.exit_code == 0 and creates() == 7 and done.final["rows"] == {"succeeded": 7}
+    assert len(list(ROOT.glob("2*"))) == 7, "a row that waited its turn has one run folder"
+
+
+def test_the_first_row_of_an_assumed_name_goes_alone() -> None:
+    rows_file([f"boat {n}" for n in range(5)], duration="5")
+    model = ("--set-default", "model=nova-labs/nova-9")
+    done = batch("rows.csv", *SKILLS, *model, "--sandbox-scenario", "failed@boat 0")
+    assert done.final["rows"] == {"failed": 1, "held": 4} and creates() == 1
+    plan = batch("rows.csv", *SKILLS, *model, "--dry-run")
+    assert any("assumed" in note for note in plan.final["notes"])
+    done = batch("rows.csv", *SKILLS, *model)
+    assert done.exit_code == 10 and creates() == 5 and done.final["rows"] == {"failed": 1, "succeeded": 4}
+
+
+# -- money --------------------------------------------------------------------------------------------------------
+
+
+def test_max_cost_belongs_to_the_batch_however_often_it_runs() -> None:
+    rows_file([f"boat {n}" for n in range(6)], duration="4")
+    limit = ("--max-cost", "17credits")
+    plan = batch("rows.csv", *CREATOK, *limit, "--dry-run")
+    assert plan.exit_code == 0 and plan.final["over_max_cost"] == [{"unit": "credits", "wanted": 30.0, "left": 17.0}]
+    for _ in range(3):
+        done = batch("rows.csv", *CREATOK, *limit)
+        assert done.exit_code == 1 and creates() == 3 and done.final["rows"] == {"succeeded": 3, "held": 3}
+    assert done.final["trouble"][0]["lines"] == "5-7" and "17" in done.final["trouble"][0]["message"]
+    assert batch("rows.csv", *CREATOK, "--max-cost", "30credits").exit_code == 0 and creates() == 6
+
+
+def test_a_limit_needs_a_price() -> None:
+    rows_file(["a boat"])
+    done = batch("rows.csv", *SKILLS, "--max-cost", "20credits")
+    assert done.exit_code == 22 and "unknown" in done.error["problems"][0]["message"] and creates() == 0
+    rows_file(["a kite"], duration="4")
+    assert "priced in credits" in batch("rows.csv", *CREATOK, "--max-cost", "20USD").error["problems"][0]["message"]
+    assert batch("rows.csv", *CREATOK, "--max-cost", "much").exit_code == 1
+
+
+def test_two_processes_on_one_file_stay_below_its_limit_together() -> None:
+    rows_file([f"boat {n}" for n in range(12)], duration="4")
+    words = ["rows.csv", *CREATOK, "--max-cost", "32credits"]
+    # As two processes: each command has its own ledger, claims and sandbox, and they share the disk alone.
+    threads = [threading.Thread(target=run_main, args=("batch.py", words)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert creates() == 6
+    done = batch(*words)
+    assert done.exit_code == 1 and done.final["rows"] == {"succeeded": 6, "held": 6} and creates() == 6
+
+
+def test_a_batch_of_a_thousand_is_told_in_eight_thousand_characters() -> None:
+    Path("b.csv").write_text(
+        "prompt,duration\n" + "".join(f"boat number {n},{'99' if n % 7 else ''}\n" for n in range(1000))
+    )
+    done = checked(*call_unchecked("batch.py", "b.csv", *CREATOK, "--dry-run"))
+    assert done.exit_code == 22 and done.final["rows_total"] == 1000 and done.final["problems_total"] == 1
