@@ -22,7 +22,9 @@ def problems(rows: list[Row]) -> list[tuple[int, str]]:
 
 
 CSV = "id,prompt,duration,last_frame,set.camera\na,a boat,4,end.png,true\nb,a kite,,,\n"
-LINES = '{"id": "a", "prompt": "a boat", "duration": 4, "last_frame": "end.png", "set.camera": true}\n{"id": "b", "prompt": "a kite"}\n'
+LINES = """{"id": "a", "prompt": "a boat", "duration": 4, "last_frame": "end.png", "set.camera": true}
+{"id": "b", "prompt": "a kite"}
+"""
 YAML = """rows:
   - {id: a, prompt: a boat, duration: 4, last_frame: end.png, set: {camera: true}}
   - id: b

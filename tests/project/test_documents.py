@@ -85,6 +85,7 @@ class Captured(Exception):
 
 LIBRARY_OF = {
     "create_and_wait.py": ("cli.create_and_wait", "create_and_wait"),
+    "batch.py": ("cli.batch", "batch"),
     "wait_generation.py": ("cli.wait_generation", "wait_generation"),
     "task_status.py": ("cli.task_status", "task_status"),
     "list_models.py": ("cli.list_models", "list_models"),
@@ -188,6 +189,7 @@ def supply(folder: Path) -> None:
         (folder / name).write_bytes(PNG + name.encode())
     (folder / "openapi.yaml").write_bytes((REPO / "evals" / "files" / "openapi.yaml").read_bytes())
     (folder / "payload.json").write_text('{"prompt": "a paper boat", "duration": 4}', encoding="utf-8")
+    (folder / "shorts.csv").write_text("id,prompt,duration\nboat,a boat,4\nkite,a kite,4\n", encoding="utf-8")
     (folder / "answer.json").write_text('{"error": {"code": "ServerOverloaded", "message": "busy"}}', encoding="utf-8")
     profile = re.search(r"^```yaml\n(.*?)^```", text_of(REPO / "references" / "adding-a-provider.md"), re.M | re.S)
     assert profile

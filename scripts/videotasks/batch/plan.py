@@ -22,7 +22,7 @@ from videotasks.lifecycle.preflight import Findings, Terms
 from videotasks.lifecycle.session import Session
 from videotasks.output.reporter import Reporter
 from videotasks.providers.profile import Profile
-from videotasks.request.build import CommonInputs, parse_payload
+from videotasks.request.build import CommonInputs, in_kind, parse_payload
 from videotasks.request.costs import Balance, Estimate
 from videotasks.request.draft import RequestDraft
 from videotasks.request.local_files import named_run, parse_media
@@ -457,7 +457,9 @@ class Planner:
             run = item.run if item is not None and item.run is not None else self.store.open(named[0])
             return chain.result_of(run, named[1], profile, kind, role)
 
-        return chain.with_links(self.inputs(row), find)
+        given = self.inputs(row)
+        profile = in_kind(profile, given)
+        return chain.with_links(given, find)
 
 
 # The beginnings of files, enough to be told by: they are never sent.

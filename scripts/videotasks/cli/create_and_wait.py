@@ -11,11 +11,14 @@ from videotasks.cli.request_options import common_inputs, session_options
 from videotasks.core.errors import TaskError
 from videotasks.lifecycle import preflight
 from videotasks.lifecycle.carry_out import carry_out
+from videotasks.lifecycle.chain import with_runs
 from videotasks.lifecycle.create_or_attach import Plan, attachable
 from videotasks.lifecycle.open_session import chosen_profile, open_session, with_limits
 from videotasks.output import next_command
 from videotasks.providers import credentials
-from videotasks.runs.store import require_run_id
+from videotasks.request.build import MEDIA
+from videotasks.runs.store import RunStore, require_run_id
+from videotasks.runs.workspace import artifacts_root
 
 WAIT_S, REQUEST_S, SILENCE_S = 900.0, 20.0, 120.0  # unless the user says otherwise (facts, peers 4.7)
 
@@ -37,7 +40,10 @@ def create_and_wait(args: argparse.Namespace) -> int:
         allow_unknown_cost=args.allow_unknown_cost,
     )
     # Bad input is told before the key is asked for, and with or without one.
-    profile, draft = preflight.draft_of(chosen_profile(options), given, terms, sandbox=args.sandbox)
+    profile = chosen_profile(options)
+    if any(value.startswith("@") for kind in MEDIA for _, value in given.media(kind)):
+        given = with_runs(given, RunStore(artifacts_root(args.artifacts_dir)), profile)
+    profile, draft = preflight.draft_of(profile, given, terms, sandbox=args.sandbox)
     with open_session(options, needs_key=not args.dry_run, profile=profile) as session:
         with_limits(
             session.ctx,

@@ -15,7 +15,7 @@ from videotasks.core import durable_files
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.task import Outcome
 from videotasks.providers.profile import Profile
-from videotasks.request.build import MEDIA, CommonInputs
+from videotasks.request.build import MEDIA, CommonInputs, in_kind
 from videotasks.request.local_files import named_run
 from videotasks.runs import results
 from videotasks.runs.recorded_files import intact
@@ -34,6 +34,7 @@ class Link:
 
 def with_runs(given: CommonInputs, store: RunStore, profile: Profile) -> CommonInputs:
     """`given` with what it takes of other runs in place. Raises TaskError when a run has no such thing, or is none."""
+    profile = in_kind(profile, given)
     return with_links(given, lambda value, kind, role: _of_store(store, profile, value, kind, role))
 
 
