@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from support.commands import call, fast_sandbox
+from support.parameters import most_are_slow
 from videotasks.providers.load_profile import load_profile
 
 STRING = {"type": "string"}
@@ -351,28 +352,28 @@ def huge() -> dict[str, Any]:
     return {"openapi": "3.1.0", "paths": paths, "components": {"schemas": {"Body": body}}}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--list-endpoints"],
-        ["--search", "videos"],
-        ["--endpoint", "/v1/videos/model-1/generate"],
-        ["--endpoint", "/v1/videos/model-1/generate", "--include-template"],
-        ["--endpoint", "/v1/videos/model-1/generate", "--include-template", "--list-endpoints"],
-        ["--endpoint", "/v1/videos/model-1/generate", "--validate", json.dumps({f"x{n}": n for n in range(200)})],
-        ["--endpoint", "/nothing" * 400],
-        ["--endpoint", "/v1/videos/model-1/generate", "--json-indent", "12"],
-    ],
-)
-def test_output_is_bounded_and_one_document(arguments: list[str], inspect: Any, workspace: Path) -> None:
-    path = workspace / "huge.json"
-    if not path.exists():
-        path.write_text(json.dumps(huge()), encoding="utf-8")
-    answer = inspect("--openapi", "huge.json", *arguments)
+VIDEO_7 = ("--endpoint", "/v1/videos/model-7/generate")
+BOUNDED: dict[str, tuple[str, ...]] = {
+    "list": ("--list-endpoints",),
+    "search": ("--search", "videos"),
+    "endpoint": VIDEO_7,
+    "template": (*VIDEO_7, "--include-template"),
+    "template and list": (*VIDEO_7, "--include-template", "--list-endpoints"),
+    "validation": (*VIDEO_7, "--validate", json.dumps({f"x{n}": n for n in range(200)})),
+    "nothing found": ("--endpoint", "/nothing" * 400),
+    "indented": (*VIDEO_7, "--json-indent", "12"),
+}
+
+
+@pytest.mark.parametrize("name", most_are_slow(list(BOUNDED), "list", "template"))
+def test_output_is_bounded_and_one_document(name: str, inspect: Any, workspace: Path) -> None:
+    (workspace / "huge.json").write_text(json.dumps(huge()), encoding="utf-8")
+    answer = inspect("--openapi", "huge.json", *BOUNDED[name])
     assert len(answer.out) < 8000
     assert isinstance(answer.json, dict)
 
 
+@pytest.mark.slow  # a document of megabytes, four times
 def test_limit_0_shows_everything_and_limit_n_that_many(inspect: Any, workspace: Path) -> None:
     (workspace / "huge.json").write_text(json.dumps(huge()), encoding="utf-8")
     found = inspect("--openapi", "huge.json", "--list-endpoints", "--limit", "0").json

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.commands import call, start
+from support.parameters import most_are_slow
 
 REPO = Path(__file__).resolve().parents[2]
 SCHEMAS = REPO / "shared" / "schemas"
@@ -57,10 +58,10 @@ def fast_motion(clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "10")
 
 
-@pytest.mark.parametrize(
-    "provider",
-    ["skills-video", "creatok", "octopusx", "ark", "modelark", "openai-compatible", "fal", "replicate"],
-)
+PROVIDERS = ["skills-video", "creatok", "octopusx", "ark", "modelark", "openai-compatible", "fal", "replicate"]
+
+
+@pytest.mark.parametrize("provider", most_are_slow(PROVIDERS, "skills-video", "ark"))
 def test_a_finished_run_of_each_provider(provider: str, workspace: Path) -> None:
     options = f"--sandbox --provider {provider} {MODELS.get(provider, '')} --prompt 'a paper boat'"
     code, lines = run(f"create_and_wait.py {options} --verbose")
@@ -88,7 +89,7 @@ TROUBLE = [  # scenario, provider, exit code, event of the last line, outcome in
 
 @pytest.mark.parametrize(("scenario", "provider", "code", "event", "outcome"), TROUBLE)
 def test_trouble(scenario: str, provider: str, code: int, event: str, outcome: str, workspace: Path) -> None:
-    wait = "--poll-timeout 3" if scenario == "stalled" else "--poll-timeout 30"
+    wait = "--poll-timeout 1" if scenario == "stalled" else "--poll-timeout 30"
     options = f"--sandbox --provider {provider} --sandbox-scenario {scenario} --prompt 'a kite' {wait}"
     returned, lines = run(f"create_and_wait.py {options} --verbose")
     assert (returned, lines[-1]["event"]) == (code, event)

@@ -22,7 +22,7 @@ PLAIN = st.lists(st.tuples(st.sampled_from("abc"), STEP), min_size=1, max_size=4
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(PLAIN, BODIES)
 def test_plain_paths_equal_jmespath(path: str, body: Any) -> None:
     assert jmespath_eval._PLAIN.match(path)

@@ -86,9 +86,9 @@ OUTAGES = {
 
 @pytest.mark.parametrize("fault", OUTAGES.values(), ids=OUTAGES)
 def test_every_outage_is_survived(tmp_path: Path, fault: Action) -> None:
-    """Compressed tenfold: 2 s at a tenth of the shipped interval."""
-    with Outage(fault, 2.0).server() as server:
-        client = Client(server, tmp_path / "a", limits=replace(SHORT, poll_interval_s=0.3))
+    """Over real connections, compressed forty times; whole lengths follow in virtual time."""
+    with Outage(fault, 0.5).server() as server:
+        client = Client(server, tmp_path / "a", limits=replace(SHORT, poll_interval_s=0.08))
         assert client.create().code == 0
         assert server.paid == 1
 
@@ -163,29 +163,15 @@ def test_a_create_that_was_refused_before_acceptance(tmp_path: Path) -> None:
         assert Client(server, tmp_path / "b").create().code == 3 and len(server.posts) == 1
 
 
-def test_the_wait_ends_within_a_tenth_of_a_second_of_a_stream_s_end(tmp_path: Path) -> None:
-    import time
-
+def test_the_stream_s_end_ends_the_wait_without_a_poll(tmp_path: Path) -> None:
+    """How soon is measured by benchmarks/detection_lag.py."""
     from support.taskserver import event
 
-    sent: list[float] = []
+    def told(server: TaskServer, task_id: str) -> Action:
+        last = event(server.final())
+        return faults.sse(event(server.body("queued")), 0.05, last, faults.HOLD)  # it does not even close the stream
 
-    def timed(server: TaskServer, task_id: str) -> Action:
-        return faults.sse(
-            event(server.body("queued")),
-            0.3,
-            lambda exchange: sent.append(time.monotonic()),
-            event(server.final()),
-            faults.HOLD,  # the server does not even close the stream
-        )
-
-    lags = []
-    for attempt in range(5):
-        with TaskServer(WIRES["skills-video"], stream=timed) as server:
-            client = Client(server, tmp_path / str(attempt), streaming=True, download=False, limits=Timing())
-            outcome = client.create()
-            ended = client.sessions[-1].ctx.reporter.times["final"]  # type: ignore[attr-defined]
-            assert outcome.code == 0 and outcome.final["source"] == "sse"
-            lags.append(ended - sent[-1])
-    # Five tries: a busy machine may be late for some of them, a poll would be late for all.
-    assert sorted(lags)[0] <= 0.1 and sorted(lags)[2] <= 0.25, lags
+    with TaskServer(WIRES["skills-video"], stream=told) as server:
+        outcome = Client(server, tmp_path / "a", streaming=True, download=False, limits=Timing()).create()
+        assert outcome.code == 0 and outcome.final["source"] == "sse"
+        assert not [request for request in server.requests if request.method == "GET"]

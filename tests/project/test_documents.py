@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from support.commands import call_unchecked, strict_tokens
+from support.parameters import most_are_slow
 from videotasks.core.invocation import SUBCOMMANDS
 
 REPO = Path(__file__).resolve().parents[2]
@@ -55,9 +56,12 @@ def text_of(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def named(page: Path) -> str:
+    return page.relative_to(REPO).as_posix()
+
+
 def by_page(pages: list[Path]) -> pytest.MarkDecorator:
-    ids = [page.relative_to(REPO).as_posix() for page in pages]
-    return pytest.mark.parametrize("page", pages, ids=ids)
+    return pytest.mark.parametrize("page", pages, ids=[named(page) for page in pages])
 
 
 def commands_of(page: Path) -> list[Command]:
@@ -214,13 +218,18 @@ def execute(command: Command, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command.arguments, code, stdout.decode(), stderr.decode())
 
 
+QUICK_PAGES = ("README.md", "SKILL.md", "references/fal-and-replicate.md")
 RUNNABLE = [page for page in PAGES if any(harmless(command) for command in commands_of(page))]
 
 
-@by_page(RUNNABLE)
+@pytest.mark.parametrize("page", most_are_slow([named(page) for page in RUNNABLE], *QUICK_PAGES))
 def test_the_harmless_commands_of_a_page_run_in_their_order(
-    page: Path, workspace: Path, no_outside_network: list[str]
+    page: str, workspace: Path, no_outside_network: list[str]
 ) -> None:
+    run_page(REPO / page, workspace, no_outside_network)
+
+
+def run_page(page: Path, workspace: Path, no_outside_network: list[str]) -> None:
     supply_as_told(page, workspace) if page.name == "commands.md" and sys.platform != "win32" else supply(workspace)
     in_doubt = False
     for command in commands_of(page):

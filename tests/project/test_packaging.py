@@ -158,8 +158,17 @@ class Import:
         return any(self.name == module or self.name.startswith(module + ".") for module in modules)
 
 
+def dotted(node: ast.AST) -> str:
+    """`sys.stdout` for such an expression, "" for any other: a tenth of the time of `ast.unparse`."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (before := dotted(node.value)):
+        return f"{before}.{node.attr}"
+    return ""
+
+
 def is_type_checking(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+    return isinstance(node, ast.If) and dotted(node.test).endswith("TYPE_CHECKING")
 
 
 @cache
@@ -388,13 +397,9 @@ def writes_to(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.Compare):
             asked.add(id(node.left))
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Attribute)
-            and ast.unparse(node) in {"sys.stdout", "sys.stderr"}
-            and id(node) not in asked
-        ):
+        if isinstance(node, ast.Attribute) and dotted(node) in {"sys.stdout", "sys.stderr"} and id(node) not in asked:
             yield node.attr
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
+        elif isinstance(node, ast.Call) and dotted(node.func) == "print":
             yield "stdout"
 
 
@@ -484,17 +489,17 @@ def environment_reads(tree: ast.AST) -> Iterator[tuple[str | None, int]]:
     for node in ast.walk(tree):
         target: ast.AST | None = None
         name: ast.AST | None = None
-        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) in {"os.environ.get", "os.getenv"}:
+        if isinstance(node, ast.Call) and node.args and dotted(node.func) in {"os.environ.get", "os.getenv"}:
             target, name = node.func, node.args[0]
-        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
+        elif isinstance(node, ast.Subscript) and dotted(node.value) == "os.environ":
             target, name = node.value, node.slice
-        elif isinstance(node, ast.Compare) and ast.unparse(node.comparators[0]) == "os.environ":
+        elif isinstance(node, ast.Compare) and dotted(node.comparators[0]) == "os.environ":
             target, name = node.comparators[0], node.left
         if target is not None and isinstance(name, ast.Constant) and isinstance(name.value, str):
             literal.update(id(inner) for inner in ast.walk(target))
             yield name.value, node.lineno  # type: ignore[attr-defined]
     for node in ast.walk(tree):
-        whole = isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.environ", "os.getenv", "os.environb"}
+        whole = isinstance(node, ast.Attribute) and dotted(node) in {"os.environ", "os.getenv", "os.environb"}
         bare = (
             isinstance(node, ast.ImportFrom)
             and node.module == "os"

@@ -152,6 +152,7 @@ def test_the_longest_id_is_kept_whole_beside_anything(tmp_path: Path) -> None:
     assert RunStore(tmp_path).by_task(task_id, mode="real", origin="https://a.example") is not None
 
 
+@pytest.mark.slow
 def test_no_number_of_commands_fills_a_journal(tmp_path: Path) -> None:
     sizes, total = [], 0
     outputs = [{"kind": "video", "url": f"https://a.example/{n}" + "x" * 5_000} for n in range(100)]

@@ -32,6 +32,7 @@ from support.faults import (
 from support.faults import head as head_of
 from support.faultserver import Action, Exchange, Request
 from support.fileserver import png
+from support.parameters import most_are_slow
 from support.scene import SCRIPTS, VIDEO, Scene, done, healthy, hurried, strict_json
 from videotasks.core.json_values import MAX_DEPTH, parse_json
 from videotasks.lifecycle import session
@@ -152,7 +153,7 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("flood", FLOODS)
+@pytest.mark.parametrize("flood", most_are_slow(list(FLOODS), "endless headers", "one header of 1 MB", "5,000 headers"))
 def test_24_a_flood_on_a_create_is_unknown_and_on_a_poll_no_answer(scene: Scene, flood: str) -> None:
     api = scene.api(FLOODS[flood])
     assert scene.create(api, "--prompt", "x").code == 3
