@@ -36,7 +36,6 @@ _LEVELS = (
     (51, 983_040, 36864, 240_000_000),
     (52, 2_073_600, 36864, 240_000_000),
 )
-MAX_MACROBLOCKS = _LEVELS[-1][2]
 
 _NAL_SLICE, _NAL_IDR, _NAL_SPS, _NAL_PPS = 0x61, 0x65, 0x67, 0x68  # nal_ref_idc 3, nal_unit_type 1, 5, 7, 8
 _LOG2_MAX_FRAME_NUM = 16
@@ -99,15 +98,11 @@ class _SliceWriter:
 
 
 class Encoder:
-    """Turns pictures into MP4 samples. Raises ValueError for a size that no level of H.264 allows."""
+    """Turns pictures of even sides into MP4 samples."""
 
     def __init__(self, width: int, height: int, fps: int) -> None:
-        if width < 2 or height < 2 or width % 2 or height % 2:
-            raise ValueError(f"width and height must be even and positive, got {width}x{height}")
         self.width, self.height, self.fps = width, height, fps
         self.columns, self.lines = -(-width // MB), -(-height // MB)
-        if self.columns * self.lines > MAX_MACROBLOCKS or max(self.columns, self.lines) ** 2 > 8 * MAX_MACROBLOCKS:
-            raise ValueError(f"{width}x{height} is larger than H.264 level 5.2 allows")
         self._shown: list[bytes] = []  # the macroblocks that the decoder shows after the last frame
         self._frame_num = 0
         self._key_frames = 0

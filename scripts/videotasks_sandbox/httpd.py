@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -101,21 +102,16 @@ class HttpServer(ThreadingTCPServer):
             return
         self.closing.set()
         # A blocked accept() is woken by a connection on every system; closing the socket wakes it only on some.
-        try:
-            with socket.socket(self.address_family) as waker:
-                waker.settimeout(1)
-                waker.connect(self.socket.getsockname()[:2])
-        except OSError:
-            pass
+        with suppress(OSError), socket.socket(self.address_family) as waker:
+            waker.settimeout(1)
+            waker.connect(self.socket.getsockname()[:2])
         self._thread.join(timeout=2)
         self.server_close()
         with self._lock:
             open_now = list(self._open)
         for connection in open_now:
-            try:
+            with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:

@@ -140,24 +140,6 @@ def test_the_same_input_gives_the_same_bytes_and_another_prompt_or_seed_another_
     assert len({render("a", 0), render("b", 0), render("a", 1)}) == 3
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"width": 641}, "even"),
-        ({"height": 0}, "even"),
-        ({"width": 32000, "height": 32000}, "level 5.2"),
-        ({"duration_s": 0}, "duration"),
-        ({"duration_s": float("nan")}, "duration"),
-        ({"duration_s": 1e9}, "duration"),
-        ({"fps": 0}, "frames per second"),
-    ],
-)
-def test_what_cannot_be_is_refused(change: dict[str, float], message: str) -> None:
-    arguments = {"duration_s": 1, "width": 64, "height": 64} | change
-    with pytest.raises(ValueError, match=message):
-        render_video("x", **arguments)  # type: ignore[arg-type]
-
-
 def test_a_default_video_is_small_and_quick() -> None:
     started = time.process_time()
     made = render_video(PROMPT, duration_s=4, width=1280, height=720)
@@ -176,11 +158,6 @@ def test_the_writer_needs_the_standard_library_only() -> None:
 def test_png_round_trip() -> None:
     rows = [bytes(random.Random(y // 3).randbytes(21)) for y in range(10)]
     assert read_png(write_png(7, 10, rows)) == (7, 10, rows)
-
-
-def test_png_rows_must_fit() -> None:
-    with pytest.raises(ValueError, match="10 rows of 21 bytes"):
-        write_png(7, 10, [b""] * 10)
 
 
 def test_the_pictures_are_valid_and_have_their_sizes(small: RenderedVideo) -> None:

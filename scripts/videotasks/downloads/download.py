@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,14 +84,9 @@ def download(
     # A read that hangs does not notice the deadline; only another thread does.
     timer = alarm(deadline - monotonic(), transfer.expire) if deadline is not None else None
     try:
-        part = PartFile(folder, stem, url)
-        try:
+        with _part_file(folder, stem, url) as part:
             checked = transfer.fetch(part)
             path = part.promote(stem + checked.type.extension, pause=sleep)
-        finally:
-            part.keep()
-    except OSError as error:
-        raise _disk_failure(error) from None
     finally:
         if timer is not None:
             timer.cancel()
@@ -102,17 +98,11 @@ def keep(data: bytes, folder: Path, stem: str, *, expect: str) -> Fetched:
     transfer = Transfer(
         url="", links=ResultLinks(api_base_url=""), expect=expect, with_key=False, limits=_DEFAULT_LIMITS, deadline=None
     )
-    try:
-        part = PartFile(folder, stem, "")
-        try:
-            part.restart(Facts(length=len(data)))
-            part.append(data)
-            checked = transfer.check(part, whole=True)
-            path = part.promote(stem + checked.type.extension)
-        finally:
-            part.keep()
-    except OSError as error:
-        raise _disk_failure(error) from None
+    with _part_file(folder, stem, "") as part:
+        part.restart(Facts(length=len(data)))
+        part.append(data)
+        checked = transfer.check(part, whole=True)
+        path = part.promote(stem + checked.type.extension)
     return _fetched(path, part, checked)
 
 
@@ -131,9 +121,18 @@ def _fetched(path: Path, part: PartFile, checked: Checked) -> Fetched:
     )
 
 
-def _disk_failure(error: OSError) -> DownloadFailed:
-    if error.errno in _DISK_FULL:
-        return DownloadFailed("disk_full", "the disk is full", expected="free space for the file", resumable=True)
-    reason = error.strerror or "the disk refused"
-    expected = "a folder that can be written to"
-    return DownloadFailed("disk", f"the file could not be written: {reason}", expected=expected, resumable=True)
+@contextmanager
+def _part_file(folder: Path, stem: str, url: str) -> Iterator[PartFile]:
+    """The unfinished file; what is not promoted stays for another try. Raises DownloadFailed for what the disk says."""
+    try:
+        part = PartFile(folder, stem, url)
+        try:
+            yield part
+        finally:
+            part.keep()
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            full = DownloadFailed("disk_full", "the disk is full", expected="free space for the file", resumable=True)
+            raise full from None
+        said = f"the file could not be written: {error.strerror or 'the disk refused'}"
+        raise DownloadFailed("disk", said, expected="a folder that can be written to", resumable=True) from None

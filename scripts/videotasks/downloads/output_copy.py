@@ -8,6 +8,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,8 @@ def copy_output(source: Path, target: str, *, force: bool) -> Path:
         failed.hint = "free space, or name another place with --output"
         raise failed from None
     finally:
-        try:
+        with suppress(OSError):
             os.unlink(temporary)
-        except OSError:
-            pass
     sync_dir(place.parent)
     return place.absolute()
 

@@ -13,6 +13,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from dataclasses import replace as replace_facts
 from pathlib import Path
@@ -167,11 +168,9 @@ class PartFile:
         """Close, leaving the bytes for another try. Never raises: it runs while something worse is reported."""
         if self._handle is None:
             return
-        try:
+        with suppress(OSError):
             os.fsync(self._handle)
             self._note()
-        except OSError:
-            pass
         self._close()
         if self.size == 0:
             self._remove_both()
@@ -179,10 +178,8 @@ class PartFile:
     def disown(self) -> None:
         """Close; the bytes stay for a person to look at, but nothing goes on from them. Never raises."""
         self._close()
-        try:
-            self._sidecar.unlink(missing_ok=True)
-        except OSError:
-            pass
+        with suppress(OSError):
+            self._sidecar.unlink()
 
     def discard(self) -> None:
         """Close and remove: the bytes are no use to anybody. Never raises."""
@@ -191,18 +188,14 @@ class PartFile:
 
     def _remove_both(self) -> None:
         for path in (self._sidecar, self.path):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError:
-                pass
+            with suppress(OSError):
+                path.unlink()
 
     def _close(self) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
-            try:
+            with suppress(OSError):
                 os.close(handle)
-            except OSError:
-                pass
 
 
 def _open_own(path: Path) -> int | None:

@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from videotasks.core.safe_text import one_line
@@ -304,10 +305,8 @@ class Transfer:
 
     def _excerpt(self, stream: Iterator[bytes], head: bytes) -> str | None:
         """The start of what a server said instead of sending a file."""
-        try:
+        with suppress(NoAnswer, TryAgain):
             head += _at_least(stream, 4 * EXCERPT_CHARS - len(head))
-        except (NoAnswer, TryAgain):
-            pass
         return None if b"\0" in head else head.decode("utf-8", "replace").strip()[:EXCERPT_CHARS] or None
 
     def _check_room(self, part: PartFile, length: int | None, *, freed: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urljoin, urlsplit
 
 from videotasks.network.client import Client, OpenAnswer
@@ -102,11 +102,9 @@ def _proxied(url: str) -> bool:
 
 
 def _next_url(url: str, location: str) -> str:
-    try:
+    with suppress(UnicodeError):
         # The HTTP library reads headers as Latin-1; servers that write beyond ASCII mean UTF-8.
         location = location.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        pass
     try:
         target = urljoin(url, location)
     except ValueError:

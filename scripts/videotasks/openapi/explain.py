@@ -317,10 +317,8 @@ _BOUNDS = {
     "uniqueItems": "repeats an entry",
 }
 _PAIRS = {
-    "minimum": ("minimum", "maximum"), "maximum": ("minimum", "maximum"),
-    "minLength": ("minLength", "maxLength"), "maxLength": ("minLength", "maxLength"),
-    "minItems": ("minItems", "maxItems"), "maxItems": ("minItems", "maxItems"),
-}  # fmt: skip
+    key: pair for pair in (("minimum", "maximum"), ("minLength", "maxLength"), ("minItems", "maxItems")) for key in pair
+}
 _UNITS = {"minLength": " characters", "minItems": " entries", "minimum": ""}
 
 

@@ -106,7 +106,10 @@ def _validator(document: Mapping[str, Any]) -> Any:
             jmespath_eval.check(value)
         return True
 
-    kept = {"kept": _kept(document), "values": _values(document)}
+    kept = {  # from the task's answers, and what a second request after success takes from one
+        "kept": _names(document, ("create", "follow"), ("create", "keep")),
+        "values": _names(document, ("result", "fetch", "values"), ("result", "content", "values")),
+    }
 
     def placeholders(_: Any, allowed: list[str], instance: Any, __: Any) -> Iterator[Any]:
         names = [name for one in allowed for name in kept.get(one, [one])]
@@ -123,17 +126,10 @@ def _validator(document: Mapping[str, Any]) -> Any:
     return extended(schema, format_checker=formats)
 
 
-def _kept(document: Mapping[str, Any]) -> list[str]:
-    """Names of what is kept with a task from its answers."""
-    parts = [_at(document, ("create", name)) for name in ("follow", "keep")]
+def _names(document: Mapping[str, Any], *places: tuple[str, ...]) -> list[str]:
+    """The names of the members at these places."""
+    parts = [_at(document, place) for place in places]
     return [str(name) for part in parts if isinstance(part, Mapping) for name in part]
-
-
-def _values(document: Mapping[str, Any]) -> list[str]:
-    """Names that a second request after success takes from the answer."""
-    parts = [_at(document, ("result", part)) for part in ("fetch", "content")]
-    tables = [part.get("values") for part in parts if isinstance(part, Mapping)]
-    return [str(name) for table in tables if isinstance(table, Mapping) for name in table]
 
 
 def _texts(value: Any) -> Iterator[str]:

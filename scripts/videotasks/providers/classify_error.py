@@ -88,7 +88,10 @@ def api_error(
     empty = body in (None, {}, [], "") and not text.strip()
     shaped = empty or bool(messages or codes)
     category = category_of(profile, codes, messages, http_status, operation)
-    message = "; ".join(messages) or _fallback_message(body, text) or _nothing_said(http_status, operation)
+    message = "; ".join(messages) or _fallback_message(body, text)
+    if not message:
+        who = f"HTTP {http_status}" if http_status else f"{operation}: refused"
+        message = f"{who} without a message"
     return ApiError(
         category=category,
         message=message[:MAX_MESSAGE],
@@ -185,10 +188,6 @@ def _fallback_message(body: object, text: str) -> str:
 
 
 _TAGS = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
-
-
-def _nothing_said(http_status: int, operation: str) -> str:
-    return f"HTTP {http_status} without a message" if http_status else f"{operation}: refused without a message"
 
 
 def _retry_after(profile: Profile, headers: Mapping[str, str], body: object, now: float) -> float | None:

@@ -54,7 +54,6 @@ def record(*, frozen: bool = True) -> Callable[[C], C]:
             return f"{cls.__name__}({', '.join(members)})"
 
         made: Any = cls
-        made.record_fields = names
         made.__init__, made.__eq__, made.__repr__ = init, equal, shown
         made.__hash__ = None
         if frozen:
