@@ -7,7 +7,8 @@ What is committed is published as a git repository behind a local stand-in for G
 holds what ci/make_dist.py makes. Checked for each version of the installer: every file arrives; the job succeeds
 through the agent's folder from another project, with `python3` and with `uv run`; nothing is written inside the
 installed skill. With the current version also: an unchanged version is no update, re-install, update, remove, a global
-install; an install from the root, and one from an archive. Then the wheel: its command does the job, too.
+install; an install from the root, and one from an archive. Then the wheel: its command does the job, too, and the
+protocol's own inspector calls every tool of its server.
 Prints one line a check; exits 1 with the reason at the first that fails.
 """
 
@@ -27,6 +28,7 @@ import threading
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from check_job import check_job
 from make_dist import NAME, make_dist, stage
@@ -54,8 +56,10 @@ def expect(condition: object, reason: str) -> None:
         raise CheckError(reason)
 
 
-def capture(command: list[str], *, cwd: Path, env: dict[str, str] | None = None) -> str:
-    """stdout of a command that has to succeed."""
+def capture(
+    command: list[str], *, cwd: Path, env: dict[str, str] | None = None, codes: frozenset[int] = frozenset({0})
+) -> str:
+    """stdout of a command that has to succeed, or to end with one of `codes`."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -66,7 +70,7 @@ def capture(command: list[str], *, cwd: Path, env: dict[str, str] | None = None)
         encoding="utf-8",
         timeout=300,
     )
-    if done.returncode:
+    if done.returncode not in codes:
         shown = " ".join(command)
         raise CheckError(f"exit {done.returncode} from: {shown}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done.stdout
@@ -301,6 +305,8 @@ def check_wheel(place: Place, interpreter: str) -> None:
     expect(".mp4" in said and '"event"' not in said, f"words are expected, not {said[-600:]}")
     page = json.loads(capture([command, "--json", "gallery", "--sandbox"], cwd=place.project, env=place.env))
     expect(Path(page["file"]).is_file() and page["shown"] == 2, f"a page of two runs is expected, not {page}")
+    capture(["uv", "pip", "install", "--quiet", "--python", python, f"{wheel}[mcp]"], cwd=place.root, env=place.env)
+    check_server(place, command)
     origin = f"git+file://{place.published}@main"
     shown = capture(
         ["uvx", "--quiet", "--python", interpreter, "--from", origin, NAME, "--version"],
@@ -308,6 +314,43 @@ def check_wheel(place: Place, interpreter: str) -> None:
         env=place.env,
     )
     expect(shown.strip() == version, f"uvx says {shown}")
+
+
+INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"  # needs Node 22.19
+# Tool -> arguments of a call against the workspace in which the job has run.
+TOOLS: dict[str, list[str]] = {
+    "plan_video": ["prompt=a red kite"],
+    "create_video": ["prompt=a red kite", "duration=4"],  # a plan: its confirmation lives as long as its server
+    "check_task": [],
+    "wait_for_task": ["seconds=20"],
+    "download_result": [],
+    "list_tasks": ["limit=3"],
+    "cancel_task": [],
+    "list_models": ["search=kling"],
+    "check_key": [],
+    "seedance_check_task": ["task_id=cgt-nobody"],
+}
+REFUSED = {"cancel_task", "seedance_check_task"}  # nothing to cancel, no such task: errors of the tool
+
+
+def check_server(place: Place, command: str) -> None:
+    """The server of the wheel by the protocol's own inspector: every tool is listed and called, a resource is read."""
+    inspector = ["npx", "-y", "-p", "node@22", "-p", INSPECTOR, "--", "mcp-inspector", "--cli"]
+    inspector += [command, "mcp", "--workspace", str(place.project), "--sandbox"]
+
+    def ask(*words: str) -> dict[str, Any]:
+        told = capture([*inspector, "--method", *words], cwd=place.project, env=place.env, codes=frozenset({0, 5}))
+        answer: dict[str, Any] = json.loads(told)
+        return answer
+
+    listed = {tool["name"] for tool in ask("tools/list")["tools"]}
+    expect(listed == set(TOOLS), f"the inspector lists {sorted(listed)}")
+    for name, given in TOOLS.items():
+        told = ask("tools/call", "--tool-name", name, *(word for one in given for word in ("--tool-arg", one)))
+        expect(told.get("isError", False) == (name in REFUSED), f"{name}: {told}")
+        expect(told["content"][0]["text"] and told["structuredContent"], f"{name}: {told}")
+    resource = ask("resources/list")["resources"][0]["uri"]
+    expect(ask("resources/read", "--uri", resource)["contents"][0]["text"], f"{resource} is empty")
 
 
 def main() -> int:
@@ -346,7 +389,7 @@ def main() -> int:
             check_archive(make_place(new_folder(folder, "archive"), repository, dist=False), python)
             say(f"skills {CURRENT}: the job runs from an archive, which holds no tests")
             check_wheel(make_place(new_folder(folder, "wheel"), repository, dist=True), args.python)
-            say("the wheel: version, help and a rehearsal; uvx from git")
+            say("the wheel: version, help and a rehearsal; its server by the inspector; uvx from git")
         except (CheckError, subprocess.TimeoutExpired) as fault:
             print(f"FAILED {fault}", flush=True)
             return 1

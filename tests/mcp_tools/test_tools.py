@@ -541,6 +541,7 @@ def parameters(folder: Path, *options: str) -> StdioServerParameters:
     )
 
 
+@pytest.mark.slow  # a server of its own
 def test_a_script_goes_on_after_the_server_was_killed(workspace: Path) -> None:
     async def do() -> dict[str, Any]:
         async with Client(parameters(workspace)) as client:
