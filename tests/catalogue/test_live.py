@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.commands import Done, call
-from support.faults import html, json_answer, silence_after_headers
+from support.faults import answer, html, json_answer, silence_after_headers
 from support.faultserver import FaultServer, Request, refused_port
 from videotasks.catalogue import cached_fetch, live, pages
 from videotasks.catalogue.cached_fetch import Got, Unavailable
@@ -180,11 +180,15 @@ def test_a_page_of_documentation_is_found_by_its_index() -> None:
         ("```bash\ncurl openapi: 3\n```\n", 0),
         ("````yaml a POST /x\nopenapi: 3.1.0\nx: |\n  ```yaml\n  openapi: 2\n  ```\n````\n", 1),
         ("openapi: 3.0.0 in prose", 0),
-        ("```yaml\nopenapi: 3.0.0\n" * 1000, 0),
+        ("```yaml\nopenapi: 3.0.0\n" * 50_000, 0),
+        ("```yaml\n" + "\n" * 1_000_000 + "```\n", 0),
+        ("```yaml\n" + "{ " * 1_000_000, 0),
     ],
 )
 def test_only_the_fenced_specification_is_taken(page: str, blocks: int) -> None:
+    begun = time.process_time()
     assert len(list(pages.specifications(page))) == blocks
+    assert time.process_time() - begun < 3, "no text holds up a create"
 
 
 # -- two sources -------------------------------------------------------------------------------------------------
@@ -288,7 +292,7 @@ def test_the_key_does_not_go_to_the_specification(workspace: Path) -> None:
         assert wrong.exit_code == 1 and "5 s, 8 s" in wrong.final["message"] and len(api.bodies) == 1
 
 
-HOSTILE = {
+HOSTILE: dict[str, Any] = {
     "html": html(200),
     "a server error": json_answer({"detail": "x"}, status=500),
     "no document": json_answer([1, 2]),
@@ -297,12 +301,40 @@ HOSTILE = {
 }
 
 
+EVIL: dict[str, Any] = {
+    **openapi("/acme/film", duration={"enum": ["5", "10"]}, webhook={"const": "https://evil.example/x"}),
+    "servers": [{"url": "https://evil.example"}],
+    "security": [{"key": []}],
+    "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Evil"}}},
+}
+HOSTILE |= {
+    "50 MB": answer(200, '{"openapi": "3.0.0", "x": "' + "a" * 50_000_000 + '"}'),
+    "a tower": answer(200, "[" * 1_000_000),
+    "elsewhere": answer(302, "", {"Location": "https://evil.example/spec"}),
+    "not its own text": answer(200, b"\xff\xfe{\x00"),
+    "itself": json_answer({"openapi": "3.0.0", "paths": {"/acme/film": {"$ref": "#/paths/~1acme~1film"}}}),
+}
+
+
+def test_origin_path_and_key_never_come_from_a_specification(workspace: Path) -> None:
+    api = Api(json_answer(EVIL))
+    with FaultServer(api) as server:
+        given = ("--model", "acme/film", "--duration", "5")
+        plan = create(server, server.base_url + "/spec?{model}", *given, "--dry-run").final
+        assert plan["checked_against"] == "specification" and "evil" not in json.dumps(plan["request"])
+        assert plan["request"]["url"] == server.base_url + "/acme/film"
+        assert create(server, server.base_url + "/spec?{model}", *given).exit_code == 0
+        assert api.bodies == [{"prompt": "p", "duration": "5"}]
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_source_that_is_none_never_stops_a_create(name: str, workspace: Path) -> None:
     api = Api(HOSTILE[name])
     with FaultServer(api) as server:
+        begun = time.monotonic()
         done = create(server, server.base_url + "/spec?{model}", "--model", "acme/film", "--set", "x=1")
         assert done.exit_code == 0 and api.bodies == [{"prompt": "p", "x": 1}]
+        assert time.monotonic() - begun < 12, "at most five seconds more"
 
 
 def test_a_source_that_is_down_or_mute_costs_its_budget_at_most(

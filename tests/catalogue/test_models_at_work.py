@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+from test_shipped_catalogue import LISTED, MODELS, URL, everything
+
 from support.commands import Done, call
 from support.faults import json_answer
 from support.faultserver import FaultServer, Request
@@ -45,6 +48,31 @@ def test_a_listed_model_is_made_with_its_own_members(workspace: Path) -> None:
     (body,) = api.bodies
     for part in (b'name="duration"', b'name="aspect_ratio"', b'name="image_url"; filename='):
         assert part in body
+
+
+@pytest.mark.parametrize("model", LISTED.split())
+def test_a_dry_run_of_each_listed_model_is_valid_offline(model: str, workspace: Path) -> None:
+    (workspace / "photo.png").write_bytes(PNG)
+    info = MODELS[model]
+    given = everything(info)
+    image = [("--image", f"{role}=photo.png") for role, _ in given["images"]]
+    rest = [(f"--{name}", str(given[name])) for name in ("prompt", "duration", "ratio", "resolution") if name in given]
+    media = [(f"--{kind}", URL) for kind in ("video", "audio") if given[kind]]
+    arguments = [word for pair in (*rest, *image, *media) for word in pair]
+    env = {**ENV, "SKILLS_VIDEO_SPECIFICATION_URL": "http://127.0.0.1:9/nobody"}
+    done = call(
+        "create_and_wait.py", "--base-url", "http://127.0.0.1:9", "--model", model, *arguments, "--dry-run", env=env
+    )
+    plan = done.final
+    assert done.exit_code == 0 and plan["valid"] is True and plan["checked_against"] == "catalogue", done
+    assert any("was not asked" in note for note in plan["notes"]), "offline"
+    fields = info.fields or {}
+    body = json.dumps(plan["request"]["body"])
+    for name in [*(name[2:] for name, _ in rest), *(f"image.{role}" for role, _ in given["images"])]:
+        assert f'"{fields[name].replace("[+]", "")}"' in body
+    assert {one["input"] for one in plan["assumed"]} <= set(fields) and bool(plan["assumed"]) == bool(
+        info.inferred_from
+    )
 
 
 def test_an_unknown_model_is_made_by_the_convention_and_says_so(workspace: Path) -> None:

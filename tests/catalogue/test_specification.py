@@ -147,6 +147,19 @@ def test_inputs_of_two_variants_are_told() -> None:
         build(VARIANTS, "skills-video", prompt="p", images=[("first_frame", URL), ("reference", URL)])
 
 
+@pytest.mark.parametrize("const", ["https://evil.example/hook", "x" * 61])
+def test_no_address_and_no_text_is_sent_as_a_variants_const(const: str) -> None:
+    def one(told: str) -> dict[str, Any]:
+        made = {"prompt": TEXT, "webhook": {"const": told}, "image_url": TEXT}
+        return {"type": "object", "properties": made, "required": ["webhook"]}
+
+    schema = {"oneOf": [one(const), one(const + "2")]}
+    assert model(schema).variants is None
+    assert build(schema, prompt="p", images=[(None, URL)], set_values=[("x", 1)]).body == {
+        "prompt": "p", "image_url": URL, "x": 1,
+    }  # fmt: skip
+
+
 def test_another_models_variants_are_left_out() -> None:
     def one(name: str, length: Any) -> dict[str, Any]:
         made = {"model": {"const": name}, "prompt": TEXT, "duration": length}

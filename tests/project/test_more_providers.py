@@ -44,7 +44,13 @@ def bounds(profile: Profile) -> str:
             limit = model.limits.get("duration") or {}
             length = "/".join(map(str, limit.get("enum") or ())) or (f"{limit['min']}-{limit['max']}" if limit else "")
             told.append(f"`{model.id}`" + (f" ({length} s)" if length else ""))
-    return ", ".join(dict.fromkeys(told)) or "–"
+    names = list(dict.fromkeys(told))
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    read = f", read on {profile.models_read.date}" if profile.models_read else ""
+    return (", ".join(names[:SHOWN]) or "–") + more + read
+
+
+SHOWN = 6  # of a provider's models: list_models.py has all
 
 
 def calls(profile: Profile) -> str:

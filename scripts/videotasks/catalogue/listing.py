@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from videotasks.catalogue import prices, shipped
 from videotasks.providers.known_model import in_words
+from videotasks.providers.profile import find_model
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Model, Profile
@@ -19,6 +21,7 @@ MEDIA_WORDS = (
     ("video", "video"),
     ("video.reference", "reference videos"),
     ("audio", "audio"),
+    ("audio.reference", "reference audio"),
 )
 
 
@@ -66,20 +69,47 @@ def _price(profile: Profile, model: Model, date: str | None) -> dict[str, str]:
     if own := prices.own_rule(profile.name, model.id):
         return {"price": in_words(own[0]) or "", "price_source": own[1]}
     printed = in_words(model.price) if model.price else None
-    return {"price": printed, "price_source": f"printed, read on {date}"} if printed else {}
+    if not model.price or not printed:
+        return {}
+    return {"price": printed, "price_source": f"printed, read on {model.price.get('date', date)}"}
 
 
 def takes(profile: Profile, model: Model) -> list[str]:
-    """`text`, `first frame` ...: what a video can be made from."""
+    """`text`, `first frame` ...: what a video can be made from; of a model without names of its own, as its id says."""
     if model.fields is not None:
-        found = ["text"] if "prompt" in model.fields else []
-        return found + [word for key, word in MEDIA_WORDS if key in model.fields]
-    found = ["text"] if "prompt" in profile.inputs else []
-    roles = (profile.inputs.get("image") or {}).get("roles") or {}
-    keys = {f"image.{role}" for role in roles} | {kind for kind in ("video", "audio") if profile.inputs.get(kind)}
-    if not roles and profile.inputs.get("image"):
-        keys.add("image")
-    return found + [word for key, word in MEDIA_WORDS if key in keys]
+        keys = set(model.fields)
+    elif said := [keys for pattern, keys in _IN_IDS if re.search(pattern, model.id)]:
+        keys = said[0]
+    else:
+        keys = set[str]().union(*(_keys(one) for one in _in_every_kind(profile, model)))
+    return (["text"] if "prompt" in keys else []) + [word for key, word in MEDIA_WORDS if key in keys]
+
+
+_IN_IDS = (
+    (r"(image-to-video|[/-]i2v)", {"prompt", "image.first_frame"}),
+    (r"(reference-to-video|[/-]r2v)", {"prompt", "image.reference"}),
+    (r"(first-last|[/-]kf2v)", {"prompt", "image.first_frame", "image.last_frame"}),
+    (r"(video-to-video|[/-]v2v)", {"prompt", "video"}),
+    (r"(text-to-video|[/-]t2v)", {"prompt"}),
+)
+
+
+def _keys(profile: Profile) -> set[str]:
+    """The inputs whose place the profile itself knows: where names differ by model, nothing is said of this one."""
+    found = {"prompt"} if profile.inputs.get("prompt") else set()
+    for kind in ("image", "video", "audio"):
+        spec = profile.inputs.get(kind) or {}
+        roles = {f"{kind}.{role}": {**spec, **(told or {})} for role, told in (spec.get("roles") or {}).items()}
+        found |= {key for key, told in (roles or {kind: spec}).items() if told.get("to")}
+    return found
+
+
+def _in_every_kind(profile: Profile, model: Model) -> Iterator[Profile]:
+    """The profile, and those of its kinds that the inputs choose and that have this model."""
+    yield profile
+    for kind, _ in profile.kinds_when():
+        if kind != profile.kind and find_model((local := profile.for_kind(kind)).models, model.id):
+            yield local
 
 
 def sound(model: Model) -> str | None:

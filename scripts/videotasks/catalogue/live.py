@@ -72,19 +72,24 @@ def combined(known: Known, live: Live) -> Known:
     ours = known.model
     if ours is None or known.source != CATALOGUE or ours.inferred_from:
         return theirs
+    # What was printed of its price is of our day, not of the specification's.
+    price = {"date": known.date, "source": known.where, **ours.price} if ours.price else None
+    differences = _differences(ours, live.model)
+    notes = tuple(
+        f"sources differ, the shipped catalogue is used: {one} in {live.where} of {live.date}"
+        for one in differences[:5]
+    )
     if ours.fields is None:  # ours has limits only: names are theirs
-        return changed(theirs, model=changed(live.model, limits={**ours.limits}, inputs=ours.inputs))
+        made = changed(live.model, limits={**live.model.limits, **ours.limits}, inputs=ours.inputs, price=price)
+        return changed(theirs, model=made, notes=(*theirs.notes, *notes))
     if ours.partial:
         fields = {**(live.model.fields or {}), **ours.fields}
         members = {**live.model.members, **ours.members}
-        return changed(theirs, model=changed(live.model, fields=fields, members=members, limits=ours.limits))
-    differences = _differences(ours, live.model)
+        made = changed(live.model, fields=fields, members=members, limits=ours.limits, price=price)
+        return changed(theirs, model=made)
     if not differences:
         return changed(known, notes=(f"the live specification says the same ({live.where}, {live.date})",))
-    notes = [
-        f"sources differ, the shipped catalogue is used: {one} in {live.where} of {live.date}" for one in differences
-    ]
-    return changed(known, notes=tuple(notes[:5]))
+    return changed(known, notes=notes)
 
 
 def _differences(ours: Model, theirs: Model) -> list[str]:
@@ -106,7 +111,9 @@ def _differences(ours: Model, theirs: Model) -> list[str]:
 def _plain(limit: Any) -> Any:
     if isinstance(limit, Mapping):
         return {
-            key: [float(one) for one in value] if isinstance(value, list) else value for key, value in limit.items()
+            key: [float(one) for one in value] if isinstance(value, list) else value
+            for key, value in limit.items()
+            if value is not None
         }
     return {str(one).casefold() for one in limit}
 
@@ -188,7 +195,7 @@ def _limits(paths: Mapping[str, str], told: Any) -> dict[str, Any]:
     return {
         name: {"enum": one} if name == "duration" and isinstance(one, list) else one
         for name, one in found.items()
-        if one
+        if isinstance(one, (list, dict)) and one
     }
 
 
@@ -223,33 +230,34 @@ def with_live(profile: Profile, model: str, known: Known, *, dry_run: bool) -> K
     An address is asked only while the API is at its own origin: another gateway is described by nobody here; a
     <NAME>_SPECIFICATION_URL of the user's own takes its place. Never raises: what fails is a note.
     """
-    import time
-
     from videotasks.core.errors import TaskError
     from videotasks.core.workers import CallTimedOut, Mailbox
 
     ours = known.model
     needed = ours is None or ours.inferred_from is not None or ours.partial
-    local = _at_this_origin(profile)
-    if not local.specification or not (dry_run or needed):
+    if ours is not None and ours.fields is None:  # limits only: the names are told where bodies are
+        needed = any(one.shape != "limits" for one in profile.specification)
+    if not profile.specification or not (dry_run or needed):
         return known
     try:
-        asker = _keyed_asker(local)
-        found = Mailbox().call(
-            lambda: look_up(
-                local,
-                model,
-                known,
-                ask_url=lambda address: cached_fetch.public_asker(address, seconds=BUDGET_S - 0.5),
-                ask_path=asker,
-                now=time.time(),
-            ),
-            timeout=BUDGET_S,
-        )
+        found = Mailbox().call(lambda: asked(profile, model, known), timeout=BUDGET_S)
     except (Unavailable, TaskError, CallTimedOut) as error:
         reason = "no answer in time" if isinstance(error, CallTimedOut) else str(error)
         return changed(known, notes=(f"the live specification was not asked: {reason[:200]}",))
     return combined(known, found) if found else known
+
+
+def asked(profile: Profile, model: str, known: Known, *, seconds: float = BUDGET_S - 0.5) -> Live | None:
+    """What the sources that may be asked from here say of a model. Raises Unavailable."""
+    import time
+
+    local = _at_this_origin(profile)
+    if not profile.specification and (told := profile.capabilities):  # they tell the limits of each model
+        at = f"{told.models}[?{told.id}=='{{model}}'] | [0]"
+        source = SpecificationSource(path=told.path, shape="limits", at=at, limits=told.limits)
+        local = changed(local, specification=(source,))
+    public: Asker = lambda address: cached_fetch.public_asker(address, seconds=seconds)  # noqa: E731
+    return look_up(local, model, known, ask_url=public, ask_path=_keyed_asker(local), now=time.time())
 
 
 def listed(profile: Profile, search: str) -> list[Model]:

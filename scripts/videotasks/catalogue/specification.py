@@ -25,6 +25,7 @@ MAX_MEMBERS = 200
 MAX_VALUES = 60
 MAX_BODIES = 60
 MAX_BRANCHES = 12
+MAX_WORD = 60
 _TYPES = ("integer", "number", "string", "boolean", "array", "object")
 
 
@@ -198,6 +199,11 @@ def _type_of(value: Any) -> str:
     return {int: "integer", float: "number", str: "string"}.get(type(value), "object")
 
 
+def _is_word(const: Any) -> bool:
+    """Whether a const may name a variant: it is sent on the specification's word, so no address and no text is."""
+    return isinstance(const, str) and len(const) <= MAX_WORD and "://" not in const
+
+
 def _variants(
     profile: Profile, schemas: Schemas, bodies: list[Shape], described: list[dict[str, dict[str, Any]]]
 ) -> dict[str, Any] | None:
@@ -213,7 +219,7 @@ def _variants(
 
     for name in bodies[0].properties:
         consts = [const(body, name) for body in bodies]
-        if name == "model" or not all(isinstance(one, str) for one in consts) or len(set(consts)) != len(consts):
+        if name == "model" or not all(map(_is_word, consts)) or len(set(consts)) != len(consts):
             continue
         choose = []
         for number, (body, members) in enumerate(zip(bodies, described, strict=True)):

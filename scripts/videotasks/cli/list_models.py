@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import Counter
 from typing import Any
 
 from videotasks.catalogue import listing
@@ -39,7 +40,15 @@ def list_models(args: argparse.Namespace) -> int:
             if (args.makes == "all" or one[1].makes == args.makes)
             and (not args.search or listing.matches(one[0], one[1], args.search))
         ]
-    rows = [{**listing.row(*one), "key": _has_key(one[0])} for one in found]
+    # Those with a key first, then a few of each provider before many of one.
+    keys = {profile.name: _has_key(profile) for profile in profiles}
+    place: Counter[str] = Counter()
+    ordered = []
+    for one in found:
+        place[one[0].name] += 1
+        ordered.append((not keys[one[0].name], place[one[0].name], one))
+    ordered.sort(key=lambda entry: entry[:2])
+    rows = [{**listing.row(*one), "key": keys[one[0].name]} for _, _, one in ordered]
     return _list(reporter, rows, args, any_model=[profile.name for profile in profiles if _takes_any(profile)])
 
 
@@ -133,7 +142,7 @@ def _unknown(profiles: list[Profile], wanted: str) -> TaskError:
 
 def _takes_any(profile: Profile) -> bool:
     """Whether the provider has a catalogue of its own that does not ship with the skill."""
-    return not profile.models and not any(True for _ in listing.models_of(profile))
+    return profile.model_list is not None or not any(True for _ in listing.models_of(profile))
 
 
 def _has_key(profile: Profile) -> bool:
@@ -145,11 +154,12 @@ def _has_key(profile: Profile) -> bool:
 
 def _line(entry: dict[str, Any]) -> str:
     key = "key" if entry["key"] else "   "
-    lengths = f"{entry['seconds']} s" if "seconds" in entry else ""
+    length, unset, _ = entry.get("seconds", "").partition(" by default")
+    lengths = f"{length} s{unset}" if length else ""
     sizes = " ".join(entry.get("resolutions", ()))
     takes = ", ".join(entry["takes"]) or entry.get("server_message", "")
-    price = entry.get("price", "")
-    return f"{key} {entry['provider']:16} {entry['id']:36} {lengths:14} {sizes:22} {price:14} {takes}".rstrip()
+    price = f"  {entry['price']}" if "price" in entry else ""
+    return f"{key} {entry['provider']:16} {entry['id']:36} {lengths:14} {sizes:22} {takes}{price}".rstrip()
 
 
 def _member(member: dict[str, Any]) -> str:

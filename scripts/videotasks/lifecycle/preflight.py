@@ -202,8 +202,9 @@ def _look_at_prices(plan: Plan, terms: Terms, found: Findings) -> None:
         rule, where = own
         found.estimate = costs.by_rule(rule, draft, profile, kind="own", source=where)
     if found.estimate is None and known.model is not None and known.model.price:
-        source = known.where or known.source
-        found.estimate = costs.by_rule(known.model.price, draft, profile, kind="list", source=source, of=known.date)
+        printed = known.model.price
+        source, of = printed.get("source") or known.where or known.source, printed.get("date", known.date)
+        found.estimate = costs.by_rule(printed, draft, profile, kind="list", source=source, of=of)
     if found.estimate is None and terms.dry_run:
         found.estimate = _remembered(plan)
 

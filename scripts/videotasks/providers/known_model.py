@@ -47,7 +47,10 @@ class Rate:
 
 
 def rates_of(rule: Mapping[str, Any]) -> list[Rate]:
-    """The rates of `{unit, per_second | per_video | per_image}`, each a number or one by resolution (or `default`)."""
+    """The rates of `{unit, per_second | per_video | per_image}`, each a number or one by resolution (or `default`).
+
+    What depends on more stands in `rates`, each {amount, per, when}.
+    """
     found: list[Rate] = []
     unit = str(rule.get("unit") or "")
     for per in ("second", "video", "image"):
@@ -56,6 +59,10 @@ def rates_of(rule: Mapping[str, Any]) -> list[Rate]:
             if (amount := scalars.number(told)) is not None:
                 when = {} if size == "default" else {"resolution": size}
                 found.append(Rate(amount=amount, unit=unit, per=per, when=when))
+    for row in rule.get("rates") or ():
+        if isinstance(row, Mapping) and (amount := scalars.number(row.get("amount"))) is not None:
+            when = row.get("when") or {}
+            found.append(Rate(amount=amount, unit=unit, per=str(row.get("per")), when=when))
     return found
 
 
@@ -63,6 +70,6 @@ def in_words(rule: Mapping[str, Any]) -> str | None:
     """`0.1 USD/s`, `0.1 USD/s at 720p`: a printed price for a list."""
     words = []
     for rate in rates_of(rule):
-        size = f" at {rate.when['resolution']}" if rate.when else ""
+        size = f" at {' '.join(map(str, rate.when.values()))}" if rate.when else ""
         words.append(f"{rate.amount:g} {rate.unit}/{'s' if rate.per == 'second' else rate.per}{size}")
     return ", ".join(words) or None
