@@ -6,7 +6,7 @@ import heapq
 import io
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from videotasks.network.client import Answer
 from videotasks.network.errors import NoAnswer
 from videotasks.output.reporter import Reporter
 from videotasks.providers.load_profile import load_profile
-from videotasks.providers.provider import Look, Provider, TaskRef
+from videotasks.providers.profile import Profile
+from videotasks.providers.provider import ListPage, Look, Provider, TaskRef
+from videotasks.providers.record import changed
 from videotasks.runs.store import Run, RunStore
 
 EPOCH = 1_790_000_000.0
@@ -170,10 +172,23 @@ class ManyTasks(ScriptedProvider):
         super().__init__(name, lambda time: None, mailbox)
         self.answer = answer
         self.asked_of: dict[str, list[float]] = {}
+        self.listing: Callable[[list[str], ListPage, float], Item] | None = None
+        self.lists: list[tuple[float, int, int]] = []  # when, how many ids, which page
 
     def item(self, ref: TaskRef) -> Item:
         self.asked_of.setdefault(ref.task_id, []).append(self.mailbox.now)
         return self.answer(ref.task_id, self.mailbox.now)
+
+    def look_at_many(self, refs: Mapping[str, TaskRef], page: ListPage, **_: Any) -> Any:
+        """A list as `listing(ids, page, time)` answers it, read as the real provider reads it."""
+        self.lists.append((self.mailbox.now, len(refs), page.number))
+        assert self.listing is not None
+        item, took_s = self.listing(list(refs), page, self.mailbox.now), 0.0
+        if isinstance(item, Slow):
+            took_s, item = item.took_s, item.look
+        if isinstance(item, Exception):
+            raise Delayed(took_s, item)
+        return Slow(took_s, self.read_many(item, refs, page))
 
 
 @dataclass
@@ -183,6 +198,12 @@ class ManyWaits:
     asked: dict[str, list[float]]
     ended_at: dict[str, float]
     tasks: list[Watched]
+    lists: list[tuple[float, int, int]] = field(default_factory=list)
+
+    @property
+    def sent(self) -> list[float]:
+        """When each request was sent, lists and single looks."""
+        return sorted([*(at for at, _, _ in self.lists), *itertools.chain(*self.asked.values())])
 
     def longest_gap(self) -> float:
         """The longest time from the beginning or one look at a task to its next."""
@@ -196,8 +217,15 @@ def wait_for_many(
     *,
     deadline: float,
     limits: Timing | None = None,
+    listing: Callable[[list[str], ListPage, float], Item] | None = None,
+    profile: Profile | None = None,
+    random: Callable[[], float] = lambda: 0.0,
+    later: Sequence[tuple[float, int]] = (),
 ) -> ManyWaits:
-    """Wait in virtual time for tasks t-0, t-1, ..., whose answers `answer` gives."""
+    """Wait in virtual time for tasks t-0, t-1, ..., whose answers `answer` gives, and `listing` those of lists.
+
+    Without `listing` the API has no list. Of `later`, (moment, number) of the tasks come while the wait goes on.
+    """
     mailbox = VirtualMailbox()
     ctx = Context(
         store=RunStore(root),
@@ -206,10 +234,14 @@ def wait_for_many(
         limits=limits or Timing(),
         clock=lambda: EPOCH + mailbox.now,
         monotonic=lambda: mailbox.now,
-        random=lambda: 0.0,
+        random=random,
     )
     ctx.store.prepare()
     provider = ManyTasks("ark", answer, mailbox)
+    provider.listing = listing
+    provider.profile = profile or provider.profile
+    if listing is None:
+        provider.profile = changed(provider.profile, status=changed(provider.profile.status, bulk=None))
     request = {"provider": "ark", "mode": "real", "origin": "x"}
     tasks = []
     for number in range(count):
@@ -221,5 +253,14 @@ def wait_for_many(
         assert task.ref.task_id not in ended_at and task.ending is not None
         ended_at[task.ref.task_id] = mailbox.now
 
-    Waiter(ctx, tasks, on_end).run(deadline)
-    return ManyWaits(provider.asked_of, ended_at, tasks)
+    first = count - sum(number for _, number in later)
+    waiter = Waiter(ctx, tasks[:first], on_end, intake=bool(later))
+    start = first
+    for moment, number in later:
+        for task in tasks[start : start + number]:
+            mailbox.at(moment, Message("task", waiter, task))
+        start += number
+    if later:
+        mailbox.at(later[-1][0], Message("no_more", waiter))
+    waiter.run(deadline)
+    return ManyWaits(provider.asked_of, ended_at, tasks, provider.lists)

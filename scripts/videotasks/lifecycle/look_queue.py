@@ -16,6 +16,8 @@ from videotasks.network.flight import Flight
 from videotasks.providers.provider import ListPage, Provider
 
 BULK_FROM = 3  # open tasks of one provider: for two, a list of a hundred costs more than it saves
+TOO_LONG = frozenset({400, 413, 414, 431})  # with hundreds of ids: 500 of ARK's make an address of 20,000 characters
+SHORT_ENOUGH = 20  # ids, of which none is too long
 BULK_FAULTS = 2  # lists in a row that were no answer: from then on each task is asked for by itself
 UNLISTED = 2  # a task that a list did not have so often is asked for by itself from then on
 
@@ -50,6 +52,9 @@ class Lane:
         self.open = 0  # tasks that have not ended, waiting here or on their way
         self.rounds: list[Round] = []  # whose next page has not been asked for
         self.bulk_faults = 0
+        self.most = 0  # tasks of one list
+        if (spec := provider.profile.status.bulk) is not None:
+            self.most = spec.most if spec.by_id else spec.most * spec.pages
         self._heap: list[tuple[float, int, Watched]] = []
         self._tickets = itertools.count(1)
 
@@ -58,6 +63,13 @@ class Lane:
         """Whether one request is to ask for many."""
         spec = self.provider.profile.status.bulk
         return spec is not None and self.open >= BULK_FROM and self.bulk_faults < BULK_FAULTS
+
+    def shortened(self, asked: Round, http_status: int | None) -> bool:
+        """Whether a list was refused for its length; then the next one names half as many."""
+        if http_status not in TOO_LONG or len(asked.wanted) <= SHORT_ENOUGH:
+            return False
+        self.most = min(self.most, len(asked.wanted) // 2)
+        return True
 
     def put(self, task: Watched, due: float) -> None:
         """`task` is looked at from `due` on; an earlier place of it is void."""

@@ -51,7 +51,7 @@ class Pace:
     """Requests with one key: at most `per_minute` in any minute, evenly spaced; fewer while the server says 429."""
 
     def __init__(self, per_minute: float | None = None, speed: float = 1.0) -> None:
-        self._gap_s = (_WINDOW_S + _CATCH_UP_S) / max(per_minute or PER_MINUTE, 0.1) / speed
+        self._gap_s = (_WINDOW_S + _CATCH_UP_S + 0.001) / max(per_minute or PER_MINUTE, 0.1) / speed
         self._turn = float("-inf")  # when the next request is due at an even pace
         self._slow_s = 0.0  # between requests, since a refusal
         self._held_until = float("-inf")

@@ -206,10 +206,9 @@ class Waiter:
         if lane.rounds:
             return self._ask_for_many(lane.rounds.pop(0))
         task = lane.take()
-        spec = lane.provider.profile.status.bulk
-        if spec is None or not lane.bulk or not in_lists(task):
+        if not lane.bulk or not in_lists(task):
             return self._look(lane, task)
-        asked = Round(lane, lane.take_many(task, spec.most if spec.by_id else spec.most * spec.pages))
+        asked = Round(lane, lane.take_many(task, lane.most))
         for one in asked.wanted.values():
             one.looking = asked
             one.last_look = self._past
@@ -324,7 +323,8 @@ class Waiter:
         if page.looks is None:
             if page.http_status == 429:
                 lane.pace.refused(now, page.hint_s)
-            return self._list_failed(asked, page.reason, page.hint_s, final=page.final)
+            final = page.final and not lane.shortened(asked, page.http_status)
+            return self._list_failed(asked, page.reason, page.hint_s, final=final)
         lane.pace.answered()
         lane.bulk_faults = 0
         for task_id, look in page.looks.items():
