@@ -281,7 +281,7 @@ def test_a_list_that_is_too_long_for_the_server_is_halved(tmp_path: Path) -> Non
     waits = wait_for_many(tmp_path, 80, never, deadline=200.0, listing=listing)
     assert len(waits.ended_at) == 80
     sizes = [number for _, number, _ in waits.lists]
-    assert sizes[0] == 80 and max(sizes[4:]) == 20, "two of 40 were on their way at once"
+    assert not waits.asked and sizes[0] == 80 and max(sizes[4:]) <= 20, sizes
 
 
 def test_a_429_of_a_list_is_waited_out_and_not_answered_by_hundreds_of_looks(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_a_429_of_a_list_is_waited_out_and_not_answered_by_hundreds_of_looks(tmp
         return by_id(ends)(ids, page, now)
 
     waits = wait_for_many(tmp_path, 50, never, deadline=200.0, listing=listing)
-    assert len(waits.ended_at) == 50 and len(waits.lists) < 40
+    assert len(waits.ended_at) == 50 and not waits.asked and len(waits.lists) < 40
 
 
 def test_pages_go_on_until_all_are_found_and_no_further(tmp_path: Path) -> None:

@@ -317,6 +317,19 @@ MISTAKES = [  # what is written instead of what, the member and the words that l
     ("failed: [broken]", "failed: [broken, DONE]", "status.map.failed", "stands under succeeded, too"),
     ("result: {video: [video.url]}", "result: {usage: [a]}", "result", "names no result"),
     ("result: {", "result: {fetch: {url_from: link}, ", "result.fetch.url_from", "not kept by create.follow"),
+    ("value: [status]", "bulk: {path: /v}, value: [status]", "status.bulk", "'most' is missing"),
+    ("value: [status]", "bulk: {path: /v, most: 9, query: {ids: '{ids}'}}, value: [status]", "bulk.query", "{task_ids}"),
+    ("value: [status]", "bulk: {path: /v, most: 9, next: {pag: a}}, value: [status]", "status.bulk.next", "pag"),
+    ("value: [status]", "bulk: {path: /v, most: 9, pages: 3}, value: [status]", "bulk.pages", "'next' is missing"),
+    (
+        "value: [status]",
+        "bulk: {path: /v, most: 9, query: {i: '{task_ids}'}, next: {page: p}}, value: [status]",
+        "status.bulk",
+        "for lists",
+    ),
+    ("value: [status]", "bulk: {path: /v, most: 9, body: {a: 1}}, value: [status]", "bulk.body", "method: POST"),
+    ("auth: {}", "auth: {}\nlimits: {requests_per_minute: 0}", "limits.requests_per_minute", "minimum"),
+    ("auth: {}", "auth: {}\nlimits: {parallel: 1.5}", "limits.parallel", "whole number"),
     ("auth: {}", "auth: {}\nkinds: {still: {create: {path: '/{x}'}}}", "kinds.still.create.path", "nothing fills {x}"),
 ]
 

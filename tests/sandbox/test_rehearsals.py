@@ -8,7 +8,10 @@ import pytest
 
 from support.commands import call, fast_sandbox
 from support.sandbox_http import fake_renderer
+from videotasks.core.task import Status
 from videotasks.providers.load_profile import load_profile, shipped_names
+from videotasks.providers.provider import ListPage, ManyLooks, Provider
+from videotasks.providers.record import changed
 from videotasks_sandbox.dialect import load_dialect
 
 PROVIDERS = shipped_names()
@@ -86,6 +89,45 @@ def test_a_list(provider: str) -> None:
         done = call("task_status.py", "--sandbox", "--provider", provider, "--list", "--remote")
     assert done.exit_code == 0, done.stdout
     assert made.final["task_id"] in done.stdout
+
+
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if load_profile(name).status.bulk])
+def test_a_list_shows_what_single_looks_show(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four tasks are waited for by lists, page by page, and each item is what the task's own answer says."""
+    profile = load_profile(provider)
+    shown: list[ManyLooks] = []
+    real = Provider.look_at_many
+
+    def look_at_many(self: Provider, refs: Any, page: ListPage, *, client: Any, **how: Any) -> ManyLooks:
+        spec = changed(self.profile.status.bulk, query=small(self.profile.status.bulk.query), most=2)
+        self.profile = changed(self.profile, status=changed(self.profile.status, bulk=spec))
+        looks = real(self, refs, page, client=client, **how)
+        for task_id, look in (looks.looks or {}).items():
+            alone = self.look(refs[task_id], client=client)
+            assert look.snapshot and alone.snapshot and look.snapshot.status is alone.snapshot.status
+            if alone.snapshot.status is Status.SUCCEEDED and look.snapshot.has_result:
+                assert [one.kind for one in look.snapshot.outputs] == [one.kind for one in alone.snapshot.outputs]
+        shown.append(looks)
+        return looks
+
+    for take in range(1, 5):
+        assert create(provider, "--no-wait", "--take", str(take), total_s=40).exit_code == 0
+    monkeypatch.setattr(Provider, "look_at_many", look_at_many)
+    with fast_sandbox(0.2):
+        done = call("wait_generation.py", "--sandbox", "--all-unfinished", "--provider", provider, "--no-download")
+    assert done.exit_code == 0 and done.final["total"] == 4 and done.final["unfinished"] == 0, done.stdout
+    ids = {task_id for looks in shown for task_id in looks.looks or {}}
+    assert len(ids) == 4, "each was on a page"
+    assert all(looks.looks is not None for looks in shown)
+    assert profile.status.bulk is not None
+    whole = profile.status.bulk.by_id or "url" in profile.status.bulk.next  # where no request says how many on a page
+    assert whole or any(looks.next for looks in shown), "of two tasks each"
+
+
+def small(query: Any) -> dict[str, Any]:
+    """The same list with two tasks on a page."""
+    sizes = {"limit", "pageSize"}
+    return {name: 2 if name in sizes else value for name, value in query.items()}
 
 
 def test_every_shipped_profile_has_a_dialect() -> None:

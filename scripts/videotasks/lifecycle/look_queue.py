@@ -19,6 +19,7 @@ BULK_FROM = 3  # open tasks of one provider: for two, a list of a hundred costs 
 TOO_LONG = frozenset({400, 413, 414, 431})  # with hundreds of ids: 500 of ARK's make an address of 20,000 characters
 SHORT_ENOUGH = 20  # ids, of which none is too long
 BULK_FAULTS = 2  # lists in a row that were no answer: from then on each task is asked for by itself
+REFUSED_WEIGHT = 0.2  # of a 429 as such a fault: hundreds of looks instead would hardly be welcome
 UNLISTED = 2  # a task that a list did not have so often is asked for by itself from then on
 
 
@@ -51,7 +52,7 @@ class Lane:
         self.pace = pace
         self.open = 0  # tasks that have not ended, waiting here or on their way
         self.rounds: list[Round] = []  # whose next page has not been asked for
-        self.bulk_faults = 0
+        self.bulk_faults = 0.0
         self.most = 0  # tasks of one list
         if (spec := provider.profile.status.bulk) is not None:
             self.most = spec.most if spec.by_id else spec.most * spec.pages

@@ -15,7 +15,16 @@ from videotasks.core.safe_text import inert
 from videotasks.core.task import Outcome, Snapshot, Status
 from videotasks.core.workers import Interrupted, Message
 from videotasks.formats.sse import SseEvent
-from videotasks.lifecycle.look_queue import BULK_FAULTS, Lane, Request, Round, earliest, in_lists, next_moment
+from videotasks.lifecycle.look_queue import (
+    BULK_FAULTS,
+    REFUSED_WEIGHT,
+    Lane,
+    Request,
+    Round,
+    earliest,
+    in_lists,
+    next_moment,
+)
 from videotasks.lifecycle.outcome import Ending
 from videotasks.lifecycle.poll_schedule import FAULT_FIRST_S, Pace, PollSchedule
 from videotasks.lifecycle.session import Context
@@ -323,8 +332,10 @@ class Waiter:
         if page.looks is None:
             if page.http_status == 429:
                 lane.pace.refused(now, page.hint_s)
-            final = page.final and not lane.shortened(asked, page.http_status)
-            return self._list_failed(asked, page.reason, page.hint_s, final=final)
+                return self._list_failed(asked, page.reason, page.hint_s, weight=REFUSED_WEIGHT)
+            if lane.shortened(asked, page.http_status):
+                return self._put_back(asked, now)
+            return self._list_failed(asked, page.reason, page.hint_s, final=page.final)
         lane.pace.answered()
         lane.bulk_faults = 0
         for task_id, look in page.looks.items():
@@ -353,15 +364,20 @@ class Waiter:
         task.looking, task.alone, task.last_look = None, True, False
         self._due(task, self.ctx.monotonic())
 
-    def _list_failed(self, asked: Round, reason: str, hint_s: float | None = None, *, final: bool = False) -> None:
+    def _list_failed(
+        self, asked: Round, reason: str, hint_s: float | None = None, *, final: bool = False, weight: float = 1.0
+    ) -> None:
         """A list that is no answer says nothing of any task. Twice in a row, or refused for good: no more lists."""
         lane, ctx = asked.lane, self.ctx
-        lane.bulk_faults = BULK_FAULTS if final else lane.bulk_faults + 1
+        lane.bulk_faults = BULK_FAULTS if final else lane.bulk_faults + weight
         ctx.reporter.event("poll_error", transient=True, message=f"the list of tasks: {reason}")
         again = max(FAULT_FIRST_S, hint_s or 0.0) / ctx.limits.sandbox_speed if lane.bulk else hint_s or 0.0
+        self._put_back(asked, ctx.monotonic() + again)
+
+    def _put_back(self, asked: Round, due: float) -> None:
         for task in asked.wanted.values():
             task.looking, task.last_look = None, False
-            self._due(task, ctx.monotonic() + again)
+            self._due(task, due)
 
     def _of_look(self, task: Watched, look: Look) -> None:
         if look.snapshot is not None and (task.unexplained is None or look.snapshot.status.terminal):

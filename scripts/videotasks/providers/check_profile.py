@@ -287,7 +287,7 @@ def _of_bulk(bulk: Mapping[str, Any]) -> Iterator[Problem]:
             "a request that names {task_ids} is answered at once: `next` and `pages` are for lists",
         )
     if bulk.get("pages", 1) > 1 and not bulk.get("next"):
-        yield ("status", "bulk", "pages"), "`next` is missing: how the next page is asked for"
+        yield ("status", "bulk", "pages"), "'next' is missing: how the next page is asked for"
     if bulk.get("body") is not None and bulk.get("method") != "POST":
         yield ("status", "bulk", "body"), "a look by GET sends no body: say method: POST"
 
