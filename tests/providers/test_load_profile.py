@@ -318,7 +318,7 @@ MISTAKES = [  # what is written instead of what, the member and the words that l
     ("result: {video: [video.url]}", "result: {usage: [a]}", "result", "names no result"),
     ("result: {", "result: {fetch: {url_from: link}, ", "result.fetch.url_from", "not kept by create.follow"),
     ("value: [status]", "bulk: {path: /v}, value: [status]", "status.bulk", "'most' is missing"),
-    ("value: [status]", "bulk: {path: /v, most: 9, query: {ids: '{ids}'}}, value: [status]", "bulk.query", "{task_ids}"),
+    ("value: [status]", "bulk: {path: /v, most: 9, query: {i: '{ids}'}}, value: [status]", "bulk.query", "{task_ids}"),
     ("value: [status]", "bulk: {path: /v, most: 9, next: {pag: a}}, value: [status]", "status.bulk.next", "pag"),
     ("value: [status]", "bulk: {path: /v, most: 9, pages: 3}, value: [status]", "bulk.pages", "'next' is missing"),
     (
