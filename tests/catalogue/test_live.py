@@ -18,7 +18,7 @@ from videotasks.catalogue.known import known_model
 from videotasks.core.errors import TaskError
 from videotasks.providers.known_model import Known
 from videotasks.providers.load_profile import load_profile
-from videotasks.providers.profile import Profile
+from videotasks.providers.profile import Model, Profile, SpecificationSource
 from videotasks.providers.record import changed
 from videotasks.request.build import CommonInputs, build_request
 
@@ -191,6 +191,56 @@ def test_only_the_fenced_specification_is_taken(page: str, blocks: int) -> None:
     assert time.process_time() - begun < 3, "no text holds up a create"
 
 
+def test_the_document_of_a_model_is_found_by_an_index_in_json() -> None:
+    profile = load_profile("runware")
+    members = {"taskType": {"const": "videoInference"}, "positivePrompt": TEXT, "duration": {"enum": [5, 10]}}
+    tasks = {"type": "array", "items": {"type": "object", "properties": members, "required": ["positivePrompt"]}}
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/RequestBody"}}}}
+    document = {"openapi": "3.1.0", "info": {}, "paths": {"/v1": {"post": {"requestBody": body}}},
+                "components": {"schemas": {"RequestBody": tasks}}}  # fmt: skip
+    here = "https://runware.ai/docs/models/acme-film/schema.json"
+    documents = {
+        "https://runware.ai/docs/models/index.json": [
+            {"air": "acme:other@1", "schema": "https://runware.ai/docs/models/other/schema.json"},
+            {"air": "acme:film@1", "schema": here},
+            {"air": "acme:evil@1", "schema": "https://evil.example/schema.json"},
+        ],
+        here: document,
+    }
+    found = look(profile, "acme:film@1", documents)
+    known = live.combined(Known(), found)
+    draft = build_request(profile, CommonInputs(prompt="p", duration="5", model="acme:film@1"), known=known)
+    assert (draft.body["positivePrompt"], draft.body["duration"]) == ("p", 5) and found.where == here
+    with pytest.raises(TaskError, match="5 s, 10 s"):
+        build_request(profile, CommonInputs(prompt="p", duration="7", model="acme:film@1"), known=known)
+    assert look(profile, "acme:evil@1", documents) is None, "the profile's own folder, whatever the index says"
+
+
+def test_a_models_own_name_comes_before_the_one_that_most_have() -> None:
+    profile = load_profile("aimlapi")
+    address = "https://api.aimlapi.com/docs-json?model=acme/film"
+    tail = openapi("/v2/video/generations", model={"enum": ["acme/film"]}, duration={"enum": ["5", "10"]},
+                   image_url=TEXT, tail_image_url=TEXT)  # fmt: skip
+    known = live.combined(Known(), look(profile, "acme/film", {address: tail}))
+    images = [("first_frame", URL), ("last_frame", URL)]
+    draft = build_request(
+        profile, CommonInputs(prompt="p", duration="5", images=images, model="acme/film"), known=known
+    )
+    assert draft.body == {"model": "acme/film", "prompt": "p", "duration": "5", "image_url": URL, "tail_image_url": URL}
+
+
+def test_one_document_of_all_models() -> None:
+    profile = changed(
+        load_profile("fal"), specification=(SpecificationSource(url="https://api.acme.example/openapi.json"),)
+    )
+    paths = {
+        **openapi("/api/v1/acme/other", seconds=TEXT)["paths"],
+        **openapi("/api/v1/acme/film", image=TEXT)["paths"],
+    }
+    found = look(profile, "acme/film", {"https://api.acme.example/openapi.json": {"openapi": "3.0.0", "paths": paths}})
+    assert found.model.fields == {"prompt": "prompt", "image.first_frame": "image"}
+
+
 # -- two sources -------------------------------------------------------------------------------------------------
 
 
@@ -203,6 +253,18 @@ def test_where_sources_differ_the_shipped_one_is_used_and_both_are_shown() -> No
     made = live.combined(known, found)
     assert made.model is known.model and made.source == "catalogue"
     assert any("'image_url' here and 'first_frame_url'" in one for one in made.notes)
+
+
+def test_a_price_keeps_the_day_on_which_it_was_printed() -> None:
+    price = {"unit": "USD", "per_second": 0.1}
+    ours = Model(id="acme/film", limits={"duration": {"enum": [5]}}, price=price)
+    known = Known(model=ours, source="catalogue", where="https://docs.example", date="2026-01-01")
+    spec = openapi("/acme/film", duration={"enum": [5, 10]})
+    address = "https://fal.ai/api/openapi/queue/openapi.json?endpoint_id=acme/film"
+    made = live.combined(known, look(load_profile("fal"), "acme/film", {address: spec}, known=known))
+    assert made.model and made.model.price == {**price, "date": "2026-01-01", "source": "https://docs.example"}
+    assert made.date != "2026-01-01" and any("--duration may be" in one for one in made.notes), "and both are shown"
+    assert made.model.allowed("duration") == {"enum": [5]}, "the shipped one is used"
 
 
 def test_a_guess_of_ours_gives_way() -> None:

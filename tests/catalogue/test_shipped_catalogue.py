@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from videotasks.catalogue import shipped
+from videotasks.catalogue import listing, shipped
 from videotasks.catalogue.known import known_model
 from videotasks.core.errors import TaskError
 from videotasks.providers.load_profile import load_profile, shipped_names
@@ -85,6 +85,17 @@ def test_a_catalogue_holds_together(path: Path) -> None:
         if "variants" in one and members:
             values = one["members"][one["variants"]["by"]].get("values", ())
             assert {choice["is"] for choice in one["variants"]["choose"]} <= set(values) or not values, one["id"]
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_every_block_of_models_has_a_source_and_a_date(name: str) -> None:
+    profile = load_profile(name)
+    rows = list(listing.models_of(profile))
+    assert rows and all(source.startswith("https://") and date and len(date) == 10 for _, _, source, date in rows)
+    for kind in profile.kinds:
+        for model in profile.for_kind(kind).models:
+            known = known_model(profile.for_kind(kind), model.id)
+            assert known.date and known.where, "a dry run says where it was read, and when"
 
 
 def test_every_checked_entry_is_there() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +60,21 @@ def test_a_long_list_is_cut_and_says_so() -> None:
 
 
 @pytest.mark.process
+def test_a_price_is_told_with_who_says_so(tmp_path: Path) -> None:
+    (row,) = call("list_models.py", "--provider", "xai", "--search", "1.5").final["models"]
+    assert "0.14 USD/s at 720p" in row["price"] and row["price_source"] == "printed, read on 2026-09-22"
+    mine = tmp_path / "prices.yaml"
+    mine.write_text('xai: {"grok-*": {unit: EUR, per_second: 0.2}}', encoding="utf-8")
+    env = {"VIDEO_TASKS_PRICES": str(mine)}
+    (row,) = call("list_models.py", "--provider", "xai", "--search", "1.5", env=env).final["models"]
+    assert row["price"] == "0.2 EUR/s" and row["price_source"] == str(mine)
+
+
+def test_a_family_of_models_is_no_provider_but_points_to_those_who_have_it() -> None:
+    done = call("list_models.py", "--provider", "seedance")
+    assert done.exit_code == 1 and "offered by" in done.final["message"] and "--model" in done.final["message"]
+
+
 def test_people_get_a_table() -> None:
     command = [sys.executable, str(SCRIPTS / "list_models.py"), "--search", "kling-v2.6", "--text"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment(), timeout=60)
@@ -91,6 +107,13 @@ def test_the_live_list_and_one_model_of_it() -> None:
             "models"
         ]
         assert one["options"]["--duration"] == "input.seconds" and one["seconds"] == "4, 8"
+    videos = {"data": [{"id": "google/veo-3.1", "supported_durations": [4], "supported_resolutions": ["480p"]},
+                       {"id": "new/thing", "supported_aspect_ratios": ["1:1"]}]}  # fmt: skip
+    with FaultServer(lambda request: json_answer(videos)) as server:
+        env = {"OPENROUTER_API_KEY": "sk-CANARY-7f3a", "OPENROUTER_BASE_URL": server.base_url}
+        known, new = call("list_models.py", "--provider", "openrouter", "--live", env=env).final["models"]
+        assert (known["seconds"], known["resolutions"]) == ("4", ["480p"]) and "first frame" in known["takes"]
+        assert new["ratios"] == ["1:1"] and new["takes"] == [] and new["source"] == "live"
     unset = call("list_models.py", "--provider", "replicate", "--live")
     assert unset.exit_code == 24 and "REPLICATE_API_TOKEN" in unset.final["message"]
     assert call("list_models.py", "--live").exit_code == 1

@@ -222,6 +222,8 @@ def runware(rates: Any) -> Any:
         ("openrouter", openrouter(CENTS), {"duration": 5, "resolution": "720p"}, 0.85, {}),
         ("openrouter", openrouter({"duration_seconds": "0.13", "reference_images": "0.04"}),
          {"duration": 5, "images": [("reference", "https://e.example/1.png")] * 2}, 0.73, {}),
+        ("openrouter", openrouter({"cents_per_second_output": "28", "minimum_cents_per_generation": "56"}),
+         {"duration": 1}, 0.56, {}),
         ("openrouter", openrouter({"video_tokens": "1"}), {"duration": 5}, None, None),
         ("runware", runware(LABELS), {"duration": 5, "resolution": "1080p", "ratio": "16:9"}, 2.0, {"sound": True}),
         ("runware", runware(LABELS[:2]), {"duration": 5}, 2.0, {"resolution": ["720p", "1080p"], "sound": True}),
@@ -258,7 +260,7 @@ def test_any_name_of_a_rate_is_read_or_left(name: str) -> None:
     prices = load_profile("openrouter").prices
     assert prices and prices.unit_price
     for rate in rates_in(openrouter({name: "1"}), prices.unit_price, MODEL):
-        assert rate.per in ("second", "video", "image") and rate.amount in (1.0, 0.01)
+        assert rate.per in ("second", "video", "image", "minimum") and rate.amount in (1.0, 0.01)
 
 
 KEYS = {
@@ -312,6 +314,36 @@ def test_a_price_that_rose_since_the_dry_run_is_refused_above_the_limit(name: st
         assert len(seen) > before, "the price of the moment"
     keyed = [one for one in seen if "CANARY" in str(one.headers)]
     assert bool(keyed) == (name in ("fal", "openrouter")), "the key goes where the profile says that it is wanted"
+
+
+def test_a_table_that_rose_since_the_dry_run_is_refused_above_the_limit(workspace: Path) -> None:
+    creates: list[Any] = []
+    told = [10, 30]
+
+    def api(request: Request) -> Any:
+        if request.method == "POST":
+            creates.append(request.read())
+            return json_answer({"code": 0, "data": {"task_id": "t_1"}})
+        row = {
+            "definition": "720p",
+            "seconds": 5,
+            "orientation": "9:16",
+            "credits": told.pop(0) if told[1:] else told[0],
+        }
+        pricing = {"currency": "credits", "estimates": [row]}
+        model = {"id": "sora-2", "defaults": {"seconds": 5, "orientation": "9:16", "definition": "720p"},
+                 "limits": {}, "pricing": pricing}  # fmt: skip
+        return json_answer({"code": 0, "data": {"capabilities": {"video": {"models": [model]}}}})
+
+    with FaultServer(api) as server:
+        env = {"CREATOK_API_KEY": "sk-CANARY-7f3a"}
+        common = ("--provider", "creatok", "--base-url", server.base_url, "--model", "sora-2", "--prompt", "p",
+                  "--max-cost", "20credits", "--no-wait")  # fmt: skip
+        plan = call("create_and_wait.py", *common, "--dry-run", env=env)
+        assert plan.exit_code == 0 and plan.final["estimate"]["amount"] == 10, plan
+        assert plan.final["estimate"]["kind"] == "table" and plan.final["estimate"]["assumed"]["ratio"] == "9:16"
+        refused = call("create_and_wait.py", *common, env=env)
+        assert refused.error["code"] == "over_max_cost" and "30 credits" in refused.final["message"] and creates == []
 
 
 def test_another_gateways_prices_are_not_asked_of_the_shipped_one(workspace: Path) -> None:

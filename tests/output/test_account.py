@@ -21,6 +21,21 @@ def both(text: bool) -> tuple[Reporter, Any, Any]:
     return Reporter(stdout=out, stderr=err, text=text), lambda: out.getvalue().decode(), err.getvalue
 
 
+def test_a_plan_says_who_names_the_members_and_what_the_price_takes_for_granted() -> None:
+    plan = {
+        "event": "plan", "request": {"method": "POST", "url": "u", "body": {}}, "checked_against": "catalogue",
+        "checked_source": {"where": "https://docs.example", "date": "2026-11-26"},
+        "estimate": {"amount": 1.25, "unit": "USD", "assumed": {"resolution": "1080p"}},
+        "day": {"spent": 2.0, "limit": 5.0, "unit": "USD"},
+    }  # fmt: skip
+    lines = list(account.result_lines(plan))
+    assert "  names       by the catalogue, https://docs.example, 2026-11-26" in lines
+    assert "  price       1.25 USD, if resolution is 1080p" in lines and "  today       2.0 of 5.0 USD" in lines
+    done = {"event": "terminal", "status": "succeeded", "cost": {"amount": 0.4, "unit": "USD"},
+            "expected_cost": {"amount": 0.35, "unit": "USD"}}  # fmt: skip
+    assert "  cost    0.4 USD  (0.35 USD expected)" in list(account.result_lines(done))
+
+
 @pytest.mark.parametrize("text", [False, True])
 def test_reason_expectation_and_way_on_stand_on_stderr_in_every_mode(text: bool) -> None:
     reporter, _, people = both(text)

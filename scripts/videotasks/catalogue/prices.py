@@ -89,6 +89,7 @@ _SAYS: tuple[tuple[str, tuple[str, Any] | None], ...] = (
     (r"image[ _-]?to[ _-]?video", ("image", True)),
     (r"text[ _-]?to[ _-]?video", ("image", False)),
     (r"(?:reference|input)[ _-]?images?", ("per", "image")),
+    (r"minimum", ("per", "minimum")),
     (r"cents", ("cents", True)),
     (r"(?:duration|video|output)*[ _-]?(?:output)?[ _-]?seconds?", ("per", "second")),
     (r"[1-9][0-9]{2,3}p|[248]k", ("resolution", None)),

@@ -19,7 +19,8 @@ def result_lines(line: Mapping[str, Any]) -> Iterator[str]:
     if copied:
         yield f"  copy    {copied}"
     if line.get("event") == "terminal" and line.get("status") == "succeeded":
-        yield f"  cost    {amount(line.get('cost'))}"
+        expected = line.get("expected_cost")
+        yield f"  cost    {amount(line.get('cost'))}" + (f"  ({amount(expected)} expected)" if expected else "")
     if line.get("video_url") and not line.get("video_file"):
         yield f"  link    {line['video_url']}"
     if line.get("expires_at"):
@@ -90,7 +91,14 @@ def _plan_lines(line: Mapping[str, Any]) -> Iterator[str]:
     body = request.get("body")
     for name, value in body.items() if isinstance(body, Mapping) else ():
         yield f"    {name}: {one_line(str(value), 200)}"
-    yield f"  price       {amount(line.get('estimate'))}"
+    source = line.get("checked_source")
+    if isinstance(source, Mapping):
+        where = f", {source.get('where')}, {source.get('date') or 'undated'}"
+        yield f"  names       by the {line.get('checked_against')}{where}"
+    yield f"  price       {amount(line.get('estimate'))}{_if_assumed(line.get('estimate'))}"
+    day = line.get("day")
+    if isinstance(day, Mapping):
+        yield f"  today       {day.get('spent')} of {day.get('limit')} {day.get('unit')}"
     balance = line.get("balance")
     if isinstance(balance, Mapping):
         yield "  balance     " + ("unlimited" if balance.get("unlimited") else amount(balance))
@@ -100,6 +108,14 @@ def _plan_lines(line: Mapping[str, Any]) -> Iterator[str]:
         yield f"  the same request was made before: it attaches to run {line['attaches_to']} and pays nothing"
     if line.get("send") and line.get("ok"):
         yield f"send it: {line['send']}"
+
+
+def _if_assumed(estimate: Any) -> str:
+    """What was left out and taken for a price."""
+    assumed = estimate.get("assumed") if isinstance(estimate, Mapping) else None
+    if not isinstance(assumed, Mapping) or not assumed:
+        return ""
+    return ", if " + ", ".join(f"{name} is {one_line(str(value), 60)}" for name, value in assumed.items())
 
 
 def _list_lines(line: Mapping[str, Any]) -> Iterator[str]:

@@ -33,7 +33,7 @@ class Known:
 
 @record(frozen=True)
 class Rate:
-    """An amount of `unit` `per` second, video or image given, for requests that are as `when` says.
+    """An amount of `unit` `per` second, video or image given (or the `minimum` of one), for requests as `when` says.
 
     `when` names common options (resolution, ratio, duration, sound, image) or members of the body. `unread` counts the
     words of its name that say something else: such a rate comes last.

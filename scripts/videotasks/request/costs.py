@@ -71,7 +71,9 @@ def by_rates(
     """
     request = _Request(draft, profile, defaults or {}, times)
     videos = scalars.number(request.count)
-    main = _best([rate for rate in rates if rate.per != "image" and rate.unit], request, exact=kind == "table")
+    main = _best(
+        [rate for rate in rates if rate.per in ("second", "video") and rate.unit], request, exact=kind == "table"
+    )
     if not videos or main is None or (amount := request.amount(main)) is None:
         return None
     unit = main.unit
@@ -81,6 +83,9 @@ def by_rates(
     if images is not None and request.images:
         amount += request.images * images.amount
         formula = f"{formula} + {request.images} images x {images.amount:g} {unit}"
+    least = _best([rate for rate in rates if rate.per == "minimum" and rate.unit == unit], request, exact=False)
+    if least is not None and least.amount > amount:
+        amount, formula = least.amount, f"at least {least.amount:g} {unit}"
     assumed = request.assumed([*main.when, *(["duration"] if main.per == "second" else [])], main)
     return Estimate(round(amount * videos, 6), unit, assumed, kind, formula, source, of)
 
