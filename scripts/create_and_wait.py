@@ -66,6 +66,7 @@ def main(argv: list[str]) -> int:
         metavar="KEY=VALUE",
         help="any other member of the body (dotted, JSON value)",
     )
+    request.add_argument("--again", metavar="RUN", help="an earlier run's options with those given here, as a new take")
     request.add_argument("--payload", metavar="JSON", help="the request body; wins over the options above")
     request.add_argument("--payload-file", metavar="FILE", help="the same from a file, or - for standard input")
     request.add_argument("--sse-endpoint", metavar="PATH", help="create endpoint (path or URL), stream or plain")
@@ -76,9 +77,7 @@ def main(argv: list[str]) -> int:
     paying.add_argument(
         "--dry-run", action="store_true", help="show the request, its price and balance; send nothing paid"
     )
-    paying.add_argument(
-        "--take", type=positive_int, default=1, metavar="N", help="another one of the same request (pays again)"
-    )
+    paying.add_argument("--take", type=positive_int, metavar="N", help="another one of the same request (pays again)")
     paying.add_argument("--max-cost", metavar="20credits", help="refuse when the price is above this, or unknown")
     paying.add_argument("--max-cost-per-day", metavar="100credits", help="refuse what would exceed this today (UTC)")
     paying.add_argument("--allow-unknown-cost", action="store_true", help="with a limit: accept an unknown price")

@@ -216,11 +216,15 @@ def test_every_request_option_is_part_of_the_intent() -> None:
         "audio": [(None, "https://a.example/x.mp3")], "set_values": [("a", 1)], "payload": {"a": 1},
         "endpoint": "/x", "kind": "k",
     }  # fmt: skip
-    assert set(changes) == {field.name for field in fields(CommonInputs)}
+    assert {*changes, "links"} == {field.name for field in fields(CommonInputs)}
     seen = [asked(CommonInputs(**base), ())]
     for name, value in changes.items():
         told = asked(CommonInputs(**{**base, name: value}), ())
         assert told not in seen, name
+        seen.append(told)
+    for of in ("run a last_frame", "run b last_frame"):  # what is taken of a run counts by that run, not by its place
+        told = asked(CommonInputs(**base, images=[(None, "x.png")], links={"x.png": of}), ())
+        assert told not in seen and told["image"] == [[None, of]]
         seen.append(told)
 
 

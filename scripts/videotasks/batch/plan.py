@@ -216,6 +216,9 @@ class Planner:
             self._same(item, plan)
             if held:
                 item.step, item.note = Step.HELD, held
+                item.error = {"category": "held", "message": held}
+                doubt = any(one.step is Step.UNKNOWN for one in self.others(item))
+                item.code = ExitCode.SUBMISSION_UNKNOWN if doubt else ExitCode.TASK_ENDED
             else:
                 item.step = Step.FOLLOW
                 self._price(item, plan)

@@ -11,9 +11,10 @@ from videotasks.cli.request_options import common_inputs, session_options
 from videotasks.core.errors import TaskError
 from videotasks.lifecycle import preflight
 from videotasks.lifecycle.carry_out import carry_out
-from videotasks.lifecycle.chain import with_runs
+from videotasks.lifecycle.chain import again, with_runs
 from videotasks.lifecycle.create_or_attach import Plan, attachable
 from videotasks.lifecycle.open_session import chosen_profile, open_session, with_limits
+from videotasks.lifecycle.select_run import with_provider_of
 from videotasks.output import next_command
 from videotasks.providers import credentials
 from videotasks.request.build import MEDIA
@@ -31,6 +32,15 @@ def create_and_wait(args: argparse.Namespace) -> int:
         require_run_id(args.run_id)
     taken = _taken_output(args)
     options = session_options(args)
+    store = RunStore(artifacts_root(args.artifacts_dir))
+    take = args.take or 1
+    if args.again:
+        earlier = store.open(args.again)
+        given = again(earlier, given, options.mode)
+        options = with_provider_of(options, store, earlier)
+        options = replace(options, kind=options.kind or given.kind)
+        # The next take, whatever has changed: the same command again finds its own run.
+        take = args.take or int(earlier.request.get("take") or 1) + 1
     terms = preflight.Terms(
         dry_run=args.dry_run,
         openapi=args.openapi,
@@ -42,7 +52,7 @@ def create_and_wait(args: argparse.Namespace) -> int:
     # Bad input is told before the key is asked for, and with or without one.
     profile = chosen_profile(options)
     if any(value.startswith("@") for kind in MEDIA for _, value in given.media(kind)):
-        given = with_runs(given, RunStore(artifacts_root(args.artifacts_dir)), profile)
+        given = with_runs(given, store, profile)
     profile, draft = preflight.draft_of(profile, given, terms, sandbox=args.sandbox)
     with open_session(options, needs_key=not args.dry_run, profile=profile) as session:
         with_limits(
@@ -54,7 +64,7 @@ def create_and_wait(args: argparse.Namespace) -> int:
             poll_request_s=args.poll_request_timeout or REQUEST_S,
             stream_silence_s=args.sse_request_timeout or max(SILENCE_S, args.create_timeout),
         )
-        plan = Plan(session, draft, args.take, preflight.prompt_of(given, draft), args.run_id)
+        plan = Plan(session, draft, take, preflight.prompt_of(given, draft), args.run_id)
         for warning in draft.warnings:
             session.ctx.reporter.people("note: " + warning)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from videotasks.core import durable_files
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.task import Outcome
 from videotasks.providers.profile import Profile
-from videotasks.request.build import MEDIA, CommonInputs, in_kind
+from videotasks.request.build import MEDIA, CommonInputs, in_kind, inputs_of_record
 from videotasks.request.local_files import named_run
 from videotasks.runs import results
 from videotasks.runs.recorded_files import intact
@@ -36,6 +37,24 @@ def with_runs(given: CommonInputs, store: RunStore, profile: Profile) -> CommonI
     """`given` with what it takes of other runs in place. Raises TaskError when a run has no such thing, or is none."""
     profile = in_kind(profile, given)
     return with_links(given, lambda value, kind, role: _of_store(store, profile, value, kind, role))
+
+
+def again(run: Run, changes: CommonInputs, mode: str) -> CommonInputs:
+    """The options of an earlier create, with changes. Raises TaskError where the folder does not tell them.
+
+    A folder from elsewhere is not asked: it would say which files of this machine are sent.
+    """
+    record = run.request.get("given")
+    if run.mode != mode:
+        with_it = "with" if run.mode == "sandbox" else "without"
+        raise configuration_error(f"the run {run.run_id} is of the other kind", expected=f"{with_it} --sandbox")
+    if not isinstance(record, dict) or not record or not run.made_here:
+        raise configuration_error(
+            f"the folder of run {run.run_id} does not tell the options of its create",
+            expected="a run that this version made on this machine",
+            hint="its request stands in inputs/request.json: give the options anew",
+        )
+    return inputs_of_record(record, changes)
 
 
 def with_links(given: CommonInputs, find: Callable[[str, str, str | None], Link | None]) -> CommonInputs:
@@ -145,7 +164,7 @@ def _last_frame(av: Any, source: str) -> bytes | None:
         return None
     encoder = av.CodecContext.create("png", "w")
     encoder.width, encoder.height, encoder.pix_fmt = last.width, last.height, "rgb24"
-    encoder.time_base = "1/25"
+    encoder.time_base = Fraction(1, 25)
     picture = last.reformat(format="rgb24")
     picture.pts = 0
     return b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None)))

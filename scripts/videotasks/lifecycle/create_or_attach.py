@@ -84,6 +84,7 @@ class Plan:
             "prompt": self.prompt_kept,
             "payload": summary(self.draft),
             "take": self.take,
+            **({"given": dict(self.draft.given)} if self.draft.given else {}),
             **({"expected_cost": self.expected_cost} if self.expected_cost else {}),
             "intent": self.identity.intent,
             "identity": self.identity.body,

@@ -126,6 +126,7 @@ def build_request(
         checked_against=_checked_against(known, found),
         wrap=profile.create.wrap,
         links=inputs.links,
+        given=given_record(inputs),
     )
 
 
@@ -166,6 +167,40 @@ def asked(inputs: CommonInputs, files: tuple[FileRef, ...]) -> dict[str, Any]:
         "kind": inputs.kind,
     }
     return {name: value for name, value in told.items() if value not in (None, [])}
+
+
+KEPT_PAYLOAD = 100_000  # characters: a larger body is not kept a second time
+
+
+def given_record(inputs: CommonInputs) -> dict[str, Any]:
+    """The options as typed, for `inputs_of_record`; {} where the payload is too large to be kept twice."""
+    if inputs.payload is not None and len(json.dumps(inputs.payload, default=str)) > KEPT_PAYLOAD:
+        return {}
+
+    def typed(value: str) -> str:
+        of, _, what = inputs.links.get(value, "").removeprefix("run ").rpartition(" ")
+        return f"@{of}.{what}" if of else value
+
+    told = {name: getattr(inputs, name) for name in ("prompt", "model", *SCALARS, "payload", "endpoint", "kind")}
+    told |= {kind: [[role, typed(value)] for role, value in inputs.media(kind)] for kind in MEDIA}
+    told["set"] = [[name, value] for name, value in inputs.set_values]
+    return {name: value for name, value in told.items() if value not in (None, [])}
+
+
+def inputs_of_record(record: Mapping[str, Any], changes: CommonInputs) -> CommonInputs:
+    """The options of an earlier create with those that are typed now in their places; --set member by member."""
+
+    def media(kind: str) -> list[tuple[str | None, str]]:
+        return changes.media(kind) or [(pair[0], str(pair[1])) for pair in record.get(kind) or ()]
+
+    members = {str(pair[0]): pair[1] for pair in record.get("set") or ()} | dict(changes.set_values)
+    plain: dict[str, Any] = {}
+    for name in ("prompt", "model", *SCALARS, "payload", "endpoint", "kind"):
+        new = getattr(changes, name)
+        plain[name] = new if new is not None else record.get(name)
+    return CommonInputs(
+        **plain, images=media("image"), video=media("video"), audio=media("audio"), set_values=list(members.items())
+    )
 
 
 def _plain_number(value: Any) -> Any:

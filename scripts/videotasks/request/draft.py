@@ -29,9 +29,8 @@ class RequestDraft:
     assumed: tuple[Mapping[str, str], ...] = ()  # names that nobody documents for this model: {input, member, because}
     checked_against: str = NOTHING  # specification | catalogue | convention | nothing
     wrap: Any = None  # the whole body as a template with {body}
-    links: Mapping[str, str] = field(
-        default_factory=dict
-    )  # a path or URL taken of another run -> what an identity holds
+    given: Mapping[str, Any] = field(default_factory=dict)  # the options as typed, to be asked for again
+    links: Mapping[str, str] = field(default_factory=dict)  # what was taken of another run -> what an identity holds
 
     @property
     def has_fresh(self) -> bool:

@@ -40,7 +40,10 @@ def is_ours(request: Mapping[str, Any]) -> bool:
 
 
 def _mark(key: bytes, request: Mapping[str, Any]) -> str:
-    text = json.dumps([request.get(name) for name in _MARKED], ensure_ascii=True, default=str)
+    values = [request.get(name) for name in _MARKED]
+    if request.get("given"):  # a later command may send what it names
+        values.append(request["given"])
+    text = json.dumps(values, ensure_ascii=True, default=str)
     return hmac.new(key, text.encode("ascii"), hashlib.sha256).hexdigest()
 
 
