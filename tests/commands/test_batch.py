@@ -37,10 +37,10 @@ def batch(*arguments: str, **options: Any) -> Done:
 
 
 def run_main(script: str, words: list[str]) -> int:
-    from support.commands import _main
+    from support.commands import main_of
     from videotasks.cli.bootstrap import run
 
-    return run(_main(script), words)
+    return run(main_of(script), words)
 
 
 def creates() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from support import faults
-from support.commands import SCRIPTS, _main, call
+from support.commands import SCRIPTS, call, main_of
 from support.taskserver import KEY, WIRES, TaskServer
 from videotasks.cli import options
 from videotasks.cli.request_options import session_options
@@ -96,7 +97,7 @@ def parse(script: str, *typed: str) -> Parsed:
 
         patch.setattr(options.Parser, "parse", stop)
         try:
-            _main(script)(list(typed))
+            main_of(script)(list(typed))
         except Parsed as parsed:
             return parsed
     raise AssertionError("the command parses nothing")
@@ -104,8 +105,8 @@ def parse(script: str, *typed: str) -> Parsed:
 
 @pytest.mark.parametrize("script", COMMANDS)
 def test_every_option_is_carried_or_has_a_reason_not_to_be(script: str) -> None:
-    for option in parse(script).parser._option_string_actions:
-        if not option.startswith("--") or option in CREATE | WHICH | ONCE:
+    for option in re.findall(r"(?m)^ +(?:-\w, )?(--[a-z-]+)", parse(script).parser.format_help()):
+        if option in CREATE | WHICH | ONCE:
             continue
         typed, wanted = CARRIED[option]
         wanted = [word.replace(HERE, str(Path.cwd()) + os.sep) for word in wanted]

@@ -65,7 +65,7 @@ def test_an_unanswered_id_is_kept_found_and_never_the_latest_of_several() -> Non
         (row,) = call("task_status.py", "--list", *place, env=ENV).final["runs"]
         assert row["unseen"] is True and row["task_id"] == ID
         assert call("task_status.py", "--latest", *place, env=ENV).final["task_id"] == ID, "there is no other run"
-        server._polls[:] = BROKEN[:1]
+        server.polls[:] = BROKEN[:1]
         server.task_id = "gen_other"
         other = call("task_status.py", "gen_other", *place, "--no-retry", env=ENV)
         assert other.exit_code == 24

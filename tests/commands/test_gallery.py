@@ -448,7 +448,7 @@ def test_the_newest_200_of_many_folders_are_quick(root: Path) -> None:
     assert final["shown"] == 200 and found.all("article")[0]["aria-label"] == "p999"
     assert spent < 2.0 and final["bytes"] < 600_000
     reads = 0
-    real = RunStore._read
+    real = RunStore.read
 
     def counted(self: RunStore, folder: Path) -> Run | None:
         nonlocal reads
@@ -456,7 +456,7 @@ def test_the_newest_200_of_many_folders_are_quick(root: Path) -> None:
         return real(self, folder)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunStore, "_read", counted)
+        patch.setattr(RunStore, "read", counted)
         gallery("--latest", "200")
     assert reads <= 202, "names tell which folders are old: none of the others is opened"
 

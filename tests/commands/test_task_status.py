@@ -437,7 +437,7 @@ def test_a_refresh_that_meets_trouble_tells_it_and_goes_on() -> None:
                 "create_and_wait.py", "--base-url", server.base, "--prompt", prompt, "--model", "openai/sora-2",
                 "--no-wait", env=ENV,
             )  # fmt: skip
-        server._polls = [json_answer({"message": "bad key"}, 401)]
+        server.polls = [json_answer({"message": "bad key"}, 401)]
         done = call("task_status.py", "--refresh", "--base-url", server.base, env=ENV)
         assert done.exit_code == 0 and [entry.get("category") for entry in done.final["trouble"]] == ["auth"]
         without = call("task_status.py", "--refresh", env=ENV)

@@ -55,7 +55,7 @@ def test_the_inherited_flags_work_exactly_as_listed(server: TaskServer, tmp_path
 
 
 def test_verbose_prints_each_poll_as_the_inherited_command_does(server: TaskServer) -> None:
-    server._polls = [html(502)]
+    server.polls = [html(502)]
     done = wait(server, "--verbose")
     for poll in done.all("poll"):
         assert {"generation_id", "attempt", "http_status", "status", "status_key", "terminal"} <= set(poll)
@@ -116,7 +116,7 @@ SURVIVED = [
 
 @pytest.mark.parametrize("fault", SURVIVED, ids=[f"{n}-{fault.name}" for n, fault in enumerate(SURVIVED)])
 def test_a_fault_does_not_end_the_wait(server: TaskServer, fault: faults.Action) -> None:
-    server._polls = [fault]
+    server.polls = [fault]
     done = wait(server, "--no-download", "--timeout", "20")
     assert done.exit_code == 0, done
 
@@ -133,7 +133,7 @@ def test_a_fault_does_not_end_the_wait(server: TaskServer, fault: faults.Action)
 def test_a_refusal_in_the_providers_own_shape_ends_it_with_12(
     server: TaskServer, refusal: faults.Action, category: str
 ) -> None:
-    server._polls = [refusal]
+    server.polls = [refusal]
     done = wait(server)
     assert (done.exit_code, done.error["category"]) == (12, category)
     assert "the task itself goes on" in done.error["message"]
@@ -142,7 +142,7 @@ def test_a_refusal_in_the_providers_own_shape_ends_it_with_12(
 
 
 def test_a_fresh_id_that_a_replica_does_not_know_yet_is_asked_again(server: TaskServer) -> None:
-    server._polls = [json_answer({"message": "not found"}, 404)] * 2
+    server.polls = [json_answer({"message": "not found"}, 404)] * 2
     assert wait(server, "--no-download").exit_code == 0
 
 

@@ -109,8 +109,7 @@ def test_every_wait_is_sliced_for_it_holds_signals_back() -> None:
             raise queue.Empty
 
     now = [0.0]
-    box = Mailbox(lambda: now[0])
-    box._queue = Queue()  # type: ignore[assignment]
+    box = Mailbox(lambda: now[0], Queue())  # type: ignore[arg-type]
     assert box.get(1.0) is None
     assert max(slices) <= module.SLICE_S and len(slices) >= 5
 

@@ -137,11 +137,11 @@ def test_a_redirect_without_end_costs_six_requests(server: FileServer, fetch: An
 
 def test_a_redirect_never_leaves_https(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(guarded_link.LinkRefused, match="plain http"):
-        guarded_link._next_url("https://cdn.example/a", "HTTP://cdn.example/b")
-    assert guarded_link._next_url("https://cdn.example/a/b", "../c?x=1") == "https://cdn.example/c?x=1"
-    assert guarded_link._next_url("https://cdn.example/a", "//other.example/c") == "https://other.example/c"
+        guarded_link.next_url("https://cdn.example/a", "HTTP://cdn.example/b")
+    assert guarded_link.next_url("https://cdn.example/a/b", "../c?x=1") == "https://cdn.example/c?x=1"
+    assert guarded_link.next_url("https://cdn.example/a", "//other.example/c") == "https://other.example/c"
     # Headers are read as Latin-1; what was meant is UTF-8.
-    assert guarded_link._next_url("https://cdn.example/a", "/视".encode().decode("latin-1")) == "https://cdn.example/视"
+    assert guarded_link.next_url("https://cdn.example/a", "/视".encode().decode("latin-1")) == "https://cdn.example/视"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ PLAIN = st.lists(st.tuples(st.sampled_from("abc"), STEP), min_size=1, max_size=4
 @settings(max_examples=150, deadline=None)
 @given(PLAIN, BODIES)
 def test_plain_paths_equal_jmespath(path: str, body: Any) -> None:
-    assert jmespath_eval._PLAIN.match(path)
+    assert jmespath_eval.PLAIN.match(path)
     assert jmespath_eval.evaluate(path, body) == jmespath.search(path, body)
 
 

@@ -76,7 +76,7 @@ def test_two_processes_at_one_instant_pay_once(tmp_path: Path) -> None:
     import subprocess
 
     with task_server("ark") as server:
-        server._creates = [told("slow", lambda w, t: faults.late(0.6, faults.json_answer(w.created(t))))]
+        server.creates = [told("slow", lambda w, t: faults.late(0.6, faults.json_answer(w.created(t))))]
         argv, env = command(server, tmp_path / "a"), environment(server, tmp_path)
         children = [subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
         ends = [child.communicate(timeout=30) for child in children]

@@ -181,7 +181,7 @@ def test_adopting_goes_on_with_the_paid_task(server: ListingServer, lost: Run, a
 
 def test_a_task_that_is_not_there_is_not_adopted(server: ListingServer, lost: Run, ask: Ask) -> None:
     missing = faults.json_answer({"error": {"code": "ResourceNotFound", "message": "no"}}, 404)
-    server._polls = [missing] * 5
+    server.polls = [missing] * 5
     code, _ = ask(server, "--run-id", lost.run_id, "--task-id", "task-typo")
     assert code == 23 and lost.state().task_id is None
 

@@ -69,7 +69,7 @@ def test_a_planted_success_that_the_provider_does_not_know(
         (run.outputs / "video.mp4").unlink()
         if file is not None:
             (run.outputs / "video.mp4").write_bytes(file)
-        server._polls = [json_answer({"error": {"code": "NotFound", "message": "no such task"}}, 404)] * 4
+        server.polls = [json_answer({"error": {"code": "NotFound", "message": "no such task"}}, 404)] * 4
         again = client.create()
         assert server.paid == 1 and again.code == 13
         assert again.final["unverified"] is True and "does not know" in again.final["reason"]
@@ -111,12 +111,12 @@ def test_a_planted_doubt_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_uploads_of_a_folder_from_elsewhere_are_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from videotasks.lifecycle.create_or_attach import _known_uploads
+    from videotasks.lifecycle.create_or_attach import known_uploads
 
     with TaskServer(WIRES["ark"]) as server:
         client = Client(server, tmp_path / "a")
         assert client.create().code == 0
         client.run.journal_file.write_text('{"event": "uploaded", "sha256": "aa", "key": "evil"}\n', encoding="utf-8")
-        assert _known_uploads(client.plan(client.session()), client.runs()) == {"aa": "evil"}
+        assert known_uploads(client.plan(client.session()), client.runs()) == {"aa": "evil"}
         to_another_home(monkeypatch, tmp_path)
-        assert _known_uploads(client.plan(client.session()), client.runs()) == {}
+        assert known_uploads(client.plan(client.session()), client.runs()) == {}

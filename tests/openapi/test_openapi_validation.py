@@ -25,7 +25,7 @@ def check(
 ) -> ValidationReport:
     path = Path("spec.json")  # each test stands in a folder of its own
     path.write_text(json.dumps(document(schema, media, **named)), encoding="utf-8")
-    validation._loaded.clear()
+    validation.loaded.clear()
     return validate_payload(str(path), "POST /v1/x", payload, allow_unknown_fields=unknown)
 
 
@@ -249,7 +249,7 @@ def test_no_body_and_no_schema_are_said() -> None:
     Path("spec.json").write_text(
         json.dumps({"openapi": "3.0.0", "paths": {"/a": {"post": {}}, "/b": {"post": {"requestBody": {"content": {
             "application/json": {}}}}}}}), encoding="utf-8")  # fmt: skip
-    validation._loaded.clear()
+    validation.loaded.clear()
     assert "no request body" in validate_payload("spec.json", "/a", {}).warnings[0]
     assert "no schema" in validate_payload("spec.json", "/b", {}).warnings[0]
 

@@ -30,7 +30,7 @@ SECRET = "sk-CANARY-7f3a"
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A reporter and what it printed: (reporter, lines(), people())."""
-    monkeypatch.setattr(redaction, "_known", {SECRET})
+    redaction.remember(SECRET)
     out, err = io.BytesIO(), io.StringIO()
 
     def make(**options: Any) -> tuple[Reporter, Any, Any]:
@@ -190,7 +190,7 @@ class Broken(io.BytesIO):
 
 
 def test_a_last_line_that_nobody_reads_goes_to_stderr_and_to_its_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_known", {SECRET})
+    redaction.remember(SECRET)
     err = io.StringIO()
     reporter = Reporter(stdout=Broken(), stderr=err)
     kept: list[Any] = []
@@ -249,14 +249,16 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("TERM", "dumb")
     reporter = Reporter(stdout=io.BytesIO(), stderr=Terminal())
     reporter.live_begin()
-    assert reporter._live is None
+    assert not reporter.live
 
 
-def test_a_document_is_whole_inert_and_one(said: Any) -> None:
+def test_a_document_is_whole_inert_and_one() -> None:
     hidden = "\u115f\u3164\ufe01\U000e0100\u202e\x9b"
-    reporter, _, _ = said()
+    stdout = io.BytesIO()
+    reporter = Reporter(stdout=stdout, stderr=io.StringIO())
+    redaction.remember(SECRET)
     reporter.document({"ok": True, hidden: [hidden, float("nan"), SECRET], "next": ["a b", "c"]}, indent=1)
-    text = reporter._stdout.getvalue().decode()
+    text = stdout.getvalue().decode()
     assert not set(text) & set(hidden) and SECRET not in text and "NaN" not in text
     found = json.loads(text)
     assert found[hidden][0] == hidden and found["next_argv"] == ["a b", "c"] and isinstance(found["next"], str)

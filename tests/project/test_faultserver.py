@@ -307,7 +307,7 @@ def test_closing_the_server_ends_whatever_hangs() -> None:
             started = time.monotonic()
             server.close()
             assert time.monotonic() - started < 5, script.name  # each would last 25 s and more
-        assert not [thread for thread in server._threads if thread.is_alive()]
+        assert not server.threads_alive
 
 
 # -- event streams -----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ KEY = "sk-CANARY-7f3a"
 
 @pytest.fixture(autouse=True)
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_known", set())
+    redaction.forget_all()
 
 
 def find(name: str, base_url: str | None = None, **environ: str) -> credentials.Key | None:

@@ -16,7 +16,7 @@ from videotasks.core.errors import Category, TaskError
 from videotasks.providers import check_profile, normalize
 from videotasks.providers import load_profile as providers_load_profile
 from videotasks.providers.load_profile import MAX_PROFILE_BYTES, load_profile, shipped_names
-from videotasks.providers.profile import _PARTS, _PLAIN
+from videotasks.providers.profile import PARTS, PLAIN
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIED = ["ark", "creatok", "fal", "modelark", "octopusx", "openai-compatible", "replicate", "skills-video"]
@@ -83,7 +83,7 @@ def test_the_schema_is_one_and_strict() -> None:
                 walk(value, f"{where}/{index}")
 
     walk(schema, "")
-    assert set(schema["properties"]) >= set(_PARTS) | set(_PLAIN)
+    assert set(schema["properties"]) >= set(PARTS) | set(PLAIN)
 
 
 def test_keys_as_documented() -> None:
@@ -262,7 +262,7 @@ def test_ratios_stay_texts() -> None:
 def test_the_cache_gives_the_same_profile(name: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_profile(name)
     assert list(own_cache.rglob("*.json"))
-    monkeypatch.setattr(providers_load_profile, "_parse", lambda *_: pytest.fail("the cache was not used"))
+    monkeypatch.setattr(providers_load_profile, "parse_document", lambda *_: pytest.fail("the cache was not used"))
     again = load_profile(name)
     assert json.loads(json.dumps(again.document)) == json.loads(json.dumps(first.document))
     assert again == type(first)(**{**first.__dict__, "document": again.document})

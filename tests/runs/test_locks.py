@@ -30,7 +30,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         def refuse(handle: int) -> None:
             raise OSError(errno.ENOLCK, "No locks available")
 
-        monkeypatch.setattr(locks, "_system_lock", lambda: (refuse, refuse))
+        monkeypatch.setattr(locks, "system_lock", lambda: (refuse, refuse))
     return str(request.param)
 
 
@@ -87,7 +87,7 @@ def test_no_two_threads_are_inside_at_once(tmp_path: Path, kind: str) -> None:
                 time.sleep(0.0005)
                 inside[0] -= 1
 
-    real, locks._POLL_S = locks._POLL_S, 0.001
+    real, locks.POLL_S = locks.POLL_S, 0.001
     try:
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
@@ -95,7 +95,7 @@ def test_no_two_threads_are_inside_at_once(tmp_path: Path, kind: str) -> None:
         for thread in threads:
             thread.join()
     finally:
-        locks._POLL_S = real
+        locks.POLL_S = real
     assert most[0] == 1
 
 

@@ -38,7 +38,7 @@ def test_the_same_bytes_are_intact(folder: Path) -> None:
 
 def test_an_untouched_file_is_not_hashed_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = noted(folder, ENTRY)
-    monkeypatch.setattr(recorded_files, "_sha256", lambda *_: pytest.fail("hashed"))
+    monkeypatch.setattr(recorded_files, "sha256_of", lambda *_: pytest.fail("hashed"))
     assert intact(folder, entry)
 
 

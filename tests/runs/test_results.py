@@ -162,7 +162,7 @@ def test_a_prompt_is_data_too(tmp_path: Path, prompt: str) -> None:
 
 
 def test_an_api_that_echoes_the_key_does_not_bring_it_to_disk(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_known", {KEY})
+    redaction.remember(KEY)
     error = {"category": "auth", "server_message": f"bad key Bearer {KEY}"}
     after(run, *SUBMITTED, {"event": "ended", "outcome": "failed", "status": "failed", "error": error})
     results.write(run, now=NOW, raw={"headers": {"Authorization": f"Bearer {KEY}"}})

@@ -67,7 +67,7 @@ def test_16_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, monkeypatch
     def no_locks(handle: int) -> None:
         raise OSError(errno.ENOLCK, "no locks available")
 
-    monkeypatch.setattr(locks, "_system_lock", lambda: (no_locks, no_locks))
+    monkeypatch.setattr(locks, "system_lock", lambda: (no_locks, no_locks))
     first, second = FileLock(tmp_path / "a.lock"), FileLock(tmp_path / "a.lock")
     assert first.try_acquire() and not second.try_acquire()
     first.release()

@@ -109,7 +109,7 @@ def _through(scene: Scene, runner: Path, *argv: str) -> scenes.Said:
 
     words = [str(SCRIPTS / "create_and_wait.py"), *scenes.hurried(scene.api()), "--prompt", "x", *argv]
     done = subprocess.run([sys.executable, str(runner), *words], capture_output=True, timeout=60)
-    return scene._keep(scenes.Said(done.returncode, done.stdout.decode(), done.stderr.decode()))
+    return scene.keep(scenes.Said(done.returncode, done.stdout.decode(), done.stderr.decode()))
 
 
 def test_04_artifacts_hold_no_header_and_no_cookie(scene: Scene) -> None:

@@ -167,7 +167,7 @@ def test_11_a_url_from_the_server_is_followed_on_the_apis_own_origin_only(given_
     body = {"request_id": "t_1", "status_url": given_url, "response_url": given_url}
     made = normalize.created(profile, body)
     assert made.task_id == "t_1"
-    for url in (*made.follow.values(), Provider(profile, None)._followed("status_url", _follower(given_url))):
+    for url in (*made.follow.values(), Provider(profile, None).followed("status_url", _follower(given_url))):
         assert url is None or origins.same_origin(url, profile.base_url), url
     assert normalize.created(profile, {**body, "status_url": profile.base_url + "/s"}).follow["status_url"]
 

@@ -160,7 +160,7 @@ def assert_our_markdown(text: str) -> None:
     kinds = {token.type for token in tokens} | {child.type for token in tokens for child in token.children or ()}
     assert kinds <= OUR_TOKENS, kinds - OUR_TOKENS
     headings = [tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"]
-    assert headings[0] in set(results._TITLES.values()) | {"Task"}
+    assert headings[0] in set(results.TITLES.values()) | {"Task"}
     assert set(headings[1:]) <= {"Files", "Link", "Prompt", "What went wrong"}
     assert text.startswith("# ")
 

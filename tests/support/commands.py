@@ -122,7 +122,7 @@ def call_unchecked(
         patch.setattr(sys, "stderr", err)
         patch.setattr(sys, "stdin", given)
         patch.setattr(sys, "dont_write_bytecode", True)
-        code = run(_main(script), list(arguments))
+        code = run(main_of(script), list(arguments))
     out.flush()
     return code, out.buffer.getvalue(), err.getvalue().encode()  # type: ignore[attr-defined]
 
@@ -179,7 +179,7 @@ def _quoted(argv: list[str]) -> str:
     return subprocess.list2cmdline(argv) if os.name == "nt" else shlex.join(argv)
 
 
-def _main(script: str) -> Any:
+def main_of(script: str) -> Any:
     name = f"entry_{script.removesuffix('.py')}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, SCRIPTS / script)

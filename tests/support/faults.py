@@ -319,7 +319,7 @@ def gzip_bomb(size: int = 64 * MIB, headers: Headers = ()) -> Action:
 
 def head(status: int, headers: Headers = (), framing: int | str = "close") -> bytes:
     """Status line and headers; `framing` is a length, "chunked" or "close". A Date is added unless given."""
-    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
+    phrase = {known.value: known.phrase for known in HTTPStatus}.get(status, "Unknown")
     pairs = _pairs(headers)
     if not any(name.lower() == "date" for name, _ in pairs):
         pairs.append(("Date", format_datetime(datetime.now(timezone.utc), usegmt=True)))

@@ -119,7 +119,7 @@ class Exchange:
         linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
         with contextlib.suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self._close()
+        self.drop()
 
     def close(self) -> None:
         """FIN. Unread bytes are taken first, for the kernel would answer them with RST."""
@@ -132,9 +132,9 @@ class Exchange:
                 until = time.monotonic() + 0.5
                 while time.monotonic() < until and socket.socket.recv(self.sock, 65536):
                     self.server.check_running()
-        self._close()
+        self.drop()
 
-    def _close(self) -> None:
+    def drop(self) -> None:
         self.closed, self.keep_alive = True, False
         with contextlib.suppress(OSError):
             self.sock.close()
@@ -243,6 +243,11 @@ class FaultServer:
         self.close()
         if self.errors and error is None:
             raise self.errors[0]
+
+    @property
+    def threads_alive(self) -> list[threading.Thread]:
+        """Connections that have not ended yet."""
+        return [thread for thread in self._threads if thread.is_alive()]
 
     def close(self) -> None:
         self.stopping.set()
@@ -358,7 +363,7 @@ class FaultServer:
         finally:
             with contextlib.suppress(OSError, ServerStopped):
                 exchange.close()
-            exchange._close()
+            exchange.drop()
             self.note(lambda: self._exchanges.pop(exchange.number))
 
     def _at_once(self, exchange: Exchange, stage: str) -> bool:

@@ -66,7 +66,8 @@ class TimedReporter(Reporter):
     """A reporter that notes when it first said what, on the monotonic clock."""
 
     def __init__(self, *, verbose: bool) -> None:
-        super().__init__(verbose=verbose, stdout=io.BytesIO(), stderr=io.StringIO())
+        self.out, self.err = io.BytesIO(), io.StringIO()
+        super().__init__(verbose=verbose, stdout=self.out, stderr=self.err)
         self.times: dict[str, float] = {}
 
     def event(self, name: str, **fields: Any) -> None:
@@ -144,10 +145,9 @@ class Client:
 
 def said(session: Session, code: int) -> Outcome:
     """What a session has printed so far."""
-    stdout: Any = session.ctx.reporter._stdout
-    stderr: Any = session.ctx.reporter._stderr
-    data = stdout.getvalue()
-    return Outcome(code, [json.loads(line) for line in data.splitlines()], data, stderr.getvalue())
+    reporter: Any = session.ctx.reporter
+    data = reporter.out.getvalue()
+    return Outcome(code, [json.loads(line) for line in data.splitlines()], data, reporter.err.getvalue())
 
 
 def key_found(root: Path, *texts: str | bytes) -> list[str]:

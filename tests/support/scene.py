@@ -131,15 +131,15 @@ class Scene:
         from videotasks.core import redaction
 
         texts = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="\n", write_through=True) for _ in "oe"]
+        redaction.forget_all()
         with self._monkeypatch.context() as patch:
-            patch.setattr(redaction, "_known", set())
             patch.setattr(sys, "argv", [str(SCRIPTS / f"{script}.py"), *argv])
             patch.setattr(sys, "stdout", texts[0])
             patch.setattr(sys, "stderr", texts[1])
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
             code = bootstrap.run(importlib.import_module(script).main, list(argv))
         out, err = (text.buffer.getvalue().decode("utf-8") for text in texts)  # type: ignore[attr-defined]
-        return self._keep(Said(code, out, err))
+        return self.keep(Said(code, out, err))
 
     def spawn(
         self, script: str, *argv: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, umask: int = -1
@@ -160,14 +160,14 @@ class Scene:
         watcher.start()
         out, err = process.communicate(stdin, timeout=60)
         watcher.join(5)
-        return self._keep(Said(process.returncode, out.decode("utf-8"), err.decode("utf-8"), seen))
+        return self.keep(Said(process.returncode, out.decode("utf-8"), err.decode("utf-8"), seen))
 
     def create(self, server: FaultServer, *argv: str, spawn: bool = False, **options: Any) -> Said:
         """create_and_wait.py against `server`, in a hurry."""
         call = self.spawn if spawn else self.run
         return call("create_and_wait", *hurried(server), *argv, **options)
 
-    def _keep(self, said: Said) -> Said:
+    def keep(self, said: Said) -> Said:
         self.said.append(said)
         assert "Traceback" not in said.out + said.err
         return said

@@ -176,9 +176,9 @@ class TaskServer(FaultServer):
         self.refused_creates = 0
         self.looks = 0
         self.sightings: list[Sighting] = []
-        self._creates = list(creates)
-        self._polls = list(polls)
-        self._downloads = list(downloads)
+        self.creates = list(creates)
+        self.polls = list(polls)
+        self.downloads = list(downloads)
         self._guard = threading.Lock()
 
     # -- what tests ask ------------------------------------------------------------------------------------------
@@ -210,26 +210,26 @@ class TaskServer(FaultServer):
     def heal(self) -> None:
         """From now on every answer is honest, and what was held is let go."""
         with self._guard:
-            self._creates, self._polls, self._downloads, self.stream = [], [], [], None
+            self.creates, self.polls, self.downloads, self.stream = [], [], [], None
         self.release()
 
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _at_once(self, exchange: Any, stage: str) -> bool:
         with self._guard:
-            if not self._creates or not self._creates[0].connection:
+            if not self.creates or not self.creates[0].connection:
                 return False
-            action = self._creates[0].action(self.wire, self.task_id)
+            action = self.creates[0].action(self.wire, self.task_id)
             if action.stage != stage:
                 return False
-            self._creates.pop(0)
+            self.creates.pop(0)
         action.run(exchange)
         return True
 
     def _choose(self, request: Request) -> Action:
         self._watch(request)
         if request.target.startswith("/files/"):
-            return self._downloads.pop(0) if self._downloads else _file(request)
+            return self.downloads.pop(0) if self.downloads else _file(request)
         if request.target.endswith("/content"):  # the authenticated endpoint of a result without a link
             if not request.header("authorization").endswith(KEY):
                 return faults.answer(401)
@@ -238,15 +238,15 @@ class TaskServer(FaultServer):
             if request.method == "POST":
                 return self._create(request)
             self.looks += 1
-            if self._polls:
-                return self._polls.pop(0)
+            if self.polls:
+                return self.polls.pop(0)
             if "req-17" in request.target:  # the id of a request, not of a task
                 return json_answer(self.wire.refusal("no such task"), 404)
             asked = next((told for told in reversed(self.told) if told in request.target), None)
             return json_answer(self.now(asked))
 
     def _create(self, request: Request) -> Action:
-        fault = self._creates.pop(0) if self._creates else None
+        fault = self.creates.pop(0) if self.creates else None
         if fault is not None and not fault.creates:
             self.refused_creates += 1
             return fault.action(self.wire, self.task_id)

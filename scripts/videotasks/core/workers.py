@@ -41,11 +41,13 @@ class CallTimedOut(Exception):
 
 
 class Mailbox:
-    """What the main thread waits on. `monotonic` is injected in tests."""
+    """What the main thread waits on. `monotonic` and the queue are injected in tests."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, messages: queue.SimpleQueue[Message] | None = None
+    ) -> None:
         self.monotonic = monotonic
-        self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue() if messages is None else messages
         self._kept: list[Message] = []
 
     def put(self, message: Message) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[0-9]*\])*(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[[0-9]*\])*)*\Z")
+PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\[[0-9]*\])*(?:\.[A-Za-z_][A-Za-z0-9_]*(?:\[[0-9]*\])*)*\Z")
 _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]*)\]")
 _FLATTEN = object()
 
@@ -49,7 +49,7 @@ def check(path: str) -> None:
     number of arguments, and `!a.b`, which is `(!a).b`.
     """
     _compiled(path)
-    if _PLAIN.match(path):
+    if PLAIN.match(path):
         return
     import jmespath
     from jmespath.functions import Functions
@@ -82,7 +82,7 @@ def _near(name: str, table: Iterable[str]) -> str:
 
 @lru_cache(maxsize=1024)
 def _compiled(path: str) -> Callable[[object], Any]:
-    if _PLAIN.match(path):
+    if PLAIN.match(path):
         return _plain(path)
     import jmespath
     from jmespath.exceptions import JMESPathError

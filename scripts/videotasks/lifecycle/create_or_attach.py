@@ -243,7 +243,7 @@ def _send_once(plan: Plan, attempts: Mapping[str, int], related: list[Run]) -> C
                 run_id=run.run_id,
             )
             uploads = upload_inputs.upload_files(
-                ctx, run, plan.session.provider, plan.draft, _known_uploads(plan, related)
+                ctx, run, plan.session.provider, plan.draft, known_uploads(plan, related)
             )
             sent = submit(ctx, run, plan.session.provider, _create_request(plan, uploads), held.check)
             return CreatedRun(run, run.state(), sent)
@@ -326,7 +326,7 @@ def _was_claimed(plan: Plan, run: Run) -> bool:
     return any(claim.run_id == run.run_id for key in plan.identity.keys for claim in claims.of_key(key))
 
 
-def _known_uploads(plan: Plan, related: list[Run]) -> dict[str, str]:
+def known_uploads(plan: Plan, related: list[Run]) -> dict[str, str]:
     """Uploads that earlier tries of the same request have made: they are not made twice.
 
     Only of this machine's own runs: else somebody else's picture would be sent in the place of the user's.

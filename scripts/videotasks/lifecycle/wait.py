@@ -517,7 +517,7 @@ class Waiter:
         ctx = self.ctx
         word = snapshot.provider_status
         if self._many:
-            if ctx.reporter._live is not None and ctx.monotonic() - self._rows_at >= ROWS_EVERY_S:
+            if ctx.reporter.live and ctx.monotonic() - self._rows_at >= ROWS_EVERY_S:
                 self._rows_at = ctx.monotonic()
                 ctx.reporter.live_rows([_row(one) for one in self.tasks])
         else:

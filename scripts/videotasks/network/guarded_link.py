@@ -70,7 +70,7 @@ class ResultLinks:
                     if answer.status not in _REDIRECTS or not location:
                         yield answer
                         return
-                    url, client = _next_url(url, location), None
+                    url, client = next_url(url, location), None
             finally:
                 if keyless is not None:
                     keyless.close()
@@ -101,7 +101,7 @@ def _proxied(url: str) -> bool:
     return select_proxy(url, get_environ_proxies(url)) is not None
 
 
-def _next_url(url: str, location: str) -> str:
+def next_url(url: str, location: str) -> str:
     with suppress(UnicodeError):
         # The HTTP library reads headers as Latin-1; servers that write beyond ASCII mean UTF-8.
         location = location.encode("latin-1").decode("utf-8")

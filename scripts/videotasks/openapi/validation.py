@@ -32,7 +32,7 @@ class ValidationReport:
     unchecked: list[str] = field(default_factory=list)
 
 
-_loaded: dict[tuple[object, ...], Document] = {}
+loaded: dict[tuple[object, ...], Document] = {}
 
 
 def validate_payload(
@@ -176,7 +176,7 @@ def _document(spec: str) -> Document:
         key: tuple[object, ...] = (os.path.abspath(spec), info.st_mtime_ns, info.st_size)
     except (OSError, ValueError):
         key = (spec,)
-    if key not in _loaded:
-        _loaded.clear()
-        _loaded[key] = load(spec)
-    return _loaded[key]
+    if key not in loaded:
+        loaded.clear()
+        loaded[key] = load(spec)
+    return loaded[key]

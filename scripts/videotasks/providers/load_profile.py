@@ -152,7 +152,7 @@ def _shipped_document(name: str) -> dict[str, Any]:
         raise configuration_error(f"cannot read the profile {path}: {error.strerror}") from None
     document = recall_parsed(text)
     if document is None:
-        document = _parse(text, path)
+        document = parse_document(text, path)
         # JSON has no integer keys (`http: {403: ...}`), so that the reader takes both.
         user_cache.keep("profiles", _cached_name(text), document, _CACHED)
     return _extended(document, path)
@@ -171,7 +171,7 @@ def _extended(document: dict[str, Any], path: Path) -> dict[str, Any]:
     return merge(inherited, document)
 
 
-def _parse(data: bytes, path: Path) -> dict[str, Any]:
+def parse_document(data: bytes, path: Path) -> dict[str, Any]:
     from videotasks.formats import yaml12
 
     if len(data) > MAX_PROFILE_BYTES:
@@ -194,7 +194,7 @@ def _load_foreign(path: Path) -> Profile:
             data = file.read(MAX_PROFILE_BYTES + 1)
     except OSError as error:
         raise configuration_error(f"cannot read the profile {path}: {error.strerror}") from None
-    own = _parse(data, path)
+    own = parse_document(data, path)
     document = _extended(dict(own), path)
     check_foreign(
         document,

@@ -495,7 +495,7 @@ def bad_knob(where: object, knob: str, expected: str) -> TaskError:
     return configuration_error(f"provider profile {where}: {knob} is wrong", expected=f"{knob}: {expected}")
 
 
-_PARTS: Mapping[str, type] = {
+PARTS: Mapping[str, type] = {
     "auth": Auth,
     "links": Links,
     "create": Create,
@@ -518,7 +518,7 @@ _PARTS: Mapping[str, type] = {
     "times": Times,
     "idempotency": Idempotency,
 }
-_PLAIN = (
+PLAIN = (
     "title", "default_model", "rehearsal_model", "headers", "inputs", "base_url_required", "tried", "basis",
 )  # fmt: skip
 _DOCUMENT_ONLY = {"specification", "name", "base_url", "base_url_env", "default_kind", "kinds", "models", "extends"}
@@ -533,7 +533,7 @@ def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | Non
     kinds = (default_kind, *(k for k in overrides if k != default_kind))
     chosen = kind or default_kind
     doc = merge(document, {k: v for k, v in (overrides.get(chosen) or {}).items() if k != "when"})
-    unknown = set(doc) - set(_PARTS) - set(_PLAIN) - _DOCUMENT_ONLY
+    unknown = set(doc) - set(PARTS) - set(PLAIN) - _DOCUMENT_ONLY
     if unknown:
         raise bad_knob(
             name, sorted(unknown)[0], "not a knob of a profile; see shared/schemas/provider-profile.schema.json"
@@ -542,12 +542,12 @@ def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | Non
     if not isinstance(base_url, str) or not base_url.startswith(("https://", "http://")):
         raise bad_knob(name, "base_url", "an http(s) URL")
     made: dict[str, Any] = {
-        key: _part(name, key, cls, doc[key]) for key, cls in _PARTS.items() if doc.get(key) is not None
+        key: _part(name, key, cls, doc[key]) for key, cls in PARTS.items() if doc.get(key) is not None
     }
     for required in ("auth", "create", "status", "result"):
         if required not in made:
             raise bad_knob(name, required, "required")
-    made.update({key: doc[key] for key in _PLAIN if doc.get(key) is not None})
+    made.update({key: doc[key] for key in PLAIN if doc.get(key) is not None})
     made.setdefault("title", name)
     models = tuple(_part(name, "models", Model, m) for m in doc.get("models") or ())
     sources = tuple(_part(name, "specification", SpecificationSource, one) for one in doc.get("specification") or ())

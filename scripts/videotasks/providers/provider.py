@@ -136,7 +136,7 @@ class Provider:
 
     def _address(self, spec: StatusSpec | Cancel, ref: TaskRef, what: str) -> str:
         """Where a look or a cancel goes. Raises TaskError when it is not known for this task."""
-        url = self._followed(spec.url_from, ref)
+        url = self.followed(spec.url_from, ref)
         if url is None and spec.path is None:
             raise configuration_error(
                 f"{self.name} gives each task its own {what} address, and this task's is not known here",
@@ -265,7 +265,7 @@ class Provider:
         snap, spec = look.snapshot, self.profile.result.fetch
         assert snap is not None and spec is not None
         ref = TaskRef(ref.task_id, {**ref.follow, **snap.follow})
-        url = self._followed(spec.get("url_from"), ref)
+        url = self.followed(spec.get("url_from"), ref)
         if url is None and spec.get("path"):
             path = outputs.filled(spec, look.body, self._known(ref))
             url = self.url(path) if path is not None else None
@@ -294,7 +294,7 @@ class Provider:
         read = normalize.with_result(self.profile, snap, body, answer.status)
         return Look(snapshot=read, http_status=answer.status, hint_s=hint, body=body)
 
-    def _followed(self, name: str | None, ref: TaskRef) -> str | None:
+    def followed(self, name: str | None, ref: TaskRef) -> str | None:
         """A URL that the API itself gave for this task; only on the API's own origin."""
         location = ref.follow.get(name) if name else None
         return origins.followed_url(self.profile.base_url, location) if location else None

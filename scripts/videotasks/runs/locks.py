@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_POLL_S = 0.05
+POLL_S = 0.05
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 _UNNAMED_S = 10.0  # an owner's file without a pid for so long was left by a kill between its making and its writing
 
@@ -30,7 +30,7 @@ class FileLock:
     def try_acquire(self) -> bool:
         if self._handle is not None:
             return True
-        system = _system_lock()
+        system = system_lock()
         if system is None:
             return self._try_exclusive_file()
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -54,7 +54,7 @@ class FileLock:
         while not self.try_acquire():
             if give_up():
                 return False
-            wait(_POLL_S)
+            wait(POLL_S)
         return True
 
     def release(self) -> None:
@@ -66,7 +66,7 @@ class FileLock:
             os.close(handle)
             _remove(self.owner_file)
             return
-        system = _system_lock()
+        system = system_lock()
         try:
             if system is not None:
                 system[1](handle)
@@ -146,7 +146,7 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _system_lock() -> tuple[Callable[[int], Any], Callable[[int], Any]] | None:
+def system_lock() -> tuple[Callable[[int], Any], Callable[[int], Any]] | None:
     try:
         import fcntl
 

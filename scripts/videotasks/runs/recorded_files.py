@@ -28,7 +28,7 @@ def intact(folder: Path, entry: Mapping[str, Any]) -> bool:
             return False
         if (found.st_mtime_ns, found.st_ino) == (entry.get("mtime_ns"), entry.get("inode")):
             return True
-        return _sha256(str(place), found.st_size, found.st_mtime_ns, found.st_ino) == sha256
+        return sha256_of(str(place), found.st_size, found.st_mtime_ns, found.st_ino) == sha256
     except OSError:
         return False
 
@@ -43,6 +43,6 @@ def noted(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _sha256(path: str, size: int, mtime_ns: int, inode: int) -> str:
+def sha256_of(path: str, size: int, mtime_ns: int, inode: int) -> str:
     """Once for each state of a file in this process."""
     return durable_files.sha256_of(path)

@@ -193,7 +193,7 @@ def _bounded(raw: Any, limit: int) -> Any:
     return {"truncated": True, "text": redact(text[: limit + 10_000], known_secrets())[:limit]}
 
 
-_TITLES = {
+TITLES = {
     "succeeded": "Video ready",
     "failed": "Generation failed",
     "cancelled": "Task cancelled",
@@ -206,7 +206,7 @@ _TITLES = {
 
 def result_markdown(document: Mapping[str, Any]) -> str:
     """The same for a person. Server text stands in fences, where it can be no link, heading or instruction."""
-    lines = [f"# {_TITLES.get(str(document.get('status')), 'Task')}", "", str(document.get("summary") or ""), ""]
+    lines = [f"# {TITLES.get(str(document.get('status')), 'Task')}", "", str(document.get("summary") or ""), ""]
     rows = [
         ("Run", document.get("run_id")),
         ("Provider", f"{document.get('provider')}" + (" (sandbox)" if document.get("sandbox") else "")),

@@ -301,9 +301,9 @@ class RunStore:
 
     def _load(self, folder: Path) -> Run | None:
         """A named run; links are refused. Names out of `names()` are known to be real folders."""
-        return None if folder.is_symlink() or not folder.is_dir() else self._read(folder)
+        return None if folder.is_symlink() or not folder.is_dir() else self.read(folder)
 
-    def _read(self, folder: Path) -> Run | None:
+    def read(self, folder: Path) -> Run | None:
         # Joined as text: pathlib's own joins were a third of the time of a list of a thousand runs.
         request = durable_files.read_json(os.path.join(folder, "inputs", "request.json"))
         return Run(folder, request) if isinstance(request, dict) else None
@@ -320,7 +320,7 @@ class RunStore:
     def runs(self) -> Iterator[Run]:
         """Every readable run, generated ids newest first."""
         for name in self.names():
-            run = self._read(self.root / name)
+            run = self.read(self.root / name)
             if run is not None:
                 yield run
 
@@ -328,8 +328,8 @@ class RunStore:
         """Every readable run by its create time. A generated id begins with it, so that only names of the user's own
         are read before the first run is given: the newest of 10,000 cost a look at the names."""
         names = self.names()
-        made = (self._read(self.root / name) for name in names if GENERATED_RUN_ID.match(name))
-        named = (self._read(self.root / name) for name in names if not GENERATED_RUN_ID.match(name))
+        made = (self.read(self.root / name) for name in names if GENERATED_RUN_ID.match(name))
+        named = (self.read(self.root / name) for name in names if not GENERATED_RUN_ID.match(name))
         own = sorted((run for run in named if run is not None), key=lambda run: run.created_at, reverse=True)
         return merge((run for run in made if run is not None), own, key=lambda run: run.created_at, reverse=True)
 
@@ -349,7 +349,7 @@ class RunStore:
     def named_for_day(self, day: str) -> Iterator[Run]:
         """Runs that can be of a UTC day (`2026-11-21`) by their names."""
         for name in self.names():
-            run = self._read(self.root / name) if may_be_of_day(name, day) else None
+            run = self.read(self.root / name) if may_be_of_day(name, day) else None
             if run is not None:
                 yield run
 
