@@ -183,9 +183,11 @@ def test_what_yaml_dumps_comes_back(value: object) -> None:
 @given(st.text(alphabet="[]{}&*!:-,?<>|'\"#%@ \n\tab01.~", max_size=60))
 def test_no_text_raises_anything_else(text: str) -> None:
     try:
-        yaml12.load(text)
-    except yaml12.YamlError:
-        pass
+        value = yaml12.load(text)
+    except yaml12.YamlError as problem:
+        assert str(problem)
+    else:
+        assert value is None or isinstance(value, (bool, int, float, str, list, dict))
 
 
 def test_lines_of_members() -> None:

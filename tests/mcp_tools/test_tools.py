@@ -409,7 +409,7 @@ def snapshot(status: Status, word: str | None, *outputs: Output, error: str | No
     ],
 )
 def test_the_sentences_of_the_public_tool(seen: Snapshot, first: str, more: list[str]) -> None:
-    answer = tools._seedance_answer(seen, "cgt-1", "ARK")
+    answer = tools.seedance_answer(seen, "cgt-1", "ARK")
     assert answer.text.startswith(first) and all(line in answer.text for line in more)
     assert list(answer.fields) == ["task_id", "status", "video_url", "last_frame_url", "fail_reason", "raw"]
     assert answer.fields["status"] == (seen.provider_status or "unknown") and not answer.is_error
@@ -448,9 +448,9 @@ def test_what_comes_next_is_a_tool_where_there_is_one() -> None:
         ([python, "/s/task_status.py", "--run-id", "r", "--download"], ("download_result", {"run_id": "r"})),
         (["ai-video-tasks", "status", "--task-id", "t"], ("check_task", {"task_id": "t"})),
     ):
-        assert tools._next_tool(argv) == {"tool": way[0], "arguments": way[1]}
+        assert tools.next_tool(argv) == {"tool": way[0], "arguments": way[1]}
     settle = [python, "/s/task_status.py", "--resolve", "not-created", "--run-id", "r"]
-    assert list(tools._next_tool(settle)) == ["command"]
+    assert list(tools.next_tool(settle)) == ["command"]
 
 
 def test_our_words_name_tools_and_nobody_elses_are_touched() -> None:
@@ -459,7 +459,7 @@ def test_our_words_name_tools_and_nobody_elses_are_touched() -> None:
         "prompt": "say --take 2 and task_status.py",
         "error": {"message": "use --image", "server_message": "use --image"},
     }
-    assert tools._in_words_of_tools(line) == {
+    assert tools.in_words_of_tools(line) == {
         "hint": "look with check_task; take 2 makes another",
         "prompt": "say --take 2 and task_status.py",
         "error": {"message": "use image", "server_message": "use --image"},
@@ -467,9 +467,9 @@ def test_our_words_name_tools_and_nobody_elses_are_touched() -> None:
 
 
 def test_what_an_api_answered_is_bounded_and_harmless() -> None:
-    answer = tools._bounded({"a": "x\x1b[2J\u202ey", "deep": [[["z" * 30_000]], "y" * 30_000]})
+    answer = tools.bounded({"a": "x\x1b[2J\u202ey", "deep": [[["z" * 30_000]], "y" * 30_000]})
     assert answer["truncated"] is True and "\x1b" not in answer["text"] and "\u202e" not in answer["text"]
-    assert tools._bounded({"a": 1, "b": [None, True]}) == {"a": 1, "b": [None, True]}
+    assert tools.bounded({"a": 1, "b": [None, True]}) == {"a": 1, "b": [None, True]}
 
 
 @pytest.mark.parametrize(

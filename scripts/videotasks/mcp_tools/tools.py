@@ -462,7 +462,7 @@ class Tools:
             if look.snapshot is None:
                 raise refusal(check_status.error_of(look))
             service = session.profile.title.partition(" (")[0].rpartition(" ")[2]
-            return _seedance_answer(look.snapshot, task_id, service)
+            return seedance_answer(look.snapshot, task_id, service)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -603,24 +603,24 @@ def _answer(lines: list[dict[str, Any]]) -> Answer:
     line = lines[-1]
     warnings = [one.get("message") for one in lines[:-1] if one["event"] == "warning" and one.get("message")]
     fields = {name: value for name, value in line.items() if name not in _OF_A_COMMAND and value not in (None, [])}
-    fields = _in_words_of_tools(fields)
+    fields = in_words_of_tools(fields)
     if warnings:
         fields["warnings"] = warnings[:10]
     argv = line.get("next_argv")
     fields.pop("next", None)
     if argv:
-        fields["next"] = _next_tool(argv)
+        fields["next"] = next_tool(argv)
     # A task that failed or is not finished yet is an answer; what could not be answered is an error.
     is_error = line["exit_code"] not in (0, ExitCode.TASK_ENDED, ExitCode.NOT_FINISHED) and line["event"] != "status"
     return Answer(fields, _said(fields), is_error, fields.get("video_file"))
 
 
-def _in_words_of_tools(value: Any, ours: bool = False) -> Any:
+def in_words_of_tools(value: Any, ours: bool = False) -> Any:
     """Our own words with tools and arguments instead of scripts and flags; nothing else is touched."""
     if isinstance(value, Mapping):
-        return {name: _in_words_of_tools(one, name in _OURS) for name, one in value.items()}
+        return {name: in_words_of_tools(one, name in _OURS) for name, one in value.items()}
     if isinstance(value, list):
-        return [_in_words_of_tools(one, ours) for one in value]
+        return [in_words_of_tools(one, ours) for one in value]
     if not ours or not isinstance(value, str):
         return value
     for script, tool in _SCRIPTS:
@@ -638,7 +638,7 @@ def still_sending(call: Call) -> Answer:
     )
 
 
-def _next_tool(argv: list[str]) -> dict[str, Any]:
+def next_tool(argv: list[str]) -> dict[str, Any]:
     """The tool that does what this command would do; the command itself where no tool does."""
     named = {word: argv[at + 1] for at, word in enumerate(argv[:-1]) if word in ("--run-id", "--task-id")}
     arguments = {word.strip("-").replace("-", "_"): value for word, value in named.items()}
@@ -701,7 +701,7 @@ def _said(fields: Mapping[str, Any]) -> str:
     return "\n".join(dict.fromkeys(inert(line, account.LONGEST) for line in said if line)) or "Done."
 
 
-def _seedance_answer(snapshot: Any, task_id: str, service: str) -> Answer:
+def seedance_answer(snapshot: Any, task_id: str, service: str) -> Answer:
     """Sentences and members of the public reference; `service` is what the provider calls itself."""
     word = inert(snapshot.provider_status, 60) if snapshot.provider_status else "unknown"
     links = {
@@ -729,12 +729,12 @@ def _seedance_answer(snapshot: Any, task_id: str, service: str) -> Answer:
         "video_url": links["video"],
         "last_frame_url": links["last_frame"],
         "fail_reason": reason,
-        "raw": _bounded(snapshot.raw),
+        "raw": bounded(snapshot.raw),
     }
     return Answer(fields, "\n".join(said))
 
 
-def _bounded(raw: Any) -> Any:
+def bounded(raw: Any) -> Any:
     """A provider's answer as data: no key, no harmful sign, no more than a reader can bear."""
 
     def harmless(value: Any, depth: int = 0) -> Any:
