@@ -22,7 +22,7 @@ SKILLS = ("--sandbox",)
 def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "50")
     monkeypatch.setattr("os.fsync", lambda _: None)
-    with fast_sandbox(1.0):
+    with fast_sandbox(0.02):
         yield
 
 
