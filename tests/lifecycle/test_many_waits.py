@@ -121,7 +121,7 @@ def test_all_kinds_of_a_provider_share_the_budget_of_their_key() -> None:
     for task in tasks[:2]:
         task.provider.profile = profile
     tasks[2].provider.profile = profile.with_base_url("https://another.example")
-    one, other, elsewhere = (waiter._lane(task) for task in tasks)
+    one, other, elsewhere = (waiter.lane(task) for task in tasks)
     assert one is not other and one.pace is other.pace and one.pace is not elsewhere.pace
 
 

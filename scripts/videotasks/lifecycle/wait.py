@@ -107,7 +107,7 @@ class Waiter:
     def _enter(self, task: Watched) -> None:
         ctx, now = self.ctx, self.ctx.monotonic()
         self._open[id(task)] = task
-        self._lane(task).open += 1
+        self.lane(task).open += 1
         task.started = now
         if task.stream is not None:
             self._streams[task.stream.token] = task
@@ -177,7 +177,7 @@ class Waiter:
         if task.ending is None or self._open.pop(id(task), None) is None:
             return
         self._drop_stream(task)
-        self._lane(task).open -= 1
+        self.lane(task).open -= 1
         self._on_end(task)
 
     def _pause(self, now: float, deadline: float | None, hard_end: float | None) -> float | None:
@@ -193,7 +193,7 @@ class Waiter:
 
     # -- looking ----------------------------------------------------------------------------------------------
 
-    def _lane(self, task: Watched) -> Lane:
+    def lane(self, task: Watched) -> Lane:
         lane = self._lanes.get(id(task.provider))
         if lane is None:
             profile = task.provider.profile
@@ -207,7 +207,7 @@ class Waiter:
         """Look at `task` from then on; whatever the schedule says, there is a look at the deadline."""
         task.due = due
         if not task.last_look:
-            self._lane(task).put(task, due if self._deadline is None else min(due, self._deadline))
+            self.lane(task).put(task, due if self._deadline is None else min(due, self._deadline))
 
     def _send(self, lane: Lane, now: float) -> None:
         """The next request of a lane: a further page, a list that shows many, or one look."""
