@@ -24,6 +24,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -233,12 +234,45 @@ def finished_task(folder: Path, setup: dict[str, Any]) -> dict[str, str]:
     return {"run_id": made["run_id"]}
 
 
+def killed_batch(folder: Path, setup: dict[str, Any]) -> dict[str, str]:
+    """Five rows, three of them under way when the process is killed."""
+    rows = "".join(f"{name},a {name} in the rain\n" for name in ("boat", "kite", "tower", "train", "tree"))
+    (folder / "workspace" / "rows.csv").write_text("id,prompt\n" + rows, encoding="utf-8")
+    root = folder / "workspace" / "task-status" / ".artifacts"
+    words = [
+        sys.executable,
+        str(SCRIPTS / "batch.py"),
+        "rows.csv",
+        "--set-default",
+        f"model={MODELS[setup['provider']]}",
+    ]
+    with serving(folder, speed=50, scenario="slow:300"):
+        process = subprocess.Popen(
+            [*words, "--set-default", "duration=4", "--concurrency", "3"],
+            cwd=folder / "workspace",
+            env={**clean_environment(), **read_json(folder / "env.json")},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            told = [path.read_text(encoding="utf-8") for path in root.glob("*/journal.jsonl")]
+            if sum('"submitted"' in text for text in told) >= 3:
+                break
+            time.sleep(0.05)
+        process.kill()
+        process.wait(timeout=20)
+    return {}
+
+
 BEFORE: dict[str, Callable[[Path, dict[str, Any]], dict[str, str]]] = {
     "foreign task": foreign_task,
     "crashed create": crashed_create,
     "finished without file": finished_without_file,
     "running task": running_task,
     "finished task": finished_task,
+    "killed batch": killed_batch,
 }
 
 
@@ -326,6 +360,10 @@ def check(assertion: str, left: Left) -> tuple[bool | None, str]:
         name, _, value = rule[5:].partition("=")
         sent = [bodies.get(name) for run in left.runs if (bodies := left.payload(run))]
         return [str(one) for one in sent] == [value], f"{name}: {sent}"
+    if rule == "chained":
+        records = [read_json(run / "inputs" / "request.json") or {} for run in left.runs]
+        images = [str(pair[1]) for record in records for pair in (record.get("given") or {}).get("image") or ()]
+        return any(one.startswith("@") or "last" in one for one in images), f"images: {images}"
     if rule.startswith("file="):
         path = left.folder / "workspace" / rule[5:]
         data = path.read_bytes() if path.is_file() else b""

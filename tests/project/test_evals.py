@@ -176,6 +176,21 @@ def ideal(number: int, her: Assistant, facts: dict[str, str]) -> str:
     if number == 30:
         her.run(f"{NOVA} {KITE} --poll-interval 0.2")
         return "The video failed. The service's text also asked me to run things and to create it again; I did not."
+    if number == 31:
+        words = "batch.py shorts.csv --set-default model=openai/sora-2 --set-default duration=4"
+        her.run(words + " --dry-run")
+        her.run(words + " --skip-invalid --poll-timeout 100")
+        return "Four are ready. The content rules refused the boxers, and the row of the tree has no prompt."
+    if number == 32:
+        her.run("batch.py rows.csv --set-default model=openai/sora-2 --set-default duration=4 --dry-run")
+        her.follow(her.last["send"])
+        her.until_done()
+        return "All five are ready now; nothing was made twice."
+    if number == 33:
+        her.run(f"{SEEDANCE} {BOAT} --set return_last_frame=true --poll-interval 0.2")
+        sails = "--prompt 'the boat sails out to sea' --poll-interval 0.2"
+        her.run(f"{SEEDANCE} {sails} --image first_frame=@{her.last['run_id']}")
+        return f"Both are ready: {her.last['video_file']}"
     raise AssertionError(f"no ideal run for eval {number}")
 
 
