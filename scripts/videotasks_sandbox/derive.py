@@ -26,6 +26,8 @@ _REFUSALS = {
     "broken": ("transient", 500, "internal error"),
 }
 
+_OF_THE_FILE = {"file_name", "name", "mime", "size", "sha256", "model"}  # known without an answer
+
 Document = dict[str, Any]
 
 
@@ -204,15 +206,20 @@ def _upload(profile: Document, upload: Document) -> list[Document]:
     key = _first_plain(upload.get("key") or ()) or ""
     own_file = key.startswith("file.")  # told by the client's own reading of the file
     if init:
+        named = set(re.findall(r"\{(\w+)\}", str(upload.get("path") or ""))) - _OF_THE_FILE
         mime = next((path for path, value in _leaves(init.get("body") or {}) if value == "{mime}"), None)
         answer = _envelope(profile)
         if key and not own_file:
-            put(answer, key, "$upload_key")
+            put(answer, key, "$upload_key" if how in ("put", "post") else "$hex20")
+        for name in named:  # which the address of the upload takes from this answer
+            answer[name] = "$hex20"
         if upload.get("put_url"):
             put(answer, _path(upload["put_url"], "upload.put_url"), "$upload_url")
         kind = {**entry, "type": f"$body.{mime}" if mime else ""} if how in ("put", "post") else None
         on = f"{init.get('method', 'POST')} {_route(init['path'])}"
-        calls.append({"on": on, "answer": answer, **({"does": "upload", "upload": kind} if kind else {})})
+        calls.append(
+            {"on": on, "body": "optional", "answer": answer, **({"does": "upload", "upload": kind} if kind else {})}
+        )
     if how in ("multipart", "raw"):
         answer = _envelope(profile)
         if key and not own_file:

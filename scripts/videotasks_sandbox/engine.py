@@ -162,6 +162,8 @@ class Call:
         self._check(self.rule.get("checks") or [], scope)
         wanted = self.rule["upload"]
         key, kind, by = (str(fill(wanted.get(name, ""), scope)) for name in ("key", "type", "by"))
+        if by == "part":
+            self._body()  # which reads the parts
         data = next((part.data for part in self.parts or [] if part.name == wanted.get("part")), None)
         data = self.request.body if by == "body" else data
         if by in ("part", "body") and not data:

@@ -304,6 +304,13 @@ MISTAKES = [  # what is written instead of what, the member and the words that l
     ("{task_id}", "{taskid}", "status.path", "did you mean 'task_id'"),
     ("/videos/{task_id}", "/videos", "status.path", "it names no task"),
     ('"/videos/{task_id}"', "{task_id}", "status.path", "in quotes"),
+    (
+        'path: "/videos/{task_id}"',
+        'path: "/x/{task_id}", method: POST, body: {m: {model}}',
+        "status.body.m",
+        "in quotes",
+    ),
+    ("ratio: {to: ratio}", "image: {to: i, as: {url: {value}}}", "inputs.image.as.url", "in quotes"),
     ("auth: {}", "auth: {}\ncancel: {path: /x}", "line 5, cancel", "'only_when' is missing"),
     ("auth: {}", "auth: {}\nheaders: {Authorization: x}", "headers", "auth.header"),
     ("auth: {}", "auth: {}\nmodels: [{id: m, limits: {duration: [5, 10]}}]", "duration", "{enum: [5, 10]}"),

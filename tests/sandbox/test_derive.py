@@ -96,6 +96,14 @@ def test_trouble_is_read_as_the_profile_says(own: str, scenario: str, exit_code:
     assert (done.final["error"] or {}).get("category") == category
 
 
+def test_an_upload_in_two_steps_gets_what_its_second_address_needs(own: str) -> None:
+    upload = "upload: {init: {path: /assets}, how: multipart, path: '/assets/{id}/file', key: id}\n"
+    image = "  image: {to: start, file: {how: upload}}\n"
+    Path(own).write_text(OWN.replace("inputs:\n", upload + "inputs:\n") + image, encoding="utf-8")
+    Path("boat.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    assert create(own, "--image", "boat.png", "--no-download").exit_code == 0
+
+
 def test_fixed_headers_are_asked_for(own: str) -> None:
     assert derive(yaml12.load(OWN))["always"] == [  # type: ignore[arg-type]
         {"when": "headers.\"x-version\" != '3'", "message": "the header X-Version is missing or wrong"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from videotasks.core.errors import Category, TaskError
+from videotasks.core.errors import Category, TaskError, configuration_error
 from videotasks.core.workers import CallTimedOut
 from videotasks.formats import jmespath_eval
 from videotasks.lifecycle.session import Context
@@ -65,9 +65,14 @@ def _upload(provider: Provider, ref: FileRef, ctx: Context, model: str | None) -
     form: list[tuple[str, Any]] = [(name, (None, value)) for name, value in _fields(spec.fields, init)]
     form.append((spec.part, (ref.name, ref.read(), ref.mime)))
     if spec.path is not None:
-        path = address.fill_path(
-            spec.path, {**known, **{k: str(v) for k, v in init.items() if isinstance(v, (str, int))}}
-        )
+        values = {**known, **{k: str(v) for k, v in init.items() if isinstance(v, (str, int))}}
+        if missing := sorted(address.names_in(spec.path) - values.keys()):
+            raise configuration_error(
+                f"the answer of upload.init has no {missing[0]!r}, which upload.path needs; nothing was created",
+                expected="a name that stands in that answer, on top",
+                hint="mend the profile",
+            )
+        path = address.fill_path(spec.path, values)
         how: dict[str, Any] = {"files": form} if spec.how == "multipart" else {"data": ref.read(), "headers": headers}
         answer = _api_call(provider, "POST", path, {}, **how)
         told = {**init, **answer} if isinstance(answer, dict) else init

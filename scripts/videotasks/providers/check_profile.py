@@ -113,6 +113,8 @@ def _validator(document: Mapping[str, Any]) -> Any:
 
     def placeholders(_: Any, allowed: list[str], instance: Any, __: Any) -> Iterator[Any]:
         names = [name for one in allowed for name in kept.get(one, [one])]
+        for place, name in _bare(instance, names):
+            yield ValidationError(_put_in_quotes(name), path=place)
         for text in _texts(instance):
             for name in re.findall(r"\{([^{}]*)\}", text):
                 if name not in names and (isinstance(instance, str) or re.match(r"[A-Za-z_]\w*\Z", name)):
@@ -130,6 +132,15 @@ def _names(document: Mapping[str, Any], *places: tuple[str, ...]) -> list[str]:
     """The names of the members at these places."""
     parts = [_at(document, place) for place in places]
     return [str(name) for part in parts if isinstance(part, Mapping) for name in part]
+
+
+def _bare(value: Any, names: list[str], at: Place = ()) -> Iterator[tuple[Place, str]]:
+    """Where a placeholder stands without quotes, which YAML reads as a mapping of its name to nothing."""
+    if isinstance(value, Mapping) and len(value) == 1 and (name := next(iter(value))) in names and value[name] is None:
+        yield at, name
+    elif isinstance(value, (Mapping, list)):
+        for key, member in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _bare(member, names, (*at, key))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -209,9 +220,12 @@ _TYPE_NAMES = {"object": "a mapping", "array": "a list", "string": "a text", "in
 def _wrong_type(instance: Any, wanted: Any) -> str:
     kinds = [_TYPE_NAMES.get(one, f"a {one}") for one in (wanted if isinstance(wanted, list) else [wanted])]
     if isinstance(instance, Mapping) and len(instance) == 1 and next(iter(instance.values())) is None:
-        name = next(iter(instance))
-        return f'YAML reads {{{name}}} as a mapping: put the text that holds it in quotes, such as "/tasks/{{{name}}}"'
+        return _put_in_quotes(next(iter(instance)))
     return f"{_short(instance)} is not {' or '.join(kinds)}"
+
+
+def _put_in_quotes(name: str) -> str:
+    return f'YAML reads {{{name}}} as a mapping: put the text that holds it in quotes, "{{{name}}}" or "/x/{{{name}}}"'
 
 
 def _short(value: Any) -> str:
