@@ -101,6 +101,17 @@ def test_a_schema_inside_an_answer() -> None:
         look(profile, "acme/film", {}, keyed=False)
 
 
+def test_a_version_of_a_model_is_described_by_its_own_schema() -> None:
+    profile = load_profile("replicate").for_kind("version")
+    answer_ = {"id": "abc", "openapi_schema": {"components": {"schemas": {
+        "Input": {"type": "object", "properties": {"prompt": TEXT, "num_seconds": {"type": "integer"}}}}}}}  # fmt: skip
+    found = look(profile, "acme/film:abc", {"/models/acme/film/versions/abc": answer_})
+    inputs = CommonInputs(prompt="p", duration="5", model="acme/film:abc")
+    draft = build_request(profile, inputs, known=live.combined(Known(), found))
+    assert draft.body == {"version": "acme/film:abc", "input": {"prompt": "p", "num_seconds": 5}}
+    assert look(profile, "abc", {}) is None, "a bare version does not say whose it is"
+
+
 @pytest.mark.parametrize("shape", ["listed", "component"])
 def test_a_bare_schema_in_a_list_of_models(shape: str) -> None:
     profile = load_profile("wavespeed")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.commands import SCRIPTS, call, environment
+from support.commands import SCRIPTS, call, call_unchecked, environment
 from support.faults import json_answer
 from support.faultserver import FaultServer, Request
 
@@ -107,6 +107,22 @@ def test_the_live_list_and_one_model_of_it() -> None:
             "models"
         ]
         assert one["options"]["--duration"] == "input.seconds" and one["seconds"] == "4, 8"
+    asked: list[Request] = []
+
+    def platform(request: Request) -> Any:
+        asked.append(request)
+        row = {"endpoint_id": "acme/film", "metadata": {"display_name": "Film one"}}
+        return json_answer({"models": [row, {"endpoint_id": "acme/other"}]})
+
+    with FaultServer(platform) as server:
+        env = {"FAL_KEY": "sk-CANARY-7f3a", "FAL_MODELS_URL": server.base_url + "/v1/models?q={search}"}
+        given = ("--provider", "fal", "--live", "--search", "film one")
+        (row,) = call("list_models.py", *given, env=env).final["models"]
+        assert (row["id"], row["server_message"], row["key"]) == ("acme/film", "Film one", True)
+        code, table, _ = call_unchecked("list_models.py", *given, "--text", env=env)
+        assert code == 0 and b"acme/film" in table and b"Film one" in table and b"{" not in table
+        assert len(asked) == 2, "asked now, each time"
+        assert asked[0].target.endswith("q=film%20one") and not any("CANARY" in str(one.headers) for one in asked)
     videos = {"data": [{"id": "google/veo-3.1", "supported_durations": [4], "supported_resolutions": ["480p"]},
                        {"id": "new/thing", "supported_aspect_ratios": ["1:1"]}]}  # fmt: skip
     with FaultServer(lambda request: json_answer(videos)) as server:

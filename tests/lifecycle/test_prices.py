@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,22 @@ def test_what_is_no_price_is_unknown_and_stops_nothing_but_a_limit(answer: Any, 
         limited = create(server, *given, "--max-cost", "5USD", profile=profile)
         assert limited.error["code"] == "unknown_cost" and api.creates == []
         assert create(server, *given, profile=profile).exit_code == 0
+
+
+def test_a_printed_price_holds_a_limit_for_90_days(workspace: Path) -> None:
+    printed = "  {{}}\nmodels_read: {{generated_from: https://docs.acme.example, date: {day}}}\nmodels:\n"
+    printed += "  - {{id: film, price: {{unit: USD, per_second: 0.1}}}}\n"
+    api = Api([])
+    with FaultServer(api) as server:
+        given = ("--prompt", "p", "--duration", "5", "--max-cost", "0.4USD")
+        today = printed.format(day=datetime.now(timezone.utc).date().isoformat())
+        plan = create(server, *given[:-2], "--dry-run", profile=today).final
+        assert (plan["estimate"]["amount"], plan["estimate"]["kind"]) == (0.5, "list")
+        assert plan["estimate"]["source"] == "https://docs.acme.example"
+        assert create(server, *given, profile=today).error["code"] == "over_max_cost"
+        old = create(server, *given, profile=printed.format(day="2026-01-01"))
+        assert old.error["code"] == "unknown_cost" and "a list is no price to rely on" in old.final["message"]
+        assert api.creates == []
 
 
 def test_the_users_own_prices(workspace: Path) -> None:
@@ -254,12 +271,13 @@ def test_an_answer_without_prices_has_no_rates(name: str, answer: Any) -> None:
     assert prices and prices.unit_price and rates_in(answer, prices.unit_price, MODEL) == []
 
 
+BY_NAME = {"rows": "data[?id=='{model}'] | [0].pricing_skus", "unit": "USD"}
+
+
 @settings(max_examples=60, deadline=None)
 @drawn(st.text(max_size=60))
 def test_any_name_of_a_rate_is_read_or_left(name: str) -> None:
-    prices = load_profile("openrouter").prices
-    assert prices and prices.unit_price
-    for rate in rates_in(openrouter({name: "1"}), prices.unit_price, MODEL):
+    for rate in rates_in(openrouter({name: "1"}), BY_NAME, MODEL):
         assert rate.per in ("second", "video", "image", "minimum") and rate.amount in (1.0, 0.01)
 
 

@@ -35,13 +35,13 @@ class Unavailable(Exception):
     """No document, and why in a few words."""
 
 
-def fetch(address: str, ask: Callable[[str | None], Got], *, now: float) -> Fetched:
-    """The document at `address`; `ask(etag)` fetches it, and is not called while a copy is of today.
+def fetch(address: str, ask: Callable[[str | None], Got], *, now: float, fresh_s: float = FRESH_S) -> Fetched:
+    """The document at `address`; `ask(etag)` fetches it, and is not called while a copy is younger than `fresh_s`.
 
     Raises Unavailable when it cannot be had and no copy is kept.
     """
     kept = user_cache.recall_page(_FOLDER, address)
-    if kept is not None and 0 <= now - kept["at"] < FRESH_S:
+    if kept is not None and 0 <= now - kept["at"] < fresh_s:
         return Fetched(kept["body"], kept["at"])
     try:
         got = ask(kept["etag"] if kept else None)

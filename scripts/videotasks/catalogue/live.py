@@ -129,8 +129,12 @@ def _addresses(
 ) -> Any:
     """(address, how to ask it) of the documents in which the model may be described."""
     page = known.model.page if known.model else None
-    values = {"model": quote(model, safe="/:@~"), "page": quote(page, safe="/") if page else ""}
+    name, _, version = model.partition(":")
+    values = {"model": quote(model, safe="/:@~"), "page": quote(page, safe="/") if page else "",
+              "name": quote(name, safe="/"), "version": quote(version, safe="")}  # fmt: skip
     if source.path is not None:
+        if "{version}" in source.path and not version:
+            return
         if ask_path is None:
             raise Unavailable("it is asked for with the key, and none is set")
         yield _filled(source.path, values), ask_path
@@ -266,76 +270,79 @@ def listed(profile: Profile, search: str) -> list[Model]:
 
     from videotasks.core.workers import CallTimedOut, Mailbox
 
-    source = profile.model_list
+    source = profile.model_list and _from_here(profile, profile.model_list, "MODELS_URL")
     if source is None:
         raise Unavailable(f"{profile.name} has no list of its models that is known here")
-    place = source.url or source.path or ""
-    address = _filled(place, {"search": quote(search, safe="")})
-    asker = cached_fetch.public_asker(address, seconds=2 * BUDGET_S) if source.url else None
-    if asker is None:
-        keyed = _keyed_asker(profile)
-        if keyed is None:
-            raise Unavailable(f"its list is asked for with the key, and none is set ({profile.auth.env[0]})")
-        asker = keyed(address)
+    address = _filled(source.url or source.path or "", {"search": quote(search, safe="")})
+    asker = cached_fetch.public_asker(address, seconds=2 * BUDGET_S) if source.url else _keyed(profile)(address)
     where = address if source.url else profile.base_url + address
     try:
-        body = Mailbox().call(lambda: cached_fetch.fetch(where, asker, now=time.time()).body, timeout=2 * BUDGET_S)
-        told = json.loads(body)
+        found = Mailbox().call(
+            lambda: cached_fetch.fetch(where, asker, now=time.time(), fresh_s=0), timeout=2 * BUDGET_S
+        )
+        told = json.loads(found.body)
     except CallTimedOut:
         raise Unavailable("no answer in time") from None
     except (ValueError, RecursionError):
         raise Unavailable("the answer is no JSON") from None
     rows = []
     for one in jmespath_eval.values(source.items, told):
-        found = jmespath_eval.first_string([source.id], one)
-        if found:
+        if name := jmespath_eval.first_string([source.id], one):
             note = jmespath_eval.first_string([source.note], one) if source.note else None
-            rows.append(Model(id=found, note=note, limits=_limits(source.limits, one)))
+            rows.append(Model(id=name, note=note, limits=_limits(source.limits, one)))
     return rows
 
 
 def price_addresses(profile: Profile, spec: Mapping[str, Any], model: str, known: Known) -> Any:
-    """(address, how to ask it) of the calls that tell a model's rates: of the API, or of an address of the profile's.
+    """(address, how to ask it) of the calls that tell a model's rates. Raises Unavailable.
 
-    To such an address the key goes only where the profile says so (`key`) and the API is at its own origin; a
-    <NAME>_PRICES_URL of the user's own takes its place.
+    To an address beside the API's the key goes only where the profile says so (`key`).
     """
     import time
     from urllib.parse import urlsplit
 
-    from videotasks.network import origins
+    told = SpecificationSource(**{knob: spec[knob] for knob in ("url", "path", "index", "page") if spec.get(knob)})
+    source = _from_here(profile, told, "PRICES_URL")
+    if source is None:
+        raise Unavailable(f"what {profile.name} charges at another origin is not told anywhere")
+    ask: Asker = lambda address: cached_fetch.public_asker(address, seconds=BUDGET_S - 0.5)  # noqa: E731
+    if source.path is not None:
+        ask = _keyed(profile)
+    elif spec.get("key"):
+        from videotasks.network import origins
+
+        parts = urlsplit(source.url)
+        origin = origins.checked_base_url(f"{parts.scheme}://{parts.netloc}", source="the address of prices")
+        ask = _keyed(profile.with_base_url(origin))
+    return _addresses(source, model, known, ask, ask, time.time())
+
+
+def _from_here(profile: Profile, source: Any, setting: str) -> Any:
+    """A source as it may be asked from here, or None.
+
+    The user's own <NAME>_<setting> takes its place; the API's own path is asked wherever the API is, and an address
+    only while that is at its own origin: another gateway is described by nobody here.
+    """
     from videotasks.providers import credentials
 
-    name, own = credentials.setting(profile, "PRICES_URL")
-    source = SpecificationSource(**{knob: spec[knob] for knob in ("url", "path", "index", "page") if spec.get(knob)})
-    if own:
-        source = SpecificationSource(url=own)
-    elif source.path is None and profile.base_url != profile.shipped_base_url:
-        raise Unavailable(f"what {profile.name} charges at another origin is not told anywhere")
-    public: Asker = lambda address: cached_fetch.public_asker(address, seconds=BUDGET_S - 0.5)  # noqa: E731
-    keyed = _keyed_asker(profile)
-    if source.url and spec.get("key"):
-        parts = urlsplit(source.url)
-        origin = origins.checked_base_url(f"{parts.scheme}://{parts.netloc}", source=name, allow_http=False)
-        keyed = _keyed_asker(profile.with_base_url(origin))
-        if keyed is None:
-            raise Unavailable(f"it is asked for with the key, and none is set ({profile.auth.env[0]})")
-        public = keyed
-    return _addresses(source, model, known, public, keyed, time.time())
+    if own := credentials.setting(profile, setting)[1]:
+        beside = {"index": None, "page": None} if isinstance(source, SpecificationSource) else {}
+        return changed(source, url=own, path=None, **beside)
+    return source if source.path is not None or profile.base_url == profile.shipped_base_url else None
 
 
 def _at_this_origin(profile: Profile) -> Profile:
     """The profile with the sources that may be asked from here."""
-    from videotasks.providers import credentials
-
-    _, own = credentials.setting(profile, "SPECIFICATION_URL")
-    sources = profile.specification
-    if own and sources:
-        sources = tuple(changed(one, url=own, path=None, index=None) for one in sources[:1])
-    elif profile.base_url != profile.shipped_base_url:
-        sources = tuple(one for one in sources if one.path is not None)
-    made: Profile = changed(profile, specification=sources)
+    sources = tuple(_from_here(profile, one, "SPECIFICATION_URL") for one in profile.specification)
+    made: Profile = changed(profile, specification=tuple(one for one in sources if one is not None))
     return made
+
+
+def _keyed(profile: Profile) -> Asker:
+    asker = _keyed_asker(profile)
+    if asker is None:
+        raise Unavailable(f"it is asked for with the key, and none is set ({profile.auth.env[0]})")
+    return asker
 
 
 def _keyed_asker(profile: Profile) -> Asker | None:

@@ -97,10 +97,10 @@ class ModelsRead:
 class SpecificationSource:
     """Where a model's body is described today: at a public `url` (no key goes there), or at the API's own `path`.
 
-    `{model}` and `{page}` (of the catalogue) are filled in; `index` lists the pages of models that are not in the
-    catalogue: by their names, or in JSON with the address at `page` (JMESPath). `shape`: openapi, schema (`schema`
-    points to it inside a document, `into` is the member that it fills), page (a fence of a documentation page), limits
-    (of a body that is the same for all models).
+    `{model}`, `{page}` (of the catalogue), `{name}` and `{version}` (of name:version) are filled in; `index` lists the
+    pages of models that are not in the catalogue: by their names, or in JSON with the address at `page` (JMESPath).
+    `shape`: openapi, schema (`schema` points to it inside a document, `into` is the member that it fills), page (a
+    fence of a documentation page), limits (of a body that is the same for all models).
     """
 
     url: str | None = None
