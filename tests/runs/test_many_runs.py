@@ -196,8 +196,16 @@ def test_a_days_spending_reads_the_runs_of_that_day(tmp_path: Path, opened: list
     today = make(tmp_path, 20)
     chosen = RunStore(tmp_path).create({"provider": "ark", "mode": "real", "origin": ARK}, now=NOW, run_id="mine")
     opened.clear()
-    assert {run.run_id for run in RunStore(tmp_path).named_for_day("2026-09-21")} == {today.run_id, chosen.run_id}
-    assert len(opened) == 2
+    known, told = RunStore(tmp_path), lambda run: (run.run_id, run.state().cost)
+    first = set(known.of_day("2026-09-21", told))
+    assert first == {(today.run_id, 1.5), (chosen.run_id, None)} and journals(opened) == 2
+
+    opened.clear()
+    assert set(known.of_day("2026-09-21", told)) == first and not opened
+    today.record("ended", NOW, outcome="failed", status="failed", cost=2.5, cost_unit="USD")
+    opened.clear()
+    assert set(known.of_day("2026-09-21", told)) == {(today.run_id, 2.5), (chosen.run_id, None)}
+    assert journals(opened) == 1, "what has grown is read again"
 
 
 @pytest.mark.parametrize(

@@ -204,22 +204,21 @@ def read_json(path: Path | str, limit: int = READ_LIMIT, *, follow: bool = False
 def sweep_temporary(folder: Path, now: float) -> None:
     """Remove temporary files and folders that a killed process left, once they are old enough to be nobody's."""
     try:
-        entries = list(os.scandir(folder))
+        left = [name for name in os.listdir(folder) if name.startswith(TEMPORARY)]
     except OSError:
         return
-    for entry in entries:
-        if not entry.name.startswith(TEMPORARY):
-            continue
+    for name in left:
+        path = os.path.join(folder, name)
         try:
-            info = entry.stat(follow_symlinks=False)
+            info = os.lstat(path)
             if now - info.st_mtime <= STALE_TEMP_S:
                 continue
             if stat.S_ISREG(info.st_mode):
-                os.unlink(entry.path)
+                os.unlink(path)
             elif stat.S_ISDIR(info.st_mode):
                 from shutil import rmtree
 
-                rmtree(entry.path, ignore_errors=True)
+                rmtree(path, ignore_errors=True)
         except OSError:
             pass
 

@@ -23,6 +23,7 @@ from videotasks.runs.locks import FileLock
 if TYPE_CHECKING:
     from videotasks.lifecycle.session import Context
     from videotasks.request.costs import Estimate
+    from videotasks.runs.store import Run
 
 LOCK_S = 30.0
 
@@ -39,21 +40,34 @@ def spent_today(ctx: Context, unit: str) -> Spent:
     """What the runs of this UTC day cost, else were expected to cost; a refused or unsent create cost nothing."""
     today = iso(ctx.clock())[:10]
     spent = Spent()
-    for run in ctx.store.named_for_day(today):
-        if run.mode != ctx.mode or iso(run.created_at)[:10] != today or run.request.get("adopted"):
+    for account in ctx.store.of_day(today, _account):
+        if account is None or account.mode != ctx.mode or account.day != today:
             continue
-        state = run.state()
-        if state.phase in (Phase.NEW, Phase.REFUSED):
-            continue
-        expected = run.request.get("expected_cost")
-        told = (state.cost, state.cost_unit)
-        if state.cost is None and isinstance(expected, dict):
-            told = (scalars.number(expected.get("amount")), expected.get("unit"))
-        if told[0] is None or not told[1]:
+        if account.amount is None or not account.unit:
             spent.unknown += 1
-        elif str(told[1]).casefold() == unit.casefold():
-            spent.amount += told[0]
+        elif account.unit.casefold() == unit.casefold():
+            spent.amount += account.amount
     return spent
+
+
+@dataclass(frozen=True)
+class _Account:
+    mode: str
+    day: str
+    amount: float | None
+    unit: str | None
+
+
+def _account(run: Run) -> _Account | None:
+    """What one run cost; None for one that cost nothing, or that was paid for elsewhere."""
+    state = run.state()
+    if run.request.get("adopted") or state.phase in (Phase.NEW, Phase.REFUSED):
+        return None
+    amount, unit = state.cost, state.cost_unit
+    expected = run.request.get("expected_cost")
+    if amount is None and isinstance(expected, dict):
+        amount, unit = scalars.number(expected.get("amount")), expected.get("unit")
+    return _Account(run.mode, iso(run.created_at)[:10], amount, str(unit) if unit else None)
 
 
 @contextlib.contextmanager

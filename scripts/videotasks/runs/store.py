@@ -6,11 +6,11 @@ import errno
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from heapq import merge
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from videotasks.core import durable_files
 from videotasks.core.errors import TaskError, configuration_error
@@ -32,6 +32,7 @@ from videotasks.runs.journal import RunState, fold
 from videotasks.runs.locks import FileLock
 from videotasks.runs.outlines import Outline
 
+T = TypeVar("T")
 _PRETTY_UP_TO = 100_000  # characters; the deepest answer is 100 levels, so that a try is 10 MB at most
 _UNREADABLE = {"category": "submission_unknown", "message": "the journal of this run cannot be read"}
 _MAY_BE_PAID: list[dict[str, Any]] = [{"event": "submission_unknown", "error": _UNREADABLE}]
@@ -188,6 +189,7 @@ class RunStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._accounts: dict[tuple[str, Callable[[Run], Any]], tuple[outlines.Signature, Any]] = {}
 
     def prepare(self) -> None:
         """Make the root (0700) with a .gitignore, or say why not: asked before anything is sent."""
@@ -339,19 +341,34 @@ class RunStore:
 
     def related(self, identity: Identity) -> list[Run]:
         """Runs of an identity, and those of version 0.1, whose requests do not show what the user typed."""
-        named = (self._load(self.root / name) for name in self.names() if identity.may_be(name))
+        try:
+            names = [name for name in os.listdir(self.root) if identity.may_be(name) and valid_run_id(name)]
+        except OSError:
+            names = []
+        named = (self._load(self.root / name) for name in sorted(names, reverse=True))
         return sorted(
             (run for run in named if run is not None and (run.of_version_1 or identity.fits(run.request))),
             key=lambda run: run.created_at,
             reverse=True,
         )
 
-    def named_for_day(self, day: str) -> Iterator[Run]:
-        """Runs that can be of a UTC day (`2026-11-21`) by their names."""
+    def of_day(self, day: str, account: Callable[[Run], T]) -> Iterator[T]:
+        """What `account` says of each run that can be of a UTC day (`2026-11-21`) by its name.
+
+        It is asked again only when the run's own files are not those that it was asked about in this process: a batch
+        of thousands reads each journal once for all of its creates.
+        """
         for name in self.names():
-            run = self.read(self.root / name) if may_be_of_day(name, day) else None
-            if run is not None:
-                yield run
+            signed = outlines.signature(f"{self.root}/{name}") if may_be_of_day(name, day) else None
+            if signed is None:
+                continue
+            known = self._accounts.get((name, account))
+            if known is None or known[0] != signed:
+                run = self.read(self.root / name)
+                if run is None:
+                    continue
+                known = self._accounts[name, account] = signed, account(run)
+            yield known[1]
 
     def outlines(self) -> Iterator[Outline]:
         """Every readable run as lists need it, generated ids newest first; what has not changed is not read again."""
