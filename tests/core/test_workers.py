@@ -48,6 +48,38 @@ def test_what_a_thread_returns_or_raises_comes_as_a_message() -> None:
     assert message is not None and message.kind == "error" and isinstance(message.value, KeyError)
 
 
+def test_a_thread_that_is_done_takes_the_next_work_and_one_that_hangs_holds_nobody_up() -> None:
+    mailbox, hang, used = Mailbox(), threading.Event(), set[int]()
+
+    def work() -> int:
+        used.add(threading.get_ident())
+        return 7
+
+    mailbox.start("hangs", lambda: hang.wait(20))
+    for number in range(20):
+        mailbox.start(number, work)
+        message = mailbox.get(10)
+        assert message is not None and (message.kind, message.source, message.value) == ("result", number, 7)
+        while mailbox._idle == 0:  # its thread has told the result, and is about to say that it is free
+            time.sleep(0)
+    assert len(used) == 1
+    hang.set()
+
+
+def test_many_works_at_once_each_have_a_thread_and_all_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads end and begin while work comes: nothing is lost between them."""
+    monkeypatch.setattr(module, "IDLE_S", 0.001)
+    mailbox, expected = Mailbox(), 0
+    for burst in (1, 3, 30, 2, 60, 1):
+        for number in range(burst):
+            mailbox.start(number, lambda number=number: number)
+        expected += burst
+        got = [mailbox.get(10) for _ in range(burst)]
+        assert sorted(message.value for message in got if message) == list(range(burst))
+        time.sleep(0.002)
+    assert 0 <= mailbox._idle <= 60 and expected == 97
+
+
 def test_a_call_returns_raises_or_times_out() -> None:
     box = Mailbox()
     assert box.call(lambda: 7) == 7

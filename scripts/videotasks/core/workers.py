@@ -26,6 +26,7 @@ class Message:
 
 
 SLICE_S = 0.2
+IDLE_S = 5.0  # a thread without work ends
 
 
 class Interrupted(Exception):
@@ -48,6 +49,9 @@ class Mailbox:
     ) -> None:
         self.monotonic = monotonic
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue() if messages is None else messages
+        self._jobs: queue.SimpleQueue[tuple[Any, Callable[[], Any]]] = queue.SimpleQueue()
+        self._guard = threading.Lock()
+        self._idle = 0  # workers that wait for a job
         self._kept: list[Message] = []
 
     def put(self, message: Message) -> None:
@@ -90,17 +94,45 @@ class Mailbox:
                     return None
 
     def start(self, source: Any, work: Callable[[], Any]) -> None:
-        """Run `work` in a daemon thread; its result or exception arrives as a message from `source`."""
+        """Run `work` in a daemon thread; its result or exception arrives as a message from `source`.
 
-        def body() -> None:
+        A thread that has done its work takes the next: a new one for each of thousands of looks was a tenth of them.
+        """
+        with self._guard:
+            if self._idle > 0:
+                self._idle -= 1
+                self._jobs.put((source, work))
+                return
+        threading.Thread(target=self._serve, args=(source, work), daemon=True).start()
+
+    def _serve(self, source: Any, work: Callable[[], Any]) -> None:
+        while True:
             try:
                 value = work()
             except BaseException as error:
                 self.put(Message("error", source, error))
             else:
                 self.put(Message("result", source, value))
+                del value
+            del work  # what it holds (a client, an answer) must not outlive it in a thread that waits
+            job = self._next_job()
+            if job is None:
+                return
+            source, work = job
+            del job
 
-        threading.Thread(target=body, daemon=True).start()
+    def _next_job(self) -> tuple[Any, Callable[[], Any]] | None:
+        """What this thread does next, None when it is to end."""
+        with self._guard:
+            self._idle += 1
+        while True:
+            try:
+                return self._jobs.get(timeout=IDLE_S)
+            except queue.Empty:
+                with self._guard:
+                    if self._idle > 0:  # else a job is on its way to this thread
+                        self._idle -= 1
+                        return None
 
     def call(
         self,
