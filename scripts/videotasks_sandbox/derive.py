@@ -137,7 +137,8 @@ def _status(profile: Document) -> Document:
     put(shown, _path(status.get("id") or profile["create"].get("id", "id"), "status.id"), "$id")
     put(shown, _status_path(profile), "$status")
     if progress.get("path"):
-        put(shown, _path(progress["path"], "progress.path"), _progress(progress))
+        share = "$fraction" if progress.get("scale") == "fraction" else "$progress"
+        put(shown, _path(progress["path"], "progress.path"), share)
     failed, error = deepcopy(shown), profile.get("error") or {}
     put(failed, _path(error.get("task_message") or error.get("message", "error.message"), "error"), "$reason")
     moderated = _code_for(error, "moderation")
@@ -336,10 +337,6 @@ def _value(given: Any, body: str) -> str | None:
         return f"$({body}.{to})"
     held = next((path for path, value in _leaves(given.get("as")) if value == "{value}"), "")
     return f"$({body}.{to.removesuffix('[+]')}[].{held} | [0])" if to.endswith("[+]") and held else None
-
-
-def _progress(progress: Document) -> str:
-    return "$fraction" if progress.get("scale") == "fraction" else "$progress"
 
 
 def _typed(word: Any) -> Any:

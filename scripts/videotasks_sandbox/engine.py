@@ -346,8 +346,9 @@ class Call:
             **_moments(created=task["created"], started=seen.started, ended=seen.ended),
             **_moments(updated=seen.ended or seen.started or task["created"]),
             "created_s": task["created"], "seconds": int(length) if length == int(length) else length,
-            "phase": seen.phase, "progress": seen.progress, "odd": seen.odd, "over": seen.over, "scenario": sent,
-            "reason": scenarios.reason(sent), "moderated": sent == "moderation", "bare": sent == "no-result",
+            "phase": seen.phase, "progress": seen.progress, "fraction": seen.progress / 100, "odd": seen.odd,
+            "over": seen.over, "scenario": sent, "reason": scenarios.reason(sent),
+            "moderated": sent == "moderation", "bare": sent == "no-result",
             "expires": int(seen.ended + self.dialect.expires_s) if seen.ended else None,
             "ran": round(seen.ended - task["starts"], 3) if seen.ended and seen.started else None,
         }  # fmt: skip

@@ -15,7 +15,7 @@ from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING, Document
 from videotasks.openapi.shape import shape_of, variants
 from videotasks.openapi.template import Template, make_template
-from videotasks.openapi.validator import TooComplex, Validator
+from videotasks.openapi.validation import TooComplex, Validator
 
 
 def schemas_of(family: str = "3.0", **named: Any) -> Schemas:
@@ -151,7 +151,7 @@ def test_recursion_in_the_data_is_no_loop() -> None:
 
 
 def test_doubling_schemas_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("videotasks.openapi.validator.MAX_STEPS", 500)
+    monkeypatch.setattr("videotasks.openapi.validation.MAX_STEPS", 500)
     named: dict[str, Any] = {f"A{n}": {"allOf": [ref(f"A{n + 1}"), {"allOf": [ref(f"A{n + 1}")]}]} for n in range(40)}
     named["A40"] = {"type": "object", "required": ["prompt"], "properties": {"prompt": {"type": "string"}}}
     schemas = schemas_of(**named)

@@ -221,3 +221,11 @@ class TestBodies:
         answer = call.post(CREATES[provider][0], raw, headers={"Content-Type": "application/json"})
         assert 400 <= answer.status < 500 or refused_in_band(provider, answer.json)
         assert call.state["creates"] == 0
+
+
+def test_progress_as_a_fraction_where_the_api_tells_it_so(start: Start) -> None:
+    call = start("runway")
+    path, body, _, look = CREATES["runway"]
+    task_id = call.post(path, body).json["id"]
+    call.clock.now += 1.4
+    assert 0 < call.get(look.format(task_id)).json["progress"] < 1

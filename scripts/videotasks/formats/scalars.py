@@ -129,9 +129,13 @@ def same(value: Any, other: Any) -> bool:
     return type(value) is type(other) and bool(value == other)
 
 
+def json_type(value: Any) -> str:
+    """What JSON Schema calls the value's type: `integer` for whole numbers that are written so."""
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+    return kinds.get(type(value), "null" if value is None else "string")
+
+
 def is_type(value: Any, name: str) -> bool:
-    """Whether the value is of the JSON type `name`."""
-    if isinstance(value, bool):
-        return name == "boolean"
-    kinds: dict[str, Any] = {"string": str, "number": (int, float), "object": dict, "array": list}
-    return name in kinds and isinstance(value, kinds[name])
+    """Whether the value is of the JSON type `name`; an integer is a number, too."""
+    kind = json_type(value)
+    return name == ("number" if kind == "integer" else kind) and value is not None

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from videotasks.formats.scalars import json_type
 from videotasks.openapi.document import Document
 from videotasks.openapi.operations import Operation
 
@@ -178,7 +179,6 @@ def _of_value(value: Any) -> Iterator[Field]:
     """An example as fields, each with its value as the schema's example."""
     queue: deque[tuple[tuple[str | int, ...], Any]] = deque([((), value)])
     count = 0
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
     while queue and count < MAX_FIELDS:
         path, node = queue.popleft()
         if len(path) > MAX_DEPTH:
@@ -186,7 +186,9 @@ def _of_value(value: Any) -> Iterator[Field]:
         if isinstance(node, dict):
             for name, entry in node.items():
                 count += 1
-                yield Field((*path, str(name)), {"type": kinds.get(type(entry), "string"), "example": entry})
+                yield Field(
+                    (*path, str(name)), {"type": "string" if entry is None else json_type(entry), "example": entry}
+                )
                 queue.append(((*path, str(name)), entry))
         elif isinstance(node, list) and node:
             if isinstance(node[0], str):

@@ -6,6 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from videotasks.core.safe_text import one_line
+from videotasks.formats.scalars import json_type
 from videotasks.openapi import endpoints, operations, polling
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING
@@ -294,7 +295,7 @@ def _nest(
 
 def _contradicts(default: Any, choices: list[Shape]) -> bool:
     """Whether a default has a type or value that no choice takes: 100 of them in 149 real specifications."""
-    kind = _json_type(default)
+    kind = json_type(default)
     return not any(
         (choice.types is None or kind in choice.types)
         and (choice.enum is None or default in choice.enum)
@@ -325,7 +326,7 @@ def _type_of(schemas: Schemas, schema: Any, depth: int = 0) -> str:
             types.discard("integer")
         if not types:
             values = choice.enum if choice.enum is not None else ([choice.const] if choice.const is not MISSING else [])
-            types = {_json_type(value) for value in values}
+            types = {json_type(value) for value in values}
         if not types and choice.properties:
             types = {"object"}
         if not types and choice.items:
@@ -339,13 +340,6 @@ def _type_of(schemas: Schemas, schema: Any, depth: int = 0) -> str:
     if len(names) > 1:
         names = [name for name in names if name not in ("null", "any")] or names
     return " | ".join(names[:6]) or "any"
-
-
-def _json_type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    kinds = {int: "integer", float: "number", str: "string", list: "array", dict: "object", type(None): "null"}
-    return kinds.get(type(value), "string")
 
 
 def _shortened(value: Any, detail: Detail) -> Any:

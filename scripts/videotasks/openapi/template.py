@@ -18,7 +18,7 @@ from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING
 from videotasks.openapi.patterns import Patterns
 from videotasks.openapi.shape import Shape, branch_name, shape_of, variants
-from videotasks.openapi.validator import LENIENT, TooComplex, Validator
+from videotasks.openapi.validation import LENIENT, TooComplex, Validator
 
 MAX_CHECKS = 1_500  # validations of one template, large ones counted more; the dearest of 962 real bodies takes 103
 MAX_CANDIDATES = 40  # values looked at for one place
