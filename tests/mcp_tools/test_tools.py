@@ -24,6 +24,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
 from support.commands import SCRIPTS, call, environment, strict_tokens
+from support.taskserver import KEY, WIRES, TaskServer
 from videotasks.core.errors import ApiError, Category, TaskError
 from videotasks.core.task import Output, Snapshot, Status
 from videotasks.mcp_tools import server, tools
@@ -331,7 +332,66 @@ def test_a_client_that_can_ask_is_made_to(workspace: Path, mode: str, action: st
     assert payments(workspace) == (action == "accept")
 
 
+def test_after_a_lost_answer_nothing_is_sent_again(workspace: Path) -> None:
+    served = Tools(rehearsal(sandbox_scenario="lost-answer"))
+
+    async def do(client: Client) -> None:
+        word = (await asked(client, "create_video", **BOAT)).structured_content["confirmation"]
+        lost = await asked(client, "create_video", **BOAT, confirmation=word)
+        assert lost.is_error and lost.structured_content["exit_code"] == 3
+        assert lost.structured_content["next"]["tool"] == "check_task"
+        for arguments in ({"confirmation": word}, {}):
+            again = await asked(client, "create_video", **BOAT, **arguments)
+            assert again.structured_content["exit_code"] == 3 and "confirmation" not in again.structured_content
+            assert "--resolve not-created" in again.structured_content["error"]["to_close"], "only the user decides"
+
+    talk(do, served)
+    assert payments(workspace) == 1
+
+
+def test_for_real_the_key_goes_to_the_api_and_into_no_answer(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with TaskServer(WIRES["ark"]) as api:
+        monkeypatch.setenv("ARK_BASE_URL", api.base)
+        monkeypatch.setenv("VIDEO_TASKS_ARTIFACTS", str(workspace / "runs"))
+        wanted = {"provider": "ark", "model": api.wire.model, "prompt": "x"}
+        said: list[str] = []
+
+        async def do(client: Client) -> None:
+            plan = await asked(client, "create_video", **wanted)
+            assert "VOLCENGINE_ARK_API_KEY" in text_of(plan), "no key is needed for a plan"
+            word = plan.structured_content["confirmation"]
+            missing = await asked(client, "create_video", **wanted, confirmation=word)
+            assert missing.is_error and not api.created
+            monkeypatch.setenv("VOLCENGINE_ARK_API_KEY", KEY)
+            for tool, arguments in (
+                ("create_video", {**wanted, "confirmation": word}),
+                ("create_video", {**wanted, "confirmation": word}),
+                ("wait_for_task", {}),
+                ("check_key", {"provider": "ark", "verify": True}),
+                ("seedance_check_task", {"task_id": api.task_id}),
+            ):
+                said.append((await asked(client, tool, **arguments)).model_dump_json())
+
+        talk(do, Tools(Settings(create_provider="skills-video")))
+        assert len(api.created) == 1 and all(KEY not in text for text in said)
+        assert '"status":"succeeded"' in said[2]
+
+
 # ---------------------------------------------------------------- long calls
+
+
+def test_a_wait_ends_in_time_and_is_no_error() -> None:
+    served = Tools(rehearsal(sandbox_scenario="slow:600"))
+
+    async def do(client: Client) -> None:
+        made = (await confirmed(client, **BOAT)).structured_content
+        began = time.monotonic()
+        told = await asked(client, "wait_for_task", seconds=1)
+        assert time.monotonic() - began < 10 and not told.is_error
+        assert told.structured_content["event"] == "timeout"
+        assert told.structured_content["next"] == {"tool": "wait_for_task", "arguments": {"run_id": made["run_id"]}}
+
+    talk(do, served)
 
 
 class Patient(Tools):
