@@ -176,9 +176,9 @@ def add_up(sums: dict[str, dict[str, Any]], outline: Outline, elsewhere: str | N
     entry["runs"] += 1
     if unit and outline.cost is not None:
         entry["cost"] = round(entry["cost"] + outline.cost, 6)
-    tokens = outline.total_tokens
-    if tokens is not None and 0 <= tokens < 1e15:
-        entry["total_tokens"] = entry.get("total_tokens", 0) + tokens
+    counted = outline.total_tokens
+    if counted is not None and 0 <= counted < 1e15:
+        entry["total_tokens"] = entry.get("total_tokens", 0) + counted
 
 
 def within(rows: list[dict[str, Any]], chars: int) -> list[dict[str, Any]]:

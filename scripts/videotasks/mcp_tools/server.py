@@ -208,6 +208,7 @@ class Front:
                 try:
                     answer = await self._in_thread(lambda: self._work(name, arguments, call))
                 finally:
+                    call.awaited = False
                     if name != "create_video":  # given up by its client: nobody waits for this any more
                         call.mailbox.put(Message("interrupt", None, signal.SIGTERM))
                     group.cancel_scope.cancel()
@@ -230,7 +231,7 @@ class Front:
 
         began, told = anyio.current_time(), ""
         last = began
-        while True:
+        while call.awaited:
             await anyio.sleep(0.5)
             now = anyio.current_time()
             if call.heard.news != told or now - last >= BEAT_S:

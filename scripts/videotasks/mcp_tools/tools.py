@@ -170,6 +170,7 @@ class Call:
 
     heard: Heard
     mailbox: Mailbox = field(default_factory=Mailbox)
+    awaited: bool = True  # False once its client has the answer, or gave it up
 
 
 @dataclass
