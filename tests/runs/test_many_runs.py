@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,16 @@ def test_a_pointer_that_is_wrong_is_a_missing_one(tmp_path: Path, told: str) -> 
     found = RunStore(tmp_path).by_task("t-1", mode="real", origin=ARK)
     assert found is not None and found.run_id == run.run_id
     assert RunStore(tmp_path).by_task("t-3", mode="real", origin=ARK) is None
+
+
+def test_many_tasks_without_pointers_cost_one_look_through_all_runs(tmp_path: Path, opened: list[str]) -> None:
+    runs = [make(tmp_path, number) for number in range(12)]
+    for number in range(12):
+        pointer(tmp_path, "real", f"t-{number}").unlink()
+    opened.clear()
+    found = RunStore(tmp_path).by_tasks([f"t-{number}" for number in range(5, 20)], mode="real", origin=ARK)
+    assert {task_id: run.run_id for task_id, run in found.items()} == {f"t-{n}": runs[n].run_id for n in range(5, 12)}
+    assert max(Counter(path for path in opened if path.endswith("journal.jsonl")).values()) <= 3
 
 
 def test_pointers_never_cross_mode_or_origin(tmp_path: Path) -> None:

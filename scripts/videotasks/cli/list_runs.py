@@ -97,10 +97,11 @@ def _list_remote(args: argparse.Namespace, options: SessionOptions) -> int:
         shown = reconcile.shown_items(session, items)
         limit = DEFAULT_LIMIT if args.limit is None else args.limit
         rows = shown if limit == 0 else within(shown[:limit], OUTPUT_CHARS)
+        ids = [str(entry["task_id"]) for entry in rows]
+        own = session.ctx.store.by_tasks(ids, mode=session.ctx.mode, origin=session.origin)
         for entry in rows:
-            run = session.ctx.store.by_task(entry["task_id"], mode=session.ctx.mode, origin=session.origin)
-            if run is not None:
-                entry["run_id"] = run.run_id
+            if entry["task_id"] in own:
+                entry["run_id"] = own[entry["task_id"]].run_id
         return session.ctx.reporter.final(
             "list",
             ExitCode.OK,

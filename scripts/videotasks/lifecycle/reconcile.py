@@ -117,10 +117,9 @@ def candidates(session: Session, run: Run, state: RunState) -> list[dict[str, An
         told = jmespath_eval.first_string((spec.model,), item)
         if model and told and told != model:
             continue
-        shown = _shown(session, item, created, told)
-        if ctx.store.by_task(shown["task_id"], mode=ctx.mode, origin=session.origin) is None:  # else another run's
-            found.append(shown)
-    return found[:MAX_CANDIDATES]
+        found.append(_shown(session, item, created, told))
+    others = ctx.store.by_tasks([shown["task_id"] for shown in found], mode=ctx.mode, origin=session.origin)
+    return [shown for shown in found if shown["task_id"] not in others][:MAX_CANDIDATES]
 
 
 def listed(session: Session, limit: int = 200) -> tuple[list[Any], float | None]:

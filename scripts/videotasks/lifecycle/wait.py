@@ -55,8 +55,8 @@ class Waiter:
 
     `on_end` is called once for each task, as soon as its `ending` is known; it must return at once. With `intake` more
     tasks may come while `run` goes on, by `add` from any thread (or from `on_end`); `run` then returns when all have
-    ended and `close_intake` was called. Requests are paced by one budget for each key (profile `limits`,
-    requests_per_minute), and one list asks for many tasks where the API has one (profile `status.bulk`).
+    ended and `close_intake` was called, or at the deadline. Requests are paced by one budget for each key (profile
+    `limits`, requests_per_minute), and one list asks for many tasks where the API has one (profile `status.bulk`).
     """
 
     def __init__(

@@ -6,7 +6,7 @@ import errno
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from heapq import merge
 from pathlib import Path
@@ -395,15 +395,27 @@ class RunStore:
             outlines.save(self.root, found)
 
     def by_task(self, task_id: str, *, mode: str, origin: str) -> Run | None:
-        """The run that owns a task. A pointer leads to it; where none does, all runs are looked through."""
-        for run in self._pointed_at(task_id, mode):
+        """The run that owns a task."""
+        return self.by_tasks([task_id], mode=mode, origin=origin).get(task_id)
+
+    def by_tasks(self, task_ids: Iterable[str], *, mode: str, origin: str) -> dict[str, Run]:
+        """The runs that own these tasks. A pointer leads to each; else all runs are looked through, once."""
+        found: dict[str, Run] = {}
+        lost: set[str] = set()
+        for task_id in task_ids:
+            run = next((run for run in self._pointed_at(task_id, mode) if run.is_at(origin)), None)
+            if run is not None:
+                found[task_id] = run
+            else:
+                lost.add(task_id)
+        for run in self._owning(lost, mode) if lost else ():
             if run.is_at(origin):
-                return run
-        return next((run for run in self._owning(task_id, mode) if run.is_at(origin)), None)
+                found.setdefault(str(run.state().task_id), run)
+        return found
 
     def by_task_anywhere(self, task_id: str, *, mode: str) -> list[Run]:
         """Runs of any origin that own a task of that id, for a look-up that names no provider."""
-        return self._pointed_at(task_id, mode) or list(self._owning(task_id, mode))
+        return self._pointed_at(task_id, mode) or list(self._owning({task_id}, mode))
 
     def _pointed_at(self, task_id: str, mode: str) -> list[Run]:
         """Runs that a pointer names and whose own journal says that they own the task, newest first."""
@@ -414,11 +426,12 @@ class RunStore:
         runs = (self.find(name) for name in sorted(set(told.split()), reverse=True))
         return [run for run in runs if run is not None and run.mode == mode and run.state().task_id == task_id]
 
-    def _owning(self, task_id: str, mode: str) -> Iterator[Run]:
+    def _owning(self, task_ids: set[str], mode: str) -> Iterator[Run]:
         for outline in self.outlines():
-            run = self.find(outline.run_id) if outline.task_id == task_id and outline.mode == mode else None
-            if run is not None and run.state().task_id == task_id:
-                point(self.root, mode, task_id, run.run_id)
+            run = self.find(outline.run_id) if outline.task_id in task_ids and outline.mode == mode else None
+            task_id = run.state().task_id if run is not None else None
+            if run is not None and task_id in task_ids:
+                point(self.root, mode, str(task_id), run.run_id)
                 yield run
 
 
