@@ -76,9 +76,9 @@ class Boxes:
             yield box
             position = box.end
 
-    def children(self, box: Box, skip: int = 0) -> dict[bytes, list[Box]]:
+    def children(self, box: Box) -> dict[bytes, list[Box]]:
         found: dict[bytes, list[Box]] = {}
-        for child in self.walk(box.body + skip, box.end):
+        for child in self.walk(box.body, box.end):
             found.setdefault(child.kind, []).append(child)
         return found
 

@@ -97,7 +97,7 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pair
     media = operation.request_media()
     chosen = media[0] if media else None
     schema = schemas.convert(chosen.schema) if chosen else True
-    body = _Body(schemas, schema, detail)
+    body, names = _body_of(schemas, schema, detail)
     found: dict[str, Any] = {
         "endpoint": operation.endpoint,
         "default_result_mode": "sse" if stream else "polling",
@@ -107,14 +107,8 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pair
         "summary": _cut(operation.text("summary"), 200) or None,
         "server_url": operations.server_url(document, operation),
         "request_schema": _name(schemas, schema),
-        "fields": body.fields,
+        **body,
     }
-    if body.left_out:
-        found["fields_left_out"] = body.left_out
-    if body.variants:
-        found["variants"] = body.variants
-    if body.note:
-        found["body"] = body.note
     found.update(
         prediction_status_values=endpoints.named_enum(document, "PredictionStatus"),
         queue_status_values=endpoints.named_enum(document, "QueueState"),
@@ -127,7 +121,7 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pair
         found["deprecated"] = True
     found["request_content_types"] = [entry.type for entry in media]
     if len(media) > 1 or (chosen and not operations.is_json(chosen.type)):
-        found["content_types"] = [_alternative(schemas, entry, set(body.names)) for entry in media[:6]]
+        found["content_types"] = [_alternative(schemas, entry, names) for entry in media[:6]]
     parameters = _parameters(operation, schemas, detail)
     if parameters:
         found["parameters"] = parameters
@@ -151,51 +145,46 @@ def _name(schemas: Schemas, schema: Any) -> str | None:
     return schemas.name(schema["$ref"]) if isinstance(schema, dict) and "$ref" in schema else None
 
 
-class _Body:
-    """Fields and variants of a request body."""
+def _body_of(schemas: Schemas, schema: Any, detail: Detail) -> tuple[dict[str, Any], set[str]]:
+    """Fields and variants of a request body, as they are shown; and the names of all its fields."""
+    shapes = [shape for shape in variants(schemas, shape_of(schemas, schema)) if shape.types != {"null"}]
+    objects = [shape for shape in shapes if shape.is_object()]
+    names = {name for shape in objects for name in shape.properties}
+    rows, left_out = _rows(schemas, objects, detail, 0, set())
+    shown: dict[str, Any] = {"fields": rows, **({"fields_left_out": left_out} if left_out else {})}
+    if len(objects) > 1:
+        limit = len(objects) if detail.values is None else max(4, detail.values)
+        shown["variants"] = [_variant(schemas, shape, objects) for shape in objects[:limit]]
+        if len(objects) > limit:
+            shown["variants"].append({"left_out": len(objects) - limit})
+    if schemas.is_missing(schema):
+        shown["body"] = "the specification does not define the body's schema"
+    elif shapes and not objects:
+        shown["body"] = "the body has no schema" if schema is True else f"the body is {_type_of(schemas, schema)}"
+    elif objects and not names:
+        shown["body"] = "the body is an object of free form: the specification names no fields"
+    return shown, names
 
-    def __init__(self, schemas: Schemas, schema: Any, detail: Detail) -> None:
-        self.schemas = schemas
-        self.detail = detail
-        self.fields: list[dict[str, Any]] = []
-        self.variants: list[dict[str, Any]] = []
-        self.left_out = 0
-        self.note = ""
-        shapes = [shape for shape in variants(schemas, shape_of(schemas, schema)) if shape.types != {"null"}]
-        objects = [shape for shape in shapes if shape.is_object()]
-        self.names = list(dict.fromkeys(name for shape in objects for name in shape.properties))
-        if shapes and not objects:
-            self.note = f"the body is {_type_of(schemas, schema)}" if schema is not True else "the body has no schema"
-            if schemas.is_missing(schema):
-                self.note = "the specification does not define the body's schema"
-        elif objects and not self.names:
-            self.note = "the body is an object of free form: the specification names no fields"
-        self.fields, self.left_out = _rows(schemas, objects, detail, 0, set())
-        if len(objects) > 1:
-            limit = len(objects) if detail.values is None else max(4, detail.values)
-            self.variants = [self._variant(shape, objects) for shape in objects[:limit]]
-            if len(objects) > limit:
-                self.variants.append({"left_out": len(objects) - limit})
 
-    def _variant(self, shape: Shape, others: list[Shape]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if shape.variant:
-            found["name"] = " + ".join(shape.variant)
-        when = {}
-        for name in shape.properties:
-            part = shape_of(self.schemas, shape.property(name))
-            if part.const is not MISSING:
-                when[name] = part.const
-            elif part.enum and len(part.enum) == 1:
-                when[name] = part.enum[0]
-            elif shape.hints.get(name):
-                when[name] = shape.hints[name][0]
-        if when:
-            found["when"] = when
-        found["required"] = list(shape.required)
-        common = set.intersection(*(set(other.properties) for other in others))
-        found["only_here"] = [name for name in shape.properties if name not in common]
-        return found
+def _variant(schemas: Schemas, shape: Shape, others: list[Shape]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if shape.variant:
+        found["name"] = " + ".join(shape.variant)
+    when = {}
+    for name in shape.properties:
+        part = shape_of(schemas, shape.property(name))
+        if part.const is not MISSING:
+            when[name] = part.const
+        elif part.enum and len(part.enum) == 1:
+            when[name] = part.enum[0]
+        elif shape.hints.get(name):
+            when[name] = shape.hints[name][0]
+    if when:
+        found["when"] = when
+    found["required"] = list(shape.required)
+    common = set.intersection(*(set(other.properties) for other in others))
+    found["only_here"] = [name for name in shape.properties if name not in common]
+    return found
 
 
 def _rows(
