@@ -10,7 +10,7 @@ import pytest
 
 from support import faults
 from support.commands import Done, call, fast_sandbox, follow, journal, sandbox_state
-from support.faults import json_answer, routes
+from support.faults import answer, json_answer, routes
 from support.faultserver import FaultServer, refused_port
 from support.taskserver import KEY, WIRES, TaskServer
 
@@ -77,6 +77,22 @@ def test_the_result_files_are_written_each_time() -> None:
     result.write_text("{broken", encoding="utf-8")
     assert call("task_status.py", "--latest", "--sandbox").exit_code == 0
     assert json.loads(result.read_text(encoding="utf-8"))["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("status", [302, 304, 412, 501])
+def test_an_answer_that_a_wait_would_survive_passes(status: int) -> None:
+    """A portal's redirect was exit 25, an unknown error, for a look and a passing fault for a wait."""
+    with TaskServer(WIRES["ark"], polls=[answer(status)] * 9) as server:
+        done = call("task_status.py", "t-1", "--provider", "ark", "--base-url", server.base, "--no-retry", env=ENV)
+    assert (done.exit_code, done.error["category"]) == (24, "transient")
+
+
+def test_a_result_in_somebody_s_bucket_is_told_as_it_is() -> None:
+    """`call` holds the line to the schema, which knew only http links."""
+    body = {"id": "t-1", "status": "succeeded", "content": {"video_url": "gs://acme-bucket/v.mp4"}}
+    with TaskServer(WIRES["ark"], polls=[json_answer(body)]) as server:
+        done = call("task_status.py", "t-1", "--provider", "ark", "--base-url", server.base, env=ENV)
+    assert done.final["video_url"] == "gs://acme-bucket/v.mp4"
 
 
 def test_output_puts_a_copy_where_the_user_wants_it(tmp_path: Path) -> None:

@@ -578,6 +578,34 @@ def test_an_error_event_before_an_id_is_the_provider_s_word_but_no_proof(tmp_pat
         assert outcome.final["error"]["server_message"] == "upstream"
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ({"type": "ping", "id": "evt_1"}, ""),
+        ({"id": "evt_1"}, "heartbeat"),
+        ({"type": "keep-alive", "id": 7}, "message"),
+        ({"type": "connected", "id": "conn-1"}, ""),
+    ],
+)
+def test_the_id_of_a_heartbeat_is_not_the_id_of_the_task(tmp_path: Path, data: Any, name: str) -> None:
+    """It was taken for the paid task's: each look at it a 404, and the id that came next was nobody's."""
+    stream = [event(data, name), event({"id": "task-7f31", "status": "IN_QUEUE"})]
+    with TaskServer(WIRES["skills-video"], stream=lambda s, t: faults.sse(*stream)) as server:
+        outcome = Client(server, tmp_path / "a", streaming=True).create()
+    assert outcome.code == 0 and outcome.final["task_id"] == "task-7f31"
+    alone = TaskServer(WIRES["skills-video"], stream=lambda s, t: faults.sse(stream[0]), stream_tells=False)
+    with alone as server:
+        assert Client(server, tmp_path / "b", streaming=True).create().code == 3
+
+
+def test_what_a_mute_stream_has_sent_is_kept(tmp_path: Path) -> None:
+    """An id in an event that the stream never ended is offered to whoever looks."""
+    begun = 'event: created\ndata: {"id": "g-1"'
+    with TaskServer(WIRES["skills-video"], stream=lambda s, t: faults.sse(begun, faults.HOLD)) as server:
+        client = Client(server, tmp_path / "a", streaming=True, limits=SOON)
+        assert client.create().final["error"]["ids_in_answer"] == ["g-1"]
+
+
 def test_submission_unknown_never_says_retry() -> None:
     error = submit.submission_unknown("x")
     assert error.category is Category.SUBMISSION_UNKNOWN

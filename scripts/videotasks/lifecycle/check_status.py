@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, configuration_error
@@ -13,7 +14,7 @@ from videotasks.lifecycle.outcome import Ending, snapshot_fields, write_results
 from videotasks.lifecycle.poll_schedule import PollSchedule
 from videotasks.lifecycle.record_ending import record_ending
 from videotasks.lifecycle.session import Session
-from videotasks.lifecycle.wait import NOT_FOUND_LOOKS
+from videotasks.lifecycle.wait import FINAL_STATUSES, NOT_FOUND_LOOKS
 from videotasks.providers.provider import Look, TaskRef, refusal
 from videotasks.runs import results
 from videotasks.runs.identity import body_key
@@ -114,7 +115,11 @@ def look_once(session: Session, run: Run, look: Look | None = None, **more: Any)
 
 
 def error_of(look: Look) -> ApiError:
-    return look.error or ApiError(Category.TRANSIENT, look.reason, http_status=look.http_status)
+    """Why a look showed nothing. What a wait would survive passes: a redirect to a login, 304, 412, 501."""
+    error = look.error or ApiError(Category.TRANSIENT, look.reason, http_status=look.http_status)
+    if error.category is Category.UNKNOWN and look.http_status not in FINAL_STATUSES:
+        return replace(error, category=Category.TRANSIENT)
+    return error
 
 
 def ask(session: Session, ref: TaskRef) -> Look:

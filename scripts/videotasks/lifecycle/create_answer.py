@@ -77,7 +77,7 @@ def read(profile: Profile, data: bytes, http_status: int = 200) -> normalize.Cre
     except SseLimitError as limit:
         events = limit.events
     for event in events:
-        task_id, snapshot = normalize.stream_event(profile, event.data)
+        task_id, snapshot = normalize.stream_event(profile, event.data, event.event)
         if task_id is not None:
             return normalize.Created(task_id, snapshot, follow=snapshot.follow if snapshot else {})
     return normalize.Created()

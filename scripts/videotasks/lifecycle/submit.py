@@ -247,6 +247,8 @@ class _Exchange:
         if kind == "error":
             if isinstance(value, NoAnswer):
                 self.silence = value
+                if value.sent and not value.body and self.arrived:  # of a stream that broke off or fell mute
+                    value = NoAnswer(value.kind, value.message, sent=True, status=200, body=self.arrived)
                 return create_answer.of_silence(self.provider.profile, value)
             if isinstance(value, WriteAheadFailed) and isinstance(value.error, ClaimLost):
                 raise configuration_error(
@@ -287,7 +289,7 @@ class _Exchange:
         return None
 
     def _of_event(self, event: SseEvent) -> CreateAnswer | None:
-        task_id, snapshot = normalize.stream_event(self.provider.profile, event.data)
+        task_id, snapshot = normalize.stream_event(self.provider.profile, event.data, event.event)
         report_event(self.ctx, event, task_id, snapshot)
         if task_id is not None:
             follow = dict(snapshot.follow) if snapshot else {}
@@ -301,7 +303,7 @@ class _Exchange:
 
     def _give_up(self, reason: str) -> CreateAnswer:
         if self.flight.abort():
-            return CreateAnswer(Decision.UNKNOWN, reason=reason)
+            return CreateAnswer(Decision.UNKNOWN, reason=reason, body=self.arrived)
         self.silence = self.silence or NoAnswer("timeout", reason, sent=False, host="")
         return CreateAnswer(Decision.NOT_SENT, reason=reason)
 

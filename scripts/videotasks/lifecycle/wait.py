@@ -5,7 +5,6 @@ One loop serves one task or hundreds: it owns the schedule; requests run in work
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -41,9 +40,6 @@ MAX_WORKERS = 32  # requests at once, however many tasks are waited for: 100 a s
 NOT_FOUND_LOOKS = 3  # a fresh id may not be on every replica yet (facts, peers 5.1: "404 on the first poll")
 # A refusal ends a wait only with such a status (2xx: in the body). Codes alone do not: gateways put them into 5xx.
 FINAL_STATUSES = frozenset({200, 201, 202, 400, 401, 402, 403, 404, 410, 422})
-
-
-_HEARTBEATS = re.compile(r"\s*(?:ping|pong|heart_?beat|keep_?-?alive)\s*", re.IGNORECASE)
 SLOW_ANSWER_BYTES = 100_000  # an answer that brings so much in `SLOW_ANSWER_S` is on its way: a video may stand in it
 SLOW_ANSWER_S = 5.0
 ROWS_EVERY_S = 0.5  # of many on a terminal
@@ -449,12 +445,12 @@ class Waiter:
     def _of_stream(self, task: Watched, kind: str, value: Any) -> None:
         ctx, now = self.ctx, self.ctx.monotonic()
         if kind == "event" and isinstance(value, SseEvent):
-            task_id, snapshot = normalize.stream_event(task.provider.profile, value.data)
+            task_id, snapshot = normalize.stream_event(task.provider.profile, value.data, value.event)
             report_event(ctx, value, task_id or task.ref.task_id, snapshot)
             if snapshot is None:
                 # An event that proves nothing (done, failed by name, [DONE]): ask, of many at the pace of a plain poll.
                 # No news, so doubt stays.
-                if not _is_heartbeat(value):
+                if not normalize.is_heartbeat(value.event, parse_json(value.data)):
                     self._ask(task, self._delay(task))
                 return
             if task_id is not None and task_id != task.ref.task_id:
@@ -606,13 +602,6 @@ def _row(task: Watched) -> tuple[str, str]:
 def _pages(lane: Lane) -> int:
     spec = lane.provider.profile.status.bulk
     return spec.pages if spec is not None else 0
-
-
-def _is_heartbeat(event: SseEvent) -> bool:
-    """An event that only keeps the connection open, by its name or by the type in its data."""
-    body = parse_json(event.data)
-    kind = (body.get("type") or body.get("event")) if isinstance(body, dict) else None
-    return any(isinstance(word, str) and _HEARTBEATS.fullmatch(word) for word in (event.event, kind))
 
 
 def _conclusive(snapshot: Snapshot) -> bool:

@@ -8,6 +8,7 @@ healthy tasks carry ones full of empty strings; what is searched for in the whol
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,9 @@ _DEFINITE = frozenset(
     }
 )
 _OF_THE_REQUEST = frozenset({200, 400, 422, 451})
+_HEARTBEATS = re.compile(
+    r"\s*(?:ping|pong|heart_?beat|keep_?-?alive|open(?:ed)?|connect(?:ed|ion)?|hello|welcome)\s*", re.IGNORECASE
+)
 _NO_SUCH_TASK = "not_found"  # the one word of a status map that is no status of a task
 MAX_WORD = 200  # characters of a provider's status word
 MAX_KEPT = 2000  # characters of a value that is kept for an address
@@ -174,13 +178,24 @@ def _ends_the_task(profile: Profile, error: ApiError, body: object) -> bool:
     return by_code or error.http_status in _OF_THE_REQUEST
 
 
-def stream_event(profile: Profile, data: str) -> tuple[str | None, Snapshot | None]:
-    """(task id, snapshot) of one event's data. The name of an event and `[DONE]` prove nothing: (None, None)."""
+def is_heartbeat(name: str, body: object) -> bool:
+    """An event that only keeps a stream open or greets, by its name or by the type in its data."""
+    kind = (body.get("type") or body.get("event")) if isinstance(body, Mapping) else None
+    return any(isinstance(word, str) and _HEARTBEATS.fullmatch(word) for word in (name, kind))
+
+
+def stream_event(profile: Profile, data: str, name: str = "") -> tuple[str | None, Snapshot | None]:
+    """(task id, snapshot) of one event's data. The name of an event and `[DONE]` prove nothing: (None, None).
+
+    A heartbeat without a status word says nothing either: its id is its own (`{"type": "ping", "id": "evt_1"}`).
+    """
     body = parse_json(data)
     if not isinstance(body, dict):
         return None, None
     task_id = _first_id(profile.create.id, body) or _first_id(profile.status.id, body)
     seen = snapshot(profile, body, task_id=task_id)
+    if seen.provider_status is None and is_heartbeat(name, body):
+        return None, None
     return task_id, seen if seen.provider_status is not None or seen.error is not None else None
 
 
