@@ -95,6 +95,20 @@ def test_a_result_in_somebody_s_bucket_is_told_as_it_is() -> None:
     assert done.final["video_url"] == "gs://acme-bucket/v.mp4"
 
 
+def test_odd_members_of_a_request_do_not_reach_the_last_line() -> None:
+    """`call` holds each line to its schema: a time that is none, a price that is a text."""
+    with fast_sandbox():
+        made = sandbox_task(wait=True)
+        place = Path(made.final["artifacts_dir"]) / "inputs" / "request.json"
+        request = json.loads(place.read_text("utf-8"))
+        odd = {"created_at": "2026-11-26T17:00:00+99:99", "expected_cost": {"amount": "9", "unit": 5}}
+        place.write_text(json.dumps({**request, **odd}), encoding="utf-8")
+        with (place.parents[1] / "journal.jsonl").open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"event": "download_failed", "error": {"category": [], "message": 5}}) + "\n")
+        assert call("task_status.py", "--latest", "--sandbox").exit_code == 0
+        assert call("task_status.py", "--list", "--sandbox").exit_code == 0
+
+
 def test_output_puts_a_copy_where_the_user_wants_it(tmp_path: Path) -> None:
     with fast_sandbox():
         sandbox_task(wait=True)

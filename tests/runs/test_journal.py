@@ -171,3 +171,23 @@ def test_events_that_the_disk_refused_count_and_are_written_later(
     run.record("status", 2.0, status="running")
     again = store.open(run.run_id).state()
     assert (again.task_id, again.status) == ("t-9", Status.RUNNING)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"category": "moderation", "message": "m" * 1_000_000, "server_message": "no"},
+        {"category": ["x"], "message": 5, "http_status": "x", "code": {"a": 1}, "server_message": "no"},
+        {"category": "no such word", "details": [1] * 10_000, "server_message": "no"},
+    ],
+)
+def test_an_error_of_a_journal_is_one_of_ours(error: dict[str, Any]) -> None:
+    """The last line told a million characters of it, and a list where its schema has a word."""
+    told = fold([{"event": "ended", "outcome": "failed", "status": "failed", "error": error}]).error
+    assert told is not None and told["server_message"] == "no" and len(json.dumps(told)) < 200
+    assert told["category"] in ("moderation", "unknown") and isinstance(told.get("message", ""), str)
+
+
+def test_a_journal_names_no_more_files_than_a_task_has() -> None:
+    file = {"kind": "video", "path": "outputs/video.mp4"}
+    assert len(fold([{"event": "downloaded", "files": [file] * 10_000}]).files) == 200

@@ -94,6 +94,35 @@ def test_an_unreadable_journal_may_tell_of_a_payment(tmp_path: Path, kind: str) 
             run.record("submitting", NOW)
 
 
+@pytest.mark.parametrize("damage", ["nul", "garbage", "emptied", "gone"])
+def test_a_damaged_journal_never_lets_a_command_pay_again(tmp_path: Path, damage: str) -> None:
+    """A journal of zeros (a power cut), or emptied beside a result with a task, passed for that of an unsent run."""
+    run = new_run(tmp_path)
+    run.record("submitting", NOW)
+    run.record("submitted", NOW, task_id="t-1")
+    results.write(run, now=NOW)
+    if damage in ("nul", "garbage"):
+        run.journal_file.write_bytes(b"\0" * 4096 if damage == "nul" else b"{broken\n{lines\n")
+    elif damage == "emptied":
+        run.journal_file.write_bytes(b"")
+    else:
+        run.journal_file.unlink()
+    state = RunStore(tmp_path).open(run.run_id).state()
+    assert state.phase is Phase.SUBMISSION_UNKNOWN and not state.may_pay_again and state.ids_in_answer == ["t-1"]
+    (outline,) = RunStore(tmp_path).outlines()
+    assert outline.unfinished
+    run.result_file.unlink()
+    damaged = damage in ("nul", "garbage")
+    assert RunStore(tmp_path).open(run.run_id).state().may_pay_again is not damaged
+
+
+def test_a_first_line_that_a_kill_cut_short_was_never_sent(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    run.record("submitting", NOW)
+    run.journal_file.write_bytes(run.journal_file.read_bytes()[:-9])
+    assert RunStore(tmp_path).open(run.run_id).state().phase is Phase.NEW
+
+
 @POSIX
 def test_no_file_is_written_through_a_link(tmp_path: Path) -> None:
     run, mine = new_run(tmp_path / "root"), tmp_path / "mine"

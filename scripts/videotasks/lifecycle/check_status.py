@@ -166,6 +166,8 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
     exit_code = int(state.outcome.exit_code if state.outcome is not None else ExitCode.OK)
     fields = final_line.terminal_fields(ctx, run, state)
     fields["error"] = state.error
+    if state.outcome is not None and state.outcome.without_video and state.error is None:
+        fields["error"] = {"category": Category.GENERATION_FAILED.value}
     fields["summary"] = results.summary(run, state, brief=True)
     next_argv = None
     if not state.ended:

@@ -278,7 +278,7 @@ def _attach(plan: Plan, run: Run) -> CreatedRun:
         run_id=run.run_id,
         attached=True,
         task_id=state.task_id,
-        created_at=run.request.get("created_at"),
+        created_at=run.created_at_iso,
         unverified=True if unverified is not None else None,
         reason=unverified.reason if unverified is not None else None,
         note=f"the same request was made before; --take {plan.take + 1} makes another" + differs,

@@ -10,6 +10,7 @@ from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, cate
 from videotasks.core.safe_text import inert
 from videotasks.core.task import Outcome
 from videotasks.core.times import epoch_of, iso
+from videotasks.formats import scalars
 from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.session import Context, Session
 from videotasks.runs import results
@@ -99,7 +100,10 @@ def task_fields(run: Run, state: RunState) -> dict[str, Any]:
 def expected_cost(run: Run) -> dict[str, Any] | None:
     """What the create was expected to cost, as it was known before it was sent."""
     told = run.request.get("expected_cost")
-    return {key: told.get(key) for key in ("amount", "unit", "kind")} if isinstance(told, dict) else None
+    if not isinstance(told, dict):
+        return None
+    words = {key: told[key] if isinstance(told.get(key), str) else None for key in ("unit", "kind")}
+    return {"amount": scalars.number(told.get("amount")), **words}
 
 
 def terminal_fields(ctx: Context, run: Run, state: RunState, attached: bool = False) -> dict[str, Any]:
@@ -142,7 +146,7 @@ def terminal_fields(ctx: Context, run: Run, state: RunState, attached: bool = Fa
             fields["response_file"] = "outputs/response.json"
     if attached:
         fields["attached"] = True
-        fields["created_at"] = run.request.get("created_at")
+        fields["created_at"] = run.created_at_iso
     fields["error"] = None
     return fields
 

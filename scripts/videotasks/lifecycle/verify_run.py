@@ -73,7 +73,7 @@ def report_unverified(session: Session, run: Run, unverified: Unverified, *, tak
         "video_url": None,
         "video_file": file,
         "attached": True,
-        "created_at": run.request.get("created_at"),
+        "created_at": run.created_at_iso,
         "unverified": True,
         "reason": unverified.reason,
     }

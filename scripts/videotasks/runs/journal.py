@@ -12,9 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from videotasks.core.errors import Category
 from videotasks.core.task import Outcome, Phase, Status, valid_task_id
 from videotasks.core.times import epoch_of
 
+MAX_ERROR_TEXT = 5_000  # characters of one member of an error
+MAX_FILES = 200  # of a run; a task has 50 outputs at most
+_CATEGORIES = [category.value for category in Category]
 _OWN_PATH = re.compile(r"outputs/[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
 
@@ -121,9 +125,9 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
         elif event in ("submitted", "adopted"):
             _submitted(state, entry, at)
         elif event == "refused":
-            state.phase, state.error, state.ended_at = Phase.REFUSED, _mapping(entry.get("error")), at
+            state.phase, state.error, state.ended_at = Phase.REFUSED, _error(entry.get("error")), at
         elif event == "submission_unknown":
-            state.phase, state.error = Phase.SUBMISSION_UNKNOWN, _mapping(entry.get("error"))
+            state.phase, state.error = Phase.SUBMISSION_UNKNOWN, _error(entry.get("error"))
             state.closed_by_user = False
             state.doubt = entry["reason"] if isinstance(entry.get("reason"), str) else None
             ids = entry.get("ids_in_answer")
@@ -139,7 +143,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> RunState:
             if state.outcome is Outcome.SUCCEEDED:
                 state.error = None
         elif event == "download_failed":
-            state.error = _mapping(entry.get("error"))
+            state.error = _error(entry.get("error"))
         elif event == "reported":
             state.reported = True
             state.delivered = state.ended and entry.get("exit_code") == 0
@@ -199,7 +203,7 @@ def _observed(state: RunState, entry: Mapping[str, Any], at: Any) -> None:
         if outcome is not state.outcome:
             state.reported = False
         state.outcome, state.ended_at = outcome, state.ended_at or at
-        state.error = _mapping(entry.get("error"))
+        state.error = _error(entry.get("error"))
 
 
 def _outcome(entry: Mapping[str, Any]) -> Outcome | None:
@@ -210,8 +214,22 @@ def _outcome(entry: Mapping[str, Any]) -> Outcome | None:
     return outcome if outcome.of_the_task else None
 
 
-def _mapping(value: Any) -> dict[str, Any] | None:
-    return dict(value) if isinstance(value, dict) else None
+def _error(value: Any) -> dict[str, Any] | None:
+    """An error as ours are: a journal from elsewhere may hold a million characters, or a list for a word."""
+    if not isinstance(value, dict):
+        return None
+    told = {name: item for name, item in value.items() if _is_of_an_error(str(name), item)}
+    return told if "category" in told else {"category": Category.UNKNOWN.value, **told}
+
+
+def _is_of_an_error(name: str, value: Any) -> bool:
+    if name == "category":
+        return value in _CATEGORIES
+    if name in ("message", "expected", "hint", "server_message", "code"):
+        return isinstance(value, str) and len(value) <= MAX_ERROR_TEXT
+    if name == "http_status":
+        return isinstance(value, int) and not isinstance(value, bool)
+    return len(str(value)) <= MAX_ERROR_TEXT
 
 
 def _number(value: Any) -> float | None:
@@ -230,7 +248,7 @@ def _is_output(entry: Any) -> bool:
 def _files(found: Any) -> list[dict[str, Any]]:
     """Results in the run's own folder. What else a journal names is no result: it would be copied by --output."""
     files = []
-    for entry in found if isinstance(found, list) else ():
+    for entry in found[:MAX_FILES] if isinstance(found, list) else ():
         if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
             continue
         if not isinstance(entry.get("path"), str) or not _OWN_PATH.fullmatch(entry["path"]):

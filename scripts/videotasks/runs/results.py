@@ -44,7 +44,7 @@ def result_document(run: Run, state: RunState, *, now: float, raw: Any = None) -
         "model": request.get("model"),
         "prompt": request.get("prompt"),
         "take": request.get("take"),
-        "created_at": request.get("created_at"),
+        "created_at": run.created_at_iso,
         "submitted_at": state.submitted_at,
         "ended_at": state.ended_at,
         "updated_at": iso(now),

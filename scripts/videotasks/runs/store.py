@@ -16,7 +16,7 @@ from videotasks.core import durable_files
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import json_inert
-from videotasks.core.task import Phase
+from videotasks.core.task import Phase, valid_task_id
 from videotasks.core.times import epoch_of, iso
 from videotasks.runs import budgets, machine_mark, outlines
 from videotasks.runs.claims import Claims, FolderClaims
@@ -35,7 +35,7 @@ from videotasks.runs.outlines import Outline
 T = TypeVar("T")
 _PRETTY_UP_TO = 100_000  # characters; the deepest answer is 100 levels, so that a try is 10 MB at most
 _UNREADABLE = {"category": "submission_unknown", "message": "the journal of this run cannot be read"}
-_MAY_BE_PAID: list[dict[str, Any]] = [{"event": "submission_unknown", "error": _UNREADABLE}]
+_MAY_BE_PAID: dict[str, Any] = {"event": "submission_unknown", "error": _UNREADABLE}
 POINTER_BYTES = 4_096
 OUTLINES_FROM = 50  # runs that have changed since the outlines were saved: fewer are read again faster
 SCHEMA_VERSION = 2  # 1 (version 0.1): no intent, and an origin without its base path
@@ -75,9 +75,9 @@ class Run:
         return fold([*self._lines(), *self._unsaved])
 
     def _lines(self) -> list[dict[str, Any]]:
-        lines = _journal(os.path.join(self.folder, "journal.jsonl"))
-        if lines is None:
-            return self._known or _MAY_BE_PAID
+        lines, sound = _journal(os.fspath(self.folder))
+        if not sound:
+            return self._known or lines
         if len(lines) >= len(self._known):  # a journal only grows: a shorter one is another
             self._known = lines
         return self._known
@@ -172,6 +172,11 @@ class Run:
     @property
     def created_at(self) -> float:
         return epoch_of(self.request.get("created_at")) or 0.0
+
+    @property
+    def created_at_iso(self) -> str | None:
+        """The same as ISO UTC, whatever a folder from elsewhere calls a time."""
+        return iso(self.created_at) if self.created_at else None
 
     def download_lock(self) -> FileLock:
         return FileLock(self.folder / "download.lock")
@@ -386,8 +391,7 @@ class RunStore:
                 request = durable_files.read_json(f"{root}/{name}/inputs/request.json")
                 if not isinstance(request, dict):
                     continue
-                lines = _journal(f"{root}/{name}/journal.jsonl")
-                state = fold(_MAY_BE_PAID if lines is None else lines)
+                state = fold(_journal(f"{root}/{name}")[0])
                 outline, fresh = outlines.outline_of(name, request, state), fresh + 1
                 found[name] = outlines.entry_of(signed, outline)
             yield outline
@@ -459,14 +463,27 @@ def point(root: Path, mode: str, task_id: str, run_id: str) -> None:
         pass
 
 
-def _journal(path: str) -> list[dict[str, Any]] | None:
-    """The lines of a journal, none where there is none; None for one that is there and cannot be read."""
+def _journal(folder: str) -> tuple[list[dict[str, Any]], bool]:
+    """The lines of a run's journal, and True; none where there is none, or only a first line that a kill cut short.
+
+    One that is damaged, or emptied or gone beside a result that tells a task, says with False that it may be paid for.
+    """
+    path = os.path.join(folder, "journal.jsonl")
     try:
-        return durable_files.read_lines(path)
+        lines = durable_files.read_lines(path)
+        if lines:
+            return lines, True
+        rest = durable_files.read_file(path).strip()
+        torn = not rest or (rest.startswith(b"{") and b"\n" not in rest)
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        torn = True
     except OSError:  # a pipe, 20 MB, no permission
-        return None
+        torn = False
+    told = durable_files.read_json(os.path.join(folder, "outputs", "result.json"))
+    task_id = valid_task_id(told.get("task_id")) if isinstance(told, dict) else None
+    if task_id is not None:
+        return [{**_MAY_BE_PAID, "ids_in_answer": [task_id]}], False
+    return ([], True) if torn else ([_MAY_BE_PAID], False)
 
 
 def prepare_root(root: Path) -> None:
