@@ -71,7 +71,8 @@ def gallery(*words: str) -> tuple[dict[str, Any], Page]:
 # -- what stands in it -------------------------------------------------------------------------------------------
 
 
-def test_a_rehearsal_with_its_video(root: Path) -> None:
+def test_a_rehearsal_with_its_video(root: Path, small_videos: pytest.MonkeyPatch) -> None:
+    small_videos.undo()
     with fast_sandbox():
         call("create_and_wait.py", "--sandbox", "--prompt", "a paper boat", "--duration", "4", "--run-id", "boat")
     final, found = gallery("--sandbox")

@@ -111,7 +111,7 @@ def test_a_list_shows_what_single_looks_show(provider: str, monkeypatch: pytest.
         return looks
 
     for take in range(1, 5):
-        assert create(provider, "--no-wait", "--take", str(take), total_s=40).exit_code == 0
+        assert create(provider, "--no-wait", "--take", str(take), total_s=2).exit_code == 0
     monkeypatch.setattr(Provider, "look_at_many", look_at_many)
     with fast_sandbox(0.2):
         done = call("wait_generation.py", "--sandbox", "--all-unfinished", "--provider", provider, "--no-download")
