@@ -31,6 +31,7 @@ CREATE = {
     *(
         "--dry-run",
         "--take",
+        "--again",
         "--max-cost",
         "--max-cost-per-day",
         "--allow-unknown-cost",

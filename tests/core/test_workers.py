@@ -60,7 +60,7 @@ def test_a_thread_that_is_done_takes_the_next_work_and_one_that_hangs_holds_nobo
         mailbox.start(number, work)
         message = mailbox.get(10)
         assert message is not None and (message.kind, message.source, message.value) == ("result", number, 7)
-        while mailbox._idle == 0:  # its thread has told the result, and is about to say that it is free
+        while mailbox.idle == 0:  # its thread has told the result, and is about to say that it is free
             time.sleep(0)
     assert len(used) == 1
     hang.set()
@@ -77,7 +77,7 @@ def test_many_works_at_once_each_have_a_thread_and_all_come_back(monkeypatch: py
         got = [mailbox.get(10) for _ in range(burst)]
         assert sorted(message.value for message in got if message) == list(range(burst))
         time.sleep(0.002)
-    assert 0 <= mailbox._idle <= 60 and expected == 97
+    assert 0 <= mailbox.idle <= 60 and expected == 97
 
 
 def test_a_call_returns_raises_or_times_out() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.commands import call, fast_sandbox
+from support.parameters import most_are_slow
 from support.sandbox_http import fake_renderer
 from videotasks.core.task import Status
 from videotasks.providers.load_profile import load_profile, shipped_names
@@ -91,7 +95,10 @@ def test_a_list(provider: str) -> None:
     assert made.final["task_id"] in done.stdout
 
 
-@pytest.mark.parametrize("provider", [name for name in PROVIDERS if load_profile(name).status.bulk])
+LISTED = [name for name in PROVIDERS if load_profile(name).status.bulk]
+
+
+@pytest.mark.parametrize("provider", most_are_slow(LISTED, "ark"))
 def test_a_list_shows_what_single_looks_show(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four tasks are waited for by lists, page by page, and each item is what the task's own answer says."""
     profile = load_profile(provider)
@@ -111,7 +118,15 @@ def test_a_list_shows_what_single_looks_show(provider: str, monkeypatch: pytest.
         return looks
 
     for take in range(1, 5):
-        assert create(provider, "--no-wait", "--take", str(take), total_s=2).exit_code == 0
+        assert create(provider, "--no-wait", "--take", str(take), total_s=400).exit_code == 0
+    state_file = Path("task-status/.artifacts/.sandbox/state.json")
+    state = json.loads(state_file.read_text(encoding="utf-8"))
+    for task in state["tasks"].values():
+        task |= {
+            "starts": task["created"],
+            "ends": time.time() + 3.0,
+        }  # however long a busy machine took to create them
+    state_file.write_text(json.dumps(state), encoding="utf-8")
     monkeypatch.setattr(Provider, "look_at_many", look_at_many)
     with fast_sandbox(0.2):
         done = call("wait_generation.py", "--sandbox", "--all-unfinished", "--provider", provider, "--no-download")

@@ -51,7 +51,7 @@ class Mailbox:
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue() if messages is None else messages
         self._jobs: queue.SimpleQueue[tuple[Any, Callable[[], Any]]] = queue.SimpleQueue()
         self._guard = threading.Lock()
-        self._idle = 0  # workers that wait for a job
+        self.idle = 0  # workers that wait for a job
         self._kept: list[Message] = []
 
     def put(self, message: Message) -> None:
@@ -99,8 +99,8 @@ class Mailbox:
         A thread that has done its work takes the next: a new one for each of thousands of looks was a tenth of them.
         """
         with self._guard:
-            if self._idle > 0:
-                self._idle -= 1
+            if self.idle > 0:
+                self.idle -= 1
                 self._jobs.put((source, work))
                 return
         threading.Thread(target=self._serve, args=(source, work), daemon=True).start()
@@ -124,14 +124,14 @@ class Mailbox:
     def _next_job(self) -> tuple[Any, Callable[[], Any]] | None:
         """What this thread does next, None when it is to end."""
         with self._guard:
-            self._idle += 1
+            self.idle += 1
         while True:
             try:
                 return self._jobs.get(timeout=IDLE_S)
             except queue.Empty:
                 with self._guard:
-                    if self._idle > 0:  # else a job is on its way to this thread
-                        self._idle -= 1
+                    if self.idle > 0:  # else a job is on its way to this thread
+                        self.idle -= 1
                         return None
 
     def call(
