@@ -113,6 +113,21 @@ def test_moderated_rows_are_asked_for_once_however_often_it_runs() -> None:
     made_once()
 
 
+def test_an_interrupt_lets_answers_arrive_and_ends_with_next() -> None:
+    write_rows(60)
+    process = start()
+    while creates() < 5:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=60)
+    final = json.loads(stdout.splitlines()[-1])
+    assert process.returncode == 130 and final["event"] == "interrupted" and "unknown" not in final["rows"]
+    assert final["created"] == creates() and "batch.py" in final["next"]
+    done = call("batch.py", *final["next_argv"][final["next_argv"].index(str(SCRIPTS / "batch.py")) + 1 :])
+    made_once()
+    assert done.exit_code == 0 and creates() == 60
+
+
 def test_two_processes_stay_below_the_limit_together_through_a_kill() -> None:
     write_rows(60)
     limit = ("--max-cost", "151credits")  # 30 rows of 5

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.commands import Done, call, call_unchecked, checked, fast_sandbox, follow, sandbox_state
+from support.faultserver import refused_port
 
 ROOT = Path("task-status") / ".artifacts"
 CREATOK = ("--sandbox", "--provider", "creatok")  # whose stand-in tells prices: 5 credits for 4 s, 10 for 10 s
@@ -291,6 +292,34 @@ def test_two_processes_on_one_file_stay_below_its_limit_together() -> None:
     assert creates() == 6
     done = batch(*words)
     assert done.exit_code == 1 and done.final["rows"] == {"succeeded": 6, "held": 6} and creates() == 6
+
+
+def test_a_limit_for_the_day_holds_in_a_batch_and_across_batches() -> None:
+    rows_file([f"boat {n}" for n in range(4)], duration="4")
+    day = ("--max-cost-per-day", "12credits")
+    done = batch("rows.csv", *CREATOK, *day)
+    assert done.exit_code == 1 and creates() == 2 and done.final["rows"] == {"succeeded": 2, "held": 2}
+    rows_file(["a kite"], "other.csv", duration="4")
+    assert batch("other.csv", *CREATOK, *day).exit_code == 1 and creates() == 2
+    rows_file(["a tower"], "third.csv")
+    assert batch("third.csv", *SKILLS, *day).exit_code == 22 and creates() == 2
+
+
+def test_a_provider_that_cannot_be_reached_is_asked_for_no_second_row() -> None:
+    rows_file([f"boat {n}" for n in range(20)], model="openai/sora-2")
+    env = {"SKILLS_VIDEO_API_KEY": "k" * 20, "SKILLS_VIDEO_SPECIFICATION_URL": "http://127.0.0.1:9/nobody"}
+    with refused_port() as port:
+        env["SKILLS_VIDEO_BASE_URL"] = f"http://127.0.0.1:{port}/api/v1"
+        done = batch("rows.csv", "--concurrency", "1", env=env)
+    assert done.exit_code == 24 and done.final["rows"] == {"held": 20} and done.final["created"] == 0
+    assert not (ROOT / ".sandbox").exists() and len(list(ROOT.glob("2*"))) == 1
+
+
+def test_a_key_that_is_missing_is_told_once() -> None:
+    rows_file(["a boat", "a kite"], model="openai/sora-2")
+    env = {"SKILLS_VIDEO_SPECIFICATION_URL": "http://127.0.0.1:9/nobody"}
+    assert batch("rows.csv", env=env).error["code"] == "missing_api_key"
+    assert batch("rows.csv", "--dry-run", env=env).exit_code == 0
 
 
 def test_a_batch_of_a_thousand_is_told_in_eight_thousand_characters() -> None:

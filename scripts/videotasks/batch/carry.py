@@ -376,7 +376,7 @@ class Carrier:
                 self._release(reserved)
             if error.category is Category.RATE_LIMITED:
                 return self._queue_again(item, error)
-            if error.code == "over_max_cost" and reserved is None:
+            if error.code in ("over_max_cost", "unknown_cost"):  # of the batch, or of the day
                 return self._too_poor(item, error)
             item.run = next(iter(self.ctx.store.by_identity(item.plan.identity)), None) if item.plan else None
             if item.run is not None:
@@ -459,7 +459,7 @@ class Carrier:
             desk.full_until = self.ctx.monotonic() + max(pause, float(asked or 0.0)) / self._speed
 
     def _too_poor(self, item: Item, error: TaskError) -> None:
-        """No room within --max-cost now; an end that costs less than was reserved may make some."""
+        """No room within a limit now; an end that costs less than was reserved may make some."""
         with self._changed:
             self._desk_of(item).under_way -= 1
             item.error = error_fields(error)

@@ -378,18 +378,18 @@ class Planner:
             self._within(plan, found)
 
     def _within(self, plan: Plan, found: Findings) -> None:
-        """A price that the batch's limit can be held against. Raises TaskError."""
-        most = self.wishes.most
-        if not most:
+        """A price that the limits of batch and day can be held against. Raises TaskError."""
+        most, terms = self.wishes.most, self.wishes.terms
+        if not most and preflight.day_limit(plan, terms) is None:
             return
         estimate = preflight.binding(plan, found)
-        if estimate is None and not self.wishes.terms.allow_unknown_cost:
+        if estimate is None and not terms.allow_unknown_cost:
             raise configuration_error(
-                "the price of this row is unknown, and --max-cost limits the batch",
+                "the price of this row is unknown, and what may be spent is limited",
                 expected="--allow-unknown-cost, with the user's word for it, or your own in $VIDEO_TASKS_PRICES",
                 code="unknown_cost",
             )
-        if estimate is not None and estimate.unit.casefold() not in most:
+        if estimate is not None and most and estimate.unit.casefold() not in most:
             raise configuration_error(
                 f"this row is priced in {estimate.unit}, and --max-cost is not",
                 expected=f"another --max-cost, in {estimate.unit}",

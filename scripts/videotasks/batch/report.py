@@ -145,10 +145,13 @@ class Report:
     def _tick(self) -> None:
         assert self._ctx is not None
         pause = COUNTS_EVERY_S
-        next_at = self._began + pause
+        next_at, paint_at = self._began + pause, self._began
         while not self._stop.wait(TABLE_EVERY_S):
-            if self.main.live:
+            if self.main.live and self._ctx.monotonic() >= paint_at:
+                began = self._ctx.monotonic()
                 self._paint()
+                # Of a thousand rows a look at all journals takes a tenth of a second.
+                paint_at = self._ctx.monotonic() + 10 * (self._ctx.monotonic() - began)
             if self._ctx.monotonic() >= next_at:
                 pause *= COUNTS_GROWTH
                 next_at = self._ctx.monotonic() + pause
@@ -166,16 +169,16 @@ class Report:
             "progress", batch_id=self.ledger.id, rows_total=len(self.items), rows=counted, spent=spent or None
         )
         if self.main.text and not self.main.live:
-            self.main.people(self._in_words(counted, spent))
+            self.main.people(self._in_words(counted, spent) + self._time_left(counted))
 
     def _in_words(self, counted: Mapping[str, int], spent: Sequence[Mapping[str, Any]]) -> str:
         done = counted.get("succeeded", 0)
         others = ", ".join(f"{count} {name}" for name, count in counted.items() if name != "succeeded")
         paid = ", ".join(f"{entry['amount']:g} {entry['unit']}" for entry in spent)
-        words = f"{done} of {len(self.items)} done" + (f", {others}" if others else "") + (f"; {paid}" if paid else "")
-        return words + self._time_left(done)
+        return f"{done} of {len(self.items)} done" + (f", {others}" if others else "") + (f"; {paid}" if paid else "")
 
-    def _time_left(self, done: int) -> str:
+    def _time_left(self, counted: Mapping[str, int]) -> str:
+        done = counted.get("succeeded", 0)
         if self._ctx is None or done <= self._done_before or done >= len(self.items):
             return ""
         each = (self._ctx.monotonic() - self._began) / (done - self._done_before)
@@ -189,7 +192,8 @@ class Report:
         rows = [(item.row.id or f"line {item.row.line}", f"{status}  {_prompt(item, 40)}") for _, item, status in shown]
         self.main.live_rows(rows[:200])
         done = sum(counted.get(name, 0) for name in ("succeeded", "failed", "refused", "cancelled", "expired"))
-        self.main.live_status(self._in_words(counted, self._spent()[0]), 100.0 * done / max(len(self.items), 1))
+        words = self._in_words(counted, self._spent()[0]) + self._time_left(counted)
+        self.main.live_status(words, 100.0 * done / max(len(self.items), 1))
 
     def counts(self) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -215,7 +219,7 @@ class Report:
         elif state.outcome is Outcome.NO_RESULT:
             status = "no_result"
         elif state.phase is Phase.NEW:
-            status = "held" if item.step is Step.HELD else "waiting"
+            status = "held" if item.step in (Step.HELD, Step.ENDED) else "waiting"
         else:
             status = results.status_of(state)
         if item.step is Step.ENDED and (state.ended or state.phase is Phase.REFUSED):
@@ -297,9 +301,9 @@ class Report:
         code = self._exit_code(set(codes.values()), carrier)
         trouble = [_trouble(row) for row in rows if row.get("error") or row["status"] in ("unknown", "held")]
         main.live_end()
-        if main.shows_tables:
-            for entry in trouble[:50]:
-                main.row(f"  line {entry['line']}: {entry['status']}: {entry.get('message') or ''}")
+        if main.shows_tables and not main.text:  # the account of --text has them
+            for entry in _gathered(trouble):
+                main.row(f"  line {entry['lines']}: {entry['status']}: {entry.get('message') or ''}")
         counted = self.counts()
         spent, unknown = self._spent()
         main.people(self._in_words(counted, spent))

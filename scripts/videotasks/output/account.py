@@ -130,7 +130,11 @@ def _list_lines(line: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {row.get('provider')}: {row.get('runs')} runs, {paid}"
     for row in line.get("trouble") or ():
         if isinstance(row, Mapping):
-            yield f"  {row.get('run_id')}: {row.get('message') or row.get('category')}"
+            name = f"line {row['lines']} ({row.get('status')})" if row.get("lines") else row.get("run_id")
+            yield f"  {name}: {row.get('message') or row.get('category')}"
+    for name in ("results", "gallery"):  # of a batch
+        if isinstance(line.get(name), str):
+            yield f"  {name:7} {line[name]}"
 
 
 def _key_lines(line: Mapping[str, Any]) -> Iterator[str]:
