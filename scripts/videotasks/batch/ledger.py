@@ -35,7 +35,10 @@ from videotasks.runs.store import RunStore, write_json
 FOLDER = "batches"  # under the artifacts root
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}\Z")
 LOCK_S = 30.0
-COLUMNS = ("row", "id", "status", "file", "link", "cost", "unit", "seconds", "error", "run_id", "provider", "model")
+COLUMNS = (
+    "row", "id", "status", "file", "link", "cost", "expected", "unit", "seconds", "error", "run_id", "provider",
+    "model",
+)  # fmt: skip
 
 
 def batch_id(file: str, content: str, mode: str) -> str:

@@ -273,6 +273,7 @@ class Report:
             row["error"] = {"category": Category.VALIDATION.value, "message": item.row.problems[0]["message"]}
         if item.run is not None and state is not None:
             file = results.video_file(item.run, state)
+            expected = final_line.expected_cost(item.run) or {}
             begun, ended = epoch_of(state.submitted_at), epoch_of(state.ended_at)
             row |= {
                 "error": row["error"] or state.error,
@@ -280,7 +281,8 @@ class Report:
                 "file": item.output if item.output and os.path.isfile(item.output) else file,
                 "link": state.url_of("video"),
                 "cost": state.cost,
-                "unit": state.cost_unit if state.cost is not None else None,
+                "expected": expected.get("amount"),
+                "unit": state.cost_unit if state.cost is not None else expected.get("unit"),
                 "seconds": round(ended - begun, 1) if begun and ended else None,
             }
         return row
