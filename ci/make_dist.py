@@ -28,7 +28,7 @@ REPO = Path(__file__).resolve().parent.parent
 # agents/ is what Codex shows of a skill.
 PARTS = ("SKILL.md", "LICENSE", "pyproject.toml", "agents", "references", "scripts", "shared")
 COMPACT: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":")}
-MOST_FILES, MOST_BYTES = 280, 2_200_000  # what an install may copy into somebody's project
+MOST_FILES, MOST_BYTES = 270, 2 * 1024 * 1024  # what an install may copy into somebody's project
 
 
 class DistError(Exception):
@@ -58,6 +58,7 @@ def make_dist(repo: Path, out: Path) -> Path:
             source = whole / part
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, skill / part)
     shutil.rmtree(skill / "references" / "images")  # README's, which stays in the repository
+    (skill / "references" / "comparison.md").unlink()  # likewise
     for path in skill.rglob("__init__.py"):  # empty, and made to be missing: some installers drop them
         if not path.read_bytes().strip():
             path.unlink()
@@ -151,9 +152,9 @@ def check(out: Path, skill: Path) -> None:
     version = re.search(r'^  version: "(.*)"$', (skill / "SKILL.md").read_text(encoding="utf-8"), re.M)
     if version is None or version[1] != facts_of(skill)[0]:
         wrong.append("SKILL.md and pyproject.toml differ in their version")
-    shipped = files(out)
+    shipped = files(skill)
     size = sum(path.stat().st_size for path in shipped)
-    if len(shipped) >= MOST_FILES or size > MOST_BYTES:
+    if len(shipped) > MOST_FILES or size > MOST_BYTES:
         wrong.append(f"{len(shipped)} files, {size} bytes: at most {MOST_FILES} and {MOST_BYTES}")
     if wrong:
         raise DistError("\n".join(wrong))
@@ -165,12 +166,11 @@ def main() -> int:
     parser.add_argument("--repository", type=Path, default=REPO, help="whose HEAD is taken (this one)")
     args = parser.parse_args()
     try:
-        make_dist(args.repository.resolve(), args.out)
+        shipped = files(make_dist(args.repository.resolve(), args.out))
     except DistError as error:
         print(error, file=sys.stderr)
         return 1
-    shipped = files(args.out)
-    print(f"{args.out}: {len(shipped)} files, {sum(path.stat().st_size for path in shipped)} bytes")
+    print(f"{args.out}: a skill of {len(shipped)} files, {sum(path.stat().st_size for path in shipped)} bytes")
     return 0
 
 

@@ -39,8 +39,8 @@ def test_it_holds_the_skill_and_nothing_else(dist: Path) -> None:
     parts = {"SKILL.md", "LICENSE", "pyproject.toml", "agents", "references", "scripts", "shared"}
     assert {path.name for path in skill.iterdir()} == parts
     assert not [path for path in dist.rglob("*") if path.is_symlink() or path.name.startswith("test_")]
-    files = [path for path in dist.rglob("*") if path.is_file()]
-    assert len(files) <= 280 and sum(path.stat().st_size for path in files) <= 2_200_000
+    files = [path for path in skill.rglob("*") if path.is_file()]
+    assert len(files) <= 270 and sum(path.stat().st_size for path in files) <= 2 * 1024 * 1024
 
 
 @pytest.mark.process
