@@ -1,4 +1,4 @@
-"""Each line of the security checklist has its tests, and references/security.md says which."""
+"""Each line of the security checklist has its tests, and SECURITY.md says which."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-PAGE = TESTS.parent / "references" / "security.md"
+PAGE = TESTS.parent / "SECURITY.md"
 
 # Line of the checklist -> (the promise, the tests that hold it: file without `test_`, test without `test_`).
 CHECKLIST: dict[int, tuple[str, tuple[str, ...]]] = {
@@ -379,7 +379,7 @@ def test_every_numbered_test_is_in_the_table() -> None:
 
 
 def table() -> str:
-    """The table of references/security.md."""
+    """The table of SECURITY.md."""
     rows = ["| | promise | tests |", "|---|---|---|"]
     for line, (promise, names) in CHECKLIST.items():
         rows.append(f"| {line} | {promise} | {_cell(names)} |")
