@@ -13,7 +13,7 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from support.commands import Done, call, start
+from support.commands import Done, call, call_unchecked, start
 from support.faults import json_answer
 from support.faultserver import FaultServer, Request
 from videotasks.catalogue.prices import rates_in
@@ -501,6 +501,8 @@ def test_what_was_expected_stands_beside_what_was_paid(workspace: Path) -> None:
         assert done.final["expected_cost"] == {"amount": 0.35, "unit": "USD", "kind": "quote"}
         (row,) = call("task_status.py", "--list").final["runs"]
         assert row["cost"] == "0.4 USD" and row["expected"] == "0.35 USD"
+        _, table, _ = call_unchecked("task_status.py", "--list", "--text")
+        assert b"0.4 USD (0.35 USD)" in table, "for people as well"
 
 
 @pytest.mark.parametrize("text", ["5", "USD", "5 5", "-1USD"])

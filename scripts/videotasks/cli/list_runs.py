@@ -196,10 +196,11 @@ def within(rows: list[dict[str, Any]], chars: int) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [f"{'run id':34} {'provider':18} {'status':10} {'age':>8}  prompt"]
+    lines = [f"{'run id':34} {'provider':18} {'status':10} {'age':>8}  {'paid (expected)':24} prompt"]
     for entry in rows:
         provider, age, prompt = (entry.get(name, "") for name in ("provider", "age", "prompt"))
-        lines.append(f"{entry['run_id']:34} {provider:18} {entry['status']:10} {age:>8}  {prompt}")
+        paid = entry.get("cost", "") + (f" ({entry['expected']})" if "expected" in entry else "")
+        lines.append(f"{entry['run_id']:34} {provider:18} {entry['status']:10} {age:>8}  {paid:24} {prompt}".rstrip())
     return lines
 
 
