@@ -113,12 +113,12 @@ def test_a_call_passes_its_own_events_on() -> None:
 def test_an_interrupt_ends_a_call_and_a_sleep_at_once() -> None:
     box = Mailbox()
     began = time.monotonic()
-    for wait in (lambda: box.call(lambda: time.sleep(5)), lambda: box.sleep(5)):
+    for wait in (lambda: box.call(lambda: time.sleep(60)), lambda: box.sleep(60)):
         later(0.03, box.put, Message("interrupt", None, 15))
         with pytest.raises(Interrupted) as stopped:
             wait()
         assert stopped.value.signum == 15
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
 
 
 def test_a_sleep_keeps_other_messages() -> None:

@@ -49,7 +49,7 @@ def test_no_text_takes_long_to_be_told_from_a_link(text: str) -> None:
     """A small clip as plain base64 has a slash in 64 characters: the wait stood still for minutes, deadline and all."""
     began = time.process_time()
     result_value.link(text, BASE)
-    assert time.process_time() - began < 2.0
+    assert time.process_time() - began < 20  # 0.01 s, or minutes
 
 
 @pytest.mark.parametrize("address", ["gs://acme-bucket/clip.mp4", "s3://b/a/v.mp4", " oss://b/v "])

@@ -108,7 +108,7 @@ def test_while_waiting_it_ends_at_once_with_the_way_on(tmp_path: Path, name: str
             child.send_signal(getattr(signal, name))
             began = time.monotonic()
             code, final, _ = end_of(child)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 20  # the wait has 900
         assert code == SIGNALS[name]
         assert final["task_id"] == server.task_id and "wait_generation.py" in final["next"]
         assert final["next_argv"][0] == sys.executable
