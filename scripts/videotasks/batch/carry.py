@@ -35,7 +35,7 @@ from videotasks.runs import results
 from videotasks.runs.journal import RunState
 
 UNDER_WAY = 10  # tasks of one provider at once, where neither its profile nor the user says how many
-CREATORS = 8  # creates at once, over all providers
+CREATORS = 3  # creates at once: each that is under way at a kill is a doubt that only a person may settle
 BUSY_FIRST_S, BUSY_MOST_S = 5.0, 60.0  # after a 429, until a task of ours ends and leaves its place
 INTERRUPT_GRACE_S = 20.0  # for the answers of creates that are under way
 STOPS_ITS_PROVIDER = frozenset(
