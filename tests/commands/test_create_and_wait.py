@@ -183,7 +183,7 @@ def test_plain_json_instead_of_a_stream_is_used_as_it_is(server: TaskServer) -> 
 def test_each_provider_in_the_sandbox_is_created_found_and_attached(
     provider: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch_outputs, "SLOW_DOWNLOAD_S", 60.0)  # on a busy machine the link would be told on the way
+    monkeypatch.setattr(fetch_outputs, "SLOW_DOWNLOAD_S", 0.0)  # a rehearsal's link is told only at the end
     command = ("create_and_wait.py", "--sandbox", "--provider", provider, *MODELS[provider], "--prompt", "a boat")
     with fast_sandbox():
         done = call(*command, *FAST)
