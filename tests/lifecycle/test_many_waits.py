@@ -230,10 +230,22 @@ def test_an_end_without_its_proof_is_confirmed_by_the_tasks_own_answer(tmp_path:
         return done(task_id) if now > 9 else running(task_id)
 
     waits = wait_for_many(tmp_path, 5, answer, deadline=60.0, listing=listing)
-    if end["status"] == "cancelled-by-mistake":  # an unknown word is no end
-        assert all(task.ending is not None and task.ending.outcome is Outcome.TIMEOUT for task in waits.tasks)
-    else:
-        assert all(task.ending is not None and task.ending.outcome is Outcome.SUCCEEDED for task in waits.tasks)
+    assert all(task.ending is not None and task.ending.outcome is Outcome.SUCCEEDED for task in waits.tasks)
+    assert sum(at > 20.0 for at, _, _ in waits.lists) == 0, "a list with words of its own is asked no more"
+
+
+def test_a_task_that_a_list_shows_twice_answers_for_itself(tmp_path: Path) -> None:
+    """The first of the two said running for ever."""
+
+    def listing(ids: list[str], page: ListPage, now: float) -> Any:
+        ended = item("t", now, {"t": 0.0})
+        return json_body(
+            {"items": [{"id": one, "status": "running"} for one in ids] + [{**ended, "id": i} for i in ids]}
+        )
+
+    waits = wait_for_many(tmp_path, 4, lambda one, now: done(one), deadline=40.0, listing=listing)
+    assert all(task.ending is not None and task.ending.outcome is Outcome.SUCCEEDED for task in waits.tasks)
+    assert set(waits.asked) == {f"t-{n}" for n in range(4)}
 
 
 def test_an_item_about_another_task_ends_nothing(tmp_path: Path) -> None:

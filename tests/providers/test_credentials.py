@@ -82,6 +82,14 @@ def test_a_value_that_cannot_be_a_header_is_an_error_without_it(value: str) -> N
     assert value in redaction.known_secrets(), "it is redacted all the same"
 
 
+def test_a_value_longer_than_any_key_is_an_error_and_nothing_to_search_for() -> None:
+    """A file pasted into the variable: each text was searched for its 100 kB, and a create took a minute and a half."""
+    with pytest.raises(TaskError) as caught:
+        find("fal", FAL_KEY="sk-" * 40_000)
+    assert caught.value.code == "invalid_api_key" and "sk-sk-" not in str(caught.value.message)
+    assert not any(len(secret) > 20_000 for secret in redaction.known_secrets())
+
+
 @pytest.mark.parametrize("value", ["", " ", "\n"])
 def test_an_empty_value_is_none(value: str) -> None:
     assert find("fal", FAL_KEY=value) is None

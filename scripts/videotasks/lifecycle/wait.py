@@ -337,7 +337,7 @@ class Waiter:
         for task_id, look in page.looks.items():
             task = asked.wanted.pop(task_id, None)
             if task is not None and task.ending is None:
-                task.looking, task.unlisted = None, 0
+                task.looking = None
                 task.looks += 1
                 self._of_item(task, look)
         if asked.wanted and page.next is not None and page.next.number < _pages(lane):
@@ -349,10 +349,19 @@ class Waiter:
             self._alone(task)
 
     def _of_item(self, task: Watched, look: Look) -> None:
-        """A task as a list shows it. An end counts with what proves it; without, the task's own answer tells."""
+        """A task as a list shows it. An end counts with what proves it; without, the task's own answer tells.
+
+        So it does of a word that is unknown: lists have their own.
+        """
         snapshot = look.snapshot
-        if snapshot is None or (snapshot.status.terminal and not _conclusive(snapshot)):
+        if (
+            snapshot is None
+            or snapshot.status is Status.UNKNOWN
+            or (snapshot.status.terminal and not _conclusive(snapshot))
+        ):
+            task.unlisted += 1
             return self._alone(task)
+        task.unlisted = 0
         self._of_look(task, look)
 
     def _alone(self, task: Watched) -> None:

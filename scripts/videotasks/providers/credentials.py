@@ -54,6 +54,8 @@ def find_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key 
 
 
 def _checked(variable: str, value: str) -> str:
+    if len(value) > _MAX_TOKEN:  # every text that is told or kept is searched for it: 100 kB took minutes
+        raise _bad_key(variable, "is longer than any API key")
     remember(value)
     if any(ord(c) < 32 or ord(c) == 127 for c in value):
         raise _bad_key(variable, "has a control character or line break inside")

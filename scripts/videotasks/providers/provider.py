@@ -225,7 +225,11 @@ class Provider:
         looks: dict[str, Look] = {}
         for item in items:
             task_id = valid_task_id(jmespath_eval.evaluate(spec.id, item))
-            if task_id is not None and task_id in refs and task_id not in looks:
+            if task_id is None or task_id not in refs:
+                continue
+            if task_id in looks:  # which of the two is true, its own answer tells
+                looks[task_id] = Look(reason="listed more than once", http_status=status)
+            else:
                 looks[task_id] = self._item(item, refs[task_id], status, hint)
         return ManyLooks(looks, self._next_page(page, body, len(items)), http_status=status, hint_s=hint)
 
