@@ -95,6 +95,19 @@ def test_a_result_in_somebody_s_bucket_is_told_as_it_is() -> None:
     assert done.final["video_url"] == "gs://acme-bucket/v.mp4"
 
 
+def test_a_folder_that_nobody_vouches_for_says_why() -> None:
+    """`call` holds each line to the schema, which had no `reason`."""
+    unknown = json_answer({"error": {"code": "ResourceNotFound", "message": "no task"}}, 404)
+    words = ("--provider", "ark", "--prompt", "x", "--model", WIRES["ark"].model)
+    with TaskServer(WIRES["ark"], polls=[unknown] * 9) as server:
+        words = (*words, "--base-url", server.base)
+        made = call("create_and_wait.py", *words, "--no-wait", env=ENV)
+        place = Path(made.final["artifacts_dir"]) / "inputs" / "request.json"
+        place.write_text(json.dumps({**json.loads(place.read_text("utf-8")), "mark": "0" * 64}), encoding="utf-8")
+        again = call("create_and_wait.py", *words, env=ENV)
+        assert again.exit_code == 13 and "does not know" in again.final["reason"] and server.paid == 1
+
+
 def test_odd_members_of_a_request_do_not_reach_the_last_line() -> None:
     """`call` holds each line to its schema: a time that is none, a price that is a text."""
     with fast_sandbox():

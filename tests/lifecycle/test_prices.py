@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from support.commands import Done, call, call_unchecked, start
 from support.faults import json_answer
 from support.faultserver import FaultServer, Request
+from support.gallery import make_run
 from videotasks.catalogue.prices import rates_in
 from videotasks.core.errors import TaskError
 from videotasks.providers.known_model import Known
@@ -437,6 +440,25 @@ def test_the_day_is_added_up(workspace: Path) -> None:
         again = create(server, "--prompt", "a", *limit)
         assert again.exit_code == 0 and len(api.creates) == 2, "what attaches costs nothing"
         assert list((Path("task-status") / ".artifacts" / ".spending").glob("*.json")) == []
+
+
+def test_what_others_plant_does_not_lift_the_limit_of_a_day(workspace: Path) -> None:
+    """A price below nothing in a run or a reservation was taken off the sum; a pipe among them was waited for."""
+    root, now = workspace / "task-status" / ".artifacts", time.time()
+    gift = {"amount": -1000, "unit": "USD"}
+    make_run(root, at=now, events=[("submitted", {"task_id": "p-1"})], expected_cost=gift)
+    cost = {"cost": -1000, "cost_unit": "USD"}
+    make_run(root, at=now, events=[("submitted", {"task_id": "p-2"}), ("ended", {"outcome": "succeeded", **cost})])
+    (root / ".spending").mkdir()
+    today = datetime.fromtimestamp(now, timezone.utc).date().isoformat()
+    (root / ".spending" / f"{today}-1-a.json").write_text(json.dumps({**gift, "mode": "real"}))
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(root / ".spending" / f"{today}-1-b.json")
+    api = Api(quote(3.0))
+    with FaultServer(api) as server:
+        assert create(server, "--prompt", "a", "--max-cost-per-day", "5USD").exit_code == 0
+        refused = create(server, "--prompt", "b", "--max-cost-per-day", "5USD")
+    assert refused.error["code"] == "over_max_cost" and len(api.creates) == 1
 
 
 def test_unknown_costs_are_counted(workspace: Path) -> None:

@@ -104,4 +104,4 @@ def _refusal_of(session: Session, answer: Answer) -> TaskError | None:
         headers=answer.headers,
         now=session.ctx.clock(),
     )
-    return refusal(error)
+    return refusal(check_status.error_of(Look(error=error, http_status=answer.status)))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from videotasks.core import durable_files
 from videotasks.core.errors import configuration_error
 from videotasks.core.task import Phase
 from videotasks.core.times import iso
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from videotasks.runs.store import Run
 
 LOCK_S = 30.0
+RESERVATION_BYTES = 4_096
 
 
 @dataclass
@@ -46,7 +48,7 @@ def spent_today(ctx: Context, unit: str) -> Spent:
         if account.amount is None or not account.unit:
             spent.unknown += 1
         elif account.unit.casefold() == unit.casefold():
-            spent.amount += account.amount
+            spent.amount += max(account.amount, 0.0)  # whoever plants a run must not lift the limit
     return spent
 
 
@@ -81,9 +83,7 @@ def reserved(
     most, unit = limit
     ctx.store.prepare()
     folder = ctx.store.root / ".spending"
-    from videotasks.core.durable_files import make_private_dir
-
-    make_private_dir(folder)
+    durable_files.make_private_dir(folder)
     lock = FileLock(folder / "lock")
     deadline = ctx.monotonic() + LOCK_S
     if not lock.acquire(give_up=lambda: ctx.monotonic() > deadline):
@@ -105,10 +105,11 @@ def reserved(
 def _check(ctx: Context, folder: Any, most: float, unit: str, estimate: Estimate | None, allow_unknown: bool) -> None:
     spent = spent_today(ctx, unit)
     for path in folder.glob(f"{iso(ctx.clock())[:10]}-*.json"):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            told = json.loads(path.read_text(encoding="utf-8"))
-            if told.get("mode") == ctx.mode and str(told.get("unit")).casefold() == unit.casefold():
-                spent.amount += scalars.number(told.get("amount")) or 0.0
+        told = durable_files.read_json(path, RESERVATION_BYTES)  # a planted pipe held the command for ever
+        if not isinstance(told, dict) or told.get("mode") != ctx.mode:
+            continue
+        if str(told.get("unit")).casefold() == unit.casefold():
+            spent.amount += max(scalars.number(told.get("amount")) or 0.0, 0.0)
     unknown = f", and {spent.unknown} creates of unknown price" if spent.unknown else ""
     so_far = f"{spent.amount:g} {unit} today{unknown}"
     if estimate is None:

@@ -9,6 +9,7 @@ no link of it, downloads nothing from it, and counts a file of it only when that
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from videotasks.core import durable_files
@@ -70,7 +71,9 @@ def report_unverified(session: Session, run: Run, unverified: Unverified, *, tak
     file = _whole_file(run, state)
     fields: dict[str, Any] = {
         **final_line.task_fields(run, state),
+        "provider_status": None,
         "video_url": None,
+        "files": [] if file is None else [Path(file).relative_to(run.folder).as_posix()],
         "video_file": file,
         "attached": True,
         "created_at": run.created_at_iso,
