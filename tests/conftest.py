@@ -49,6 +49,7 @@ def pytest_configure() -> None:
     settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
     """One worker more than cores, unless the environment says how many: while one waits for a server another works."""
     if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
