@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from support.commands import call
 from support.faults import json_answer
 from support.lifecycle import Client
-from support.taskserver import VIDEO, WIRES, TaskServer
+from support.taskserver import KEY, VIDEO, WIRES, TaskServer
 from videotasks.runs.store import Run
 
 EVIL = "https://evil.example/v.mp4"
@@ -120,3 +121,35 @@ def test_uploads_of_a_folder_from_elsewhere_are_not_sent(tmp_path: Path, monkeyp
         assert known_uploads(client.plan(client.session()), client.runs()) == {"aa": "evil"}
         to_another_home(monkeypatch, tmp_path)
         assert known_uploads(client.plan(client.session()), client.runs()) == {}
+
+
+@pytest.mark.parametrize("command", ["look", "wait"])
+def test_a_look_or_a_wait_believes_no_end_that_a_folder_from_elsewhere_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    with TaskServer(WIRES["ark"]) as server:
+        client = Client(server, tmp_path / "a")
+        assert client.create().code == 0
+        to_another_home(monkeypatch, tmp_path)
+        run = planted(client)
+        (run.outputs / "video.mp4").write_bytes(VIDEO[:200])
+        script, which = {"look": ("task_status.py", "--run-id"), "wait": ("wait_generation.py", "--run-id")}[command]
+        place = ["--provider", "ark", "--base-url", server.base, "--artifacts-dir", str(client.root)]
+        done = call(script, which, run.run_id, *place, "--no-retry", env={"VOLCENGINE_ARK_API_KEY": KEY})
+        assert done.exit_code == 13 and done.final["unverified"] is True and done.final["video_file"] is None
+        assert EVIL not in json.dumps(done.final) and "--take" not in json.dumps(done.final)
+
+
+def test_without_a_key_nobody_vouches_for_a_folder_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TaskServer(WIRES["ark"]) as server:
+        client = Client(server, tmp_path / "a")
+        assert client.create().code == 0
+        place = ["--provider", "ark", "--base-url", server.base, "--artifacts-dir", str(client.root)]
+        assert "unverified" not in call("task_status.py", "--latest", *place).final
+        to_another_home(monkeypatch, tmp_path)
+        looks = server.looks
+        done = call("task_status.py", "--latest", *place)
+        assert done.exit_code == 0 and "no key is set" in done.final["reason"]  # its file is whole
+        assert Path(done.final["video_file"]).read_bytes() == VIDEO and server.looks == looks

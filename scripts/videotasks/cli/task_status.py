@@ -23,6 +23,7 @@ from videotasks.lifecycle.select_run import (
     with_provider_of,
 )
 from videotasks.lifecycle.session import Session
+from videotasks.lifecycle.verify_run import end_unverified
 from videotasks.providers.provider import Look
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
@@ -137,6 +138,9 @@ def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, An
 
             return settle_unknown(session, run)
         return report_taskless(session, run)
+    if (code := end_unverified(session, run)) is not None:
+        return code
+    state = run.state()
     if args.cancel:
         from videotasks.lifecycle.cancel import cancel
 

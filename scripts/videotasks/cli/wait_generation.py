@@ -20,6 +20,7 @@ from videotasks.lifecycle.reconcile import settle_unknown
 from videotasks.lifecycle.resume import go_on_with_run
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.session_pool import Sessions
+from videotasks.lifecycle.verify_run import end_unverified, why_unverified
 from videotasks.lifecycle.wait import Waiter
 from videotasks.lifecycle.watched import Watched
 from videotasks.providers.provider import TaskRef
@@ -70,7 +71,9 @@ def wait_generation(args: argparse.Namespace) -> int:
                 else check_status.run_for_task(session, str(task_id))
             )
             state = run.state()
-            if state.task_id is not None:
+            if (code := end_unverified(session, run)) is not None:
+                end.code = code
+            elif state.task_id is not None:
                 end.code = go_on_with_run(session, run, deadline=deadline, attached=False)
             elif state.phase.in_doubt:
                 end.code = settle_unknown(session, run)
@@ -200,6 +203,8 @@ def _done_without_files(sessions: Sessions, runs: list[Run]) -> list[Watched]:
         if state.task_id and state.outcome is Outcome.SUCCEEDED and results.video_file(run, state) is None:
             with suppress(TaskError):
                 session = sessions.of(run)
+                if why_unverified(session, run) is not None:
+                    continue  # nothing is fetched on the word of a folder from elsewhere
                 check_status.renew_rehearsed_link(session, run)
                 watched = Watched(run, session.provider, TaskRef(state.task_id, state.follow))
                 watched.ending = Ending(Outcome.SUCCEEDED, "record")

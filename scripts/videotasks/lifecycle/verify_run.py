@@ -1,4 +1,4 @@
-"""A run folder that this user's machine did not make gets one look at the provider before it answers a create.
+"""A run folder that this user's machine did not make gets one look at the provider before it answers.
 
 Homes may be new every day, workspaces are shared, and a cloned repository may hold a folder with somebody else's video
 under the very command that its README gives. So a folder from elsewhere is never a payment and never a block: the
@@ -44,6 +44,8 @@ def why_unverified(session: Session, run: Run) -> Unverified | None:
     state = run.state()
     if state.task_id is None:
         return Unverified(f"{FROM_ELSEWHERE}, and it holds no task id")
+    if session.provider.keyless:
+        return Unverified(f"{FROM_ELSEWHERE}, and no key is set to ask the provider with")
     try:
         # Of the addresses that the folder holds only those that name the task: the others may name another's.
         look = check_status.ask(session, TaskRef(state.task_id, state.follow_of_the_id()))
@@ -62,10 +64,23 @@ def why_unverified(session: Session, run: Run) -> Unverified | None:
     return None
 
 
-def report_unverified(session: Session, run: Run, unverified: Unverified, *, take: int) -> int:
-    """The final line of a create that attaches to a folder which nothing vouches for. Returns the exit code.
+def end_unverified(session: Session, run: Run) -> int | None:
+    """For a look or a wait: the exit code of its last line when `run` tells of an end that nothing vouches for.
 
-    0 with the file when a whole one is there, else 13 with the way to make another (which pays).
+    None when there is more to do: the run was made here, has not ended, or its provider has just shown the task.
+    """
+    state = run.state()
+    if state.task_id is None or not state.ended:
+        return None
+    unverified = why_unverified(session, run)
+    return report_unverified(session, run, unverified) if unverified is not None else None
+
+
+def report_unverified(session: Session, run: Run, unverified: Unverified, *, take: int | None = None) -> int:
+    """The final line about a folder which nothing vouches for. Returns the exit code.
+
+    0 with the file when a whole one is there, else 13. `take` is that of a create which attaches to it: then the way to
+    make another (which pays) is told.
     """
     ctx, state = session.ctx, run.state()
     file = _whole_file(run, state)
@@ -75,13 +90,13 @@ def report_unverified(session: Session, run: Run, unverified: Unverified, *, tak
         "video_url": None,
         "files": [] if file is None else [Path(file).relative_to(run.folder).as_posix()],
         "video_file": file,
-        "attached": True,
+        "attached": take is not None,
         "created_at": run.created_at_iso,
         "unverified": True,
         "reason": unverified.reason,
     }
-    hint = f"--take {take + 1} makes another one, and pays for it"
-    ctx.reporter.people(f"{unverified.reason}; {hint}")
+    hint = None if take is None else f"--take {take + 1} makes another one, and pays for it"
+    ctx.reporter.people("; ".join(filter(None, (unverified.reason, hint))))
     final_line.keep_unread_line(ctx, run)
     if file is not None:
         return ctx.reporter.final("terminal", ExitCode.OK, source="record", error=None, hint=hint, **fields)

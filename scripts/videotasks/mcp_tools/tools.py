@@ -40,6 +40,7 @@ from videotasks.lifecycle.open_session import (
 )
 from videotasks.lifecycle.resume import go_on_with_run
 from videotasks.lifecycle.session import Session
+from videotasks.lifecycle.verify_run import end_unverified
 from videotasks.mcp_tools.tool_list import BY_NAME, LIST_LIMIT, MOST_WAIT_S, REQUEST
 from videotasks.output import account
 from videotasks.output.reporter import Reporter
@@ -375,7 +376,7 @@ class Tools:
                     raise unanswered
             if run.state().task_id is None:
                 _show(session, run)
-            else:
+            elif end_unverified(session, run) is None:
                 work(session, run, look)
 
     # -- what is there ------------------------------------------------------------------------------------------------

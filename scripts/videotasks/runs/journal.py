@@ -218,7 +218,11 @@ def _error(value: Any) -> dict[str, Any] | None:
     """An error as ours are: a journal from elsewhere may hold a million characters, or a list for a word."""
     if not isinstance(value, dict):
         return None
-    told = {name: item for name, item in value.items() if _is_of_an_error(str(name), item)}
+    told = {
+        name: item[:MAX_ERROR_TEXT] if isinstance(item, str) else item
+        for name, item in value.items()
+        if _is_of_an_error(str(name), item)
+    }
     return told if "category" in told else {"category": Category.UNKNOWN.value, **told}
 
 
@@ -226,10 +230,10 @@ def _is_of_an_error(name: str, value: Any) -> bool:
     if name == "category":
         return value in _CATEGORIES
     if name in ("message", "expected", "hint", "server_message", "code"):
-        return isinstance(value, str) and len(value) <= MAX_ERROR_TEXT
+        return isinstance(value, str)
     if name == "http_status":
         return isinstance(value, int) and not isinstance(value, bool)
-    return len(str(value)) <= MAX_ERROR_TEXT
+    return isinstance(value, str) or len(str(value)) <= MAX_ERROR_TEXT
 
 
 def _number(value: Any) -> float | None:
