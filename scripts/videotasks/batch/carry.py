@@ -38,6 +38,7 @@ UNDER_WAY = 10  # tasks of one provider at once, where neither its profile nor t
 CREATORS = 3  # creates at once: each that is under way at a kill is a doubt that only a person may settle
 BUSY_FIRST_S, BUSY_MOST_S = 5.0, 60.0  # after a 429, until a task of ours ends and leaves its place
 INTERRUPT_GRACE_S = 20.0  # for the answers of creates that are under way
+LATE = (ExitCode.NOT_FINISHED, "its turn did not come within the time given")
 STOPS_ITS_PROVIDER = frozenset(
     {Category.INSUFFICIENT_CREDITS, Category.AUTH, Category.PERMISSION, Category.TRANSIENT}
 )  # the next row would meet the same
@@ -97,6 +98,7 @@ class Carrier:
         self._creators = self._creating = 0
         self._unknown = self._failed = 0
         self._stop: tuple[ExitCode, str] | None = None
+        self._deadline = float("inf")
         self._by_run: dict[str, Item] = {}
         self._mailboxes: list[Mailbox] = []
         self._collector: Collector
@@ -106,7 +108,7 @@ class Carrier:
 
     def run(self, deadline: float) -> None:
         """Create, wait and fetch until all rows have ended, the deadline (monotonic) passes, or a signal comes."""
-        ctx = self.ctx
+        ctx, self._deadline = self.ctx, deadline
         self._collector = Collector(ctx, deadline, self._settled)
         self._waiter = Waiter(ctx, [], self._collector.take, intake=True)
         for item in self.items:
@@ -118,7 +120,7 @@ class Carrier:
             self._waiter.close_intake()
         try:
             self._waiter.run(deadline)
-            self._halt(ExitCode.NOT_FINISHED, "its turn did not come within the time given")
+            self._halt(*LATE)
             self._join(creators)
             self._collector.finish()
         except Interrupted as stop:
@@ -239,6 +241,9 @@ class Carrier:
         while self._stop is None:
             self._free_followers()
             now = self.ctx.monotonic()
+            if now >= self._deadline:  # tasks that are given up then leave no place: theirs is taken
+                self._stop = LATE
+                break
             moments = []
             for desk in self._desks.values():
                 if desk.stopped is not None:
