@@ -109,7 +109,7 @@ def test_without_rich_there_are_plain_lines(tmp_path: Path) -> None:
     (tmp_path / "broken" / "rich.py").write_text("raise ModuleNotFoundError(name='rich')", encoding="utf-8")
     path = os.pathsep.join([str(tmp_path / "broken"), os.environ["PYTHONPATH"]])
     argv = [sys.executable, str(SCRIPTS / "create_and_wait.py"), "--sandbox", "--prompt", "a boat", "--duration", "4"]
-    env = environment(TERM="xterm", PYTHONPATH=path)
+    env = environment(TERM="xterm", PYTHONPATH=path, VIDEO_TASKS_SANDBOX_SPEED="2")  # seen running at least once
     done, shown = on_terminal([*argv, "--poll-interval", "0.2", "--no-download"], env=env, cwd=tmp_path)
     assert done.returncode == 0 and "running" in shown and "\x1b" not in shown
 
