@@ -133,3 +133,31 @@ def test_a_cell_that_a_spreadsheet_would_compute_is_text(tmp_path: Path) -> None
     place = ledger(tmp_path).write_table([{"row": 2, "status": "failed", "error": "=HYPERLINK(1)", "cost": -1.5}])
     line = place.read_text(encoding="utf-8-sig").splitlines()[1]
     assert "'=HYPERLINK(1)" in line and ",-1.5," in line
+
+
+def test_no_entry_below_nothing_lifts_the_limit(tmp_path: Path) -> None:
+    first = ledger(tmp_path)
+    lines = [
+        {"event": "reserved", "by": "x", "intent": "evil", "amount": -1000.0, "unit": "credits"},
+        {"event": "settled", "by": "x", "intent": "evil", "amount": -1000.0, "unit": "credits"},
+    ]
+    with (first.folder / "spending.jsonl").open("a", encoding="utf-8") as log:
+        log.writelines(json.dumps(line) + "\n" for line in lines)
+    with pytest.raises(TaskError) as refused:
+        ledger(tmp_path).reserve("a", 21.0, "credits", LIMIT)
+    assert refused.value.code == "over_max_cost"
+
+
+def test_what_is_spent_is_read_to_the_end_however_long_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from videotasks.core import durable_files
+
+    monkeypatch.setattr(durable_files, "READ_LIMIT", 1_000)
+    first = ledger(tmp_path)
+    for number in range(19):
+        first.reserve(f"row {number}", 1.0, "credits", LIMIT)
+    with (first.folder / "spending.jsonl").open("a", encoding="utf-8") as log:
+        log.write("x" * 250_000 + "\n")
+    first.reserve("row 19", 1.0, "credits", LIMIT)
+    assert ledger(tmp_path).spent() == ({"credits": 20.0}, 0)
+    with pytest.raises(TaskError):
+        ledger(tmp_path).reserve("one more", 1.0, "credits", LIMIT)

@@ -14,6 +14,7 @@ from support.commands import SCRIPTS, Done, call, environment
 from videotasks.cli import list_runs
 from videotasks.core import durable_files
 from videotasks.core.errors import TaskError
+from videotasks.output.reporter import within
 
 ROOT = Path("task-status") / ".artifacts"
 ARK = "https://ark.cn-beijing.volces.com/api/v3"
@@ -205,6 +206,6 @@ def test_an_age_of_a_billion_weeks_is_before_everything() -> None:
 @pytest.mark.parametrize("limit", [0, 1, 30, 31, 10_000])
 def test_rows_within_a_bound(limit: int) -> None:
     rows = [{"n": number} for number in range(100)]
-    kept = list_runs.within(rows, limit)
+    kept = within(rows, limit)
     assert kept == rows[: len(kept)]
     assert len(kept) == 0 or sum(len(json.dumps(row)) + 1 for row in kept) <= limit

@@ -13,8 +13,10 @@ import pytest
 
 from support.commands import Done, call, call_unchecked, checked, fast_sandbox, follow, sandbox_state
 from support.faultserver import refused_port
+from videotasks.runs.store import RunStore
 
 ROOT = Path("task-status") / ".artifacts"
+EVIL = "https://evil.example/v.mp4"
 CREATOK = ("--sandbox", "--provider", "creatok")  # whose stand-in tells prices: 5 credits for 4 s, 10 for 10 s
 SKILLS = ("--sandbox",)
 
@@ -329,3 +331,33 @@ def test_a_batch_of_a_thousand_is_told_in_eight_thousand_characters() -> None:
     )
     done = checked(*call_unchecked("batch.py", "b.csv", *CREATOK, "--dry-run"))
     assert done.exit_code == 22 and done.final["rows_total"] == 1000 and done.final["problems_total"] == 1
+
+
+# -- folders from elsewhere ---------------------------------------------------------------------------------------
+
+
+def lie(prompt: str) -> None:
+    """Rewrite the run of a row: its journal tells of somebody else's video."""
+    (run,) = [run for run in RunStore(ROOT).runs() if run.prompt == prompt]
+    lines = [
+        {"event": "submitting"},
+        {"event": "submitted", "task_id": "evil-1"},
+        {"event": "ended", "outcome": "succeeded", "status": "succeeded", "outputs": [{"kind": "video", "url": EVIL}]},
+    ]
+    run.journal_file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    (run.outputs / "video.mp4").unlink()
+
+
+def test_rows_whose_folders_came_from_elsewhere_count_when_their_provider_knows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = rows_file(["boat", "kite", "hill"])
+    assert batch(name, *SKILLS).exit_code == 0 and creates() == 3
+    lie("kite")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
+    done = batch(name, *SKILLS)
+    assert done.exit_code == 13 and creates() == 3
+    assert statuses(done) == ["succeeded", "no_result", "succeeded"]
+    rows = kept(done)["rows"]
+    assert "does not know its task" in rows[1]["error"]["message"] and EVIL not in json.dumps(rows)
+    assert all(Path(row["file"]).is_file() for row in (rows[0], rows[2]))

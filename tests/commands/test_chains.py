@@ -157,3 +157,16 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000001900000012c0802000000f21a4f300000001049444154789c6360000200000500017a5eab3f"
     "0000000049454e44ae426082"
 )
+
+
+def test_no_result_of_a_folder_from_elsewhere_goes_into_a_paid_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("create_and_wait.py", *ARK, *FRAME, "--prompt", "a boat", "--run-id", "intro")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
+    words = (*ARK, "--prompt", "it sails away", "--image", "first_frame=@intro")
+    refused = call("create_and_wait.py", *words)
+    assert refused.exit_code == 1 and refused.final["error"]["code"] == "run_from_elsewhere" and creates() == 1
+    looked = call("task_status.py", "--run-id", "intro", "--sandbox", "--provider", "ark", "--download")
+    assert looked.exit_code == 0
+    assert call("create_and_wait.py", *words).exit_code == 0 and creates() == 2

@@ -208,6 +208,28 @@ def test_a_run_of_a_script_is_returned_without_any_confirmation(workspace: Path)
     assert payments(workspace) == 1
 
 
+def test_a_run_that_another_machine_made_is_no_success_here(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("--sandbox", "--prompt", str(BOAT["prompt"]), "--duration", "4")
+    run = RunStore(workspace / "task-status" / ".artifacts").open(call("create_and_wait.py", *words).final["run_id"])
+    lie = {
+        "event": "ended",
+        "outcome": "succeeded",
+        "outputs": [{"kind": "video", "url": "https://evil.example/v.mp4"}],
+    }
+    lines = [{"event": "submitted", "task_id": "evil-1"}, lie]
+    run.journal_file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    (run.outputs / "video.mp4").unlink()
+    monkeypatch.setenv("XDG_STATE_HOME", str(workspace / "another machine"))
+
+    async def do(client: Client) -> None:
+        for tool, more in (("create_video", BOAT), ("check_task", {}), ("download_result", {})):
+            told = (await asked(client, tool, **more)).structured_content
+            assert told["unverified"] is True and not told["ok"] and "evil.example" not in json.dumps(told)
+
+    talk(do)
+    assert payments(workspace) == 1
+
+
 def test_a_script_goes_on_with_a_run_of_a_tool(workspace: Path) -> None:
     made = talk(lambda client: confirmed(client, **BOAT)).structured_content
     again = call("create_and_wait.py", "--sandbox", "--prompt", str(BOAT["prompt"]), "--duration", "4")

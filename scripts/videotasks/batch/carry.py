@@ -27,6 +27,7 @@ from videotasks.lifecycle.create_or_attach import DEAD_SENDER, CreatedRun, creat
 from videotasks.lifecycle.free_calls import FreeCalls
 from videotasks.lifecycle.outcome import Ending, write_results
 from videotasks.lifecycle.session import Context, Session
+from videotasks.lifecycle.verify_run import why_unverified
 from videotasks.lifecycle.wait import Waiter
 from videotasks.lifecycle.watched import Watched
 from videotasks.providers.provider import TaskRef
@@ -184,6 +185,9 @@ class Carrier:
         if item.step is Step.ENDED and item.run is not None and ended_without_video(item.run.state()):
             self._failed += 1
         if item.step is Step.GO_ON and item.run is not None and item.session is not None:
+            if not item.run.made_here:
+                self._desk(item.session).queue.append(item)  # a creator asks its provider for it
+                return
             self._desk(item.session).under_way += 1
             self._go_on(item, item.session, item.run.state())
 
@@ -351,6 +355,9 @@ class Carrier:
         session = self._own_session(item.session, mailbox)
         reserved: str | None = None
         try:
+            if item.step is Step.GO_ON and item.run is not None:
+                unverified = why_unverified(session, item.run)
+                return self._made(item, session, CreatedRun(item.run, item.run.state(), unverified=unverified))
             if item.plan is None:
                 with self._planning:
                     self.planner.resolve(item, session)
@@ -398,7 +405,10 @@ class Carrier:
         item.run = made.run
         sent = made.submitted
         if made.unverified is not None and not made.unverified.waits:
-            return self._refused(item, TaskError(Category.NO_RESULT, made.unverified.reason))
+            item.run = None  # nothing that its folder tells counts
+            return self._refused(
+                item, TaskError(Category.NO_RESULT, f"{made.unverified.reason} (run {made.run.run_id})")
+            )
         if sent is None:
             return self._not_new(item, session)
         if sent.stream is not None:  # polls tell of all rows alike, by few requests

@@ -35,6 +35,7 @@ from videotasks.runs.store import RunStore, write_json
 FOLDER = "batches"  # under the artifacts root
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}\Z")
 LOCK_S = 30.0
+LINE_BYTES = 100_000  # of one entry; ours have some hundred
 COLUMNS = (
     "row", "id", "status", "file", "link", "cost", "expected", "unit", "seconds", "error", "run_id", "provider",
     "model",
@@ -259,16 +260,17 @@ class Ledger:
             return
         with os.fdopen(handle, "rb") as reader:
             reader.seek(self._read_to)
-            data = reader.read(durable_files.READ_LIMIT)
-        end = data.rfind(b"\n") + 1
-        self._read_to += end
-        for line in data[:end].split(b"\n"):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict):
-                self._fold(entry)
+            # To the end, however long: what is not read counts as not spent.
+            while line := reader.readline(LINE_BYTES):
+                if not line.endswith(b"\n") and len(line) < LINE_BYTES:
+                    break
+                self._read_to += len(line)
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(entry, dict):
+                    self._fold(entry)
 
     def _fold(self, entry: Mapping[str, Any]) -> None:
         event, by, intent = entry.get("event"), str(entry.get("by")), entry.get("intent")
@@ -280,6 +282,8 @@ class Ledger:
             return
         kept = self._reserved.setdefault(intent, _Reserved())
         amount = scalars.number(entry.get("amount"))
+        if amount is not None:
+            amount = max(amount, 0.0)  # whoever plants an entry, or answers with a price below nothing, lifts no limit
         if event == "reserved":
             kept.holds[by] = amount
             kept.unit = str(entry["unit"]) if entry.get("unit") else kept.unit

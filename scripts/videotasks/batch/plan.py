@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -13,13 +12,13 @@ from videotasks.batch.ledger import Ledger
 from videotasks.batch.rows import Row, in_order
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome, Phase
-from videotasks.core.workers import Mailbox
 from videotasks.downloads import output_copy
 from videotasks.lifecycle import chain, preflight
 from videotasks.lifecycle.create_or_attach import Plan, attachable, refuse_keys
-from videotasks.lifecycle.open_session import SessionOptions, chosen_profile, open_session
+from videotasks.lifecycle.open_session import SessionOptions, chosen_profile
 from videotasks.lifecycle.preflight import Findings, Terms
 from videotasks.lifecycle.session import Session
+from videotasks.lifecycle.session_pool import SessionPool
 from videotasks.output.reporter import Reporter
 from videotasks.providers.profile import Profile
 from videotasks.request.build import CommonInputs, in_kind, parse_payload
@@ -94,29 +93,14 @@ class Item:
         return self.found.estimate if self.found else None
 
 
-class Sessions:
-    """One session for each provider, kind and origin that the rows need; one mailbox and one reporter for all."""
+class RowSessions(SessionPool):
+    """One session for each provider and kind that the rows need."""
 
     def __init__(
-        self,
-        options: SessionOptions,
-        *,
-        needs_key: bool,
-        mailbox: Mailbox,
-        reporter: Reporter,
-        on_open: Callable[[Session], None],
+        self, options: SessionOptions, *, needs_key: bool, reporter: Reporter, on_open: Callable[[Session], None]
     ) -> None:
-        self.options, self.mailbox = options, mailbox
-        self._needs_key, self._reporter, self._on_open = needs_key, reporter, on_open
-        self._stack = ExitStack()
+        super().__init__(options, needs_key=needs_key, reporter=reporter, on_open=on_open)
         self._profiles: dict[tuple[str | None, str | None], Profile] = {}
-        self._open: dict[tuple[str, str], Session] = {}
-
-    def __enter__(self) -> Sessions:
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        self._stack.close()
 
     def profile(self, provider: str | None, kind: str | None) -> Profile:
         """The profile that a row names, else the command's. Raises TaskError."""
@@ -128,28 +112,15 @@ class Sessions:
 
     def of(self, profile: Profile, provider: str | None) -> Session:
         """An open session of this profile, in its kind. Raises TaskError, for a key that is not set among others."""
-        key = (profile.name, profile.kind)
-        if key not in self._open:
-            options = replace(self.options, provider=provider or self.options.provider, kind=None)
-            session = self._stack.enter_context(
-                open_session(
-                    options, needs_key=self._needs_key, profile=profile, mailbox=self.mailbox, reporter=self._reporter
-                )
-            )
-            self._on_open(session)
-            self._open[key] = session
-        return self._open[key]
-
-    @property
-    def all(self) -> list[Session]:
-        return list(self._open.values())
+        options = replace(self.options, provider=provider or self.options.provider, kind=None)
+        return self.opened((profile.name, profile.kind), options, profile)
 
 
 class Planner:
     """Looks at rows one by one, in an order in which each comes after those that it takes of."""
 
     def __init__(
-        self, rows: Sequence[Row], sessions: Sessions, store: RunStore, ledger: Ledger, wishes: Wishes, folder: str
+        self, rows: Sequence[Row], sessions: RowSessions, store: RunStore, ledger: Ledger, wishes: Wishes, folder: str
     ) -> None:
         self.rows, self.sessions, self.store, self.wishes = rows, sessions, store, wishes
         self.ledger = ledger
@@ -498,6 +469,8 @@ def step_of(state: RunState, run: Run, *, fetches: bool) -> Step:
         return Step.UNKNOWN
     if ended_without_video(state):
         return Step.ENDED
+    if not run.made_here:
+        return Step.GO_ON  # its provider is asked before it counts
     if state.outcome is Outcome.SUCCEEDED and (not fetches or results.video_file(run, state) is not None):
         return Step.ENDED
     return Step.GO_ON

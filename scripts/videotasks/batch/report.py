@@ -19,7 +19,7 @@ from videotasks.lifecycle import final_line
 from videotasks.lifecycle.outcome import exit_code_of
 from videotasks.lifecycle.session import Context
 from videotasks.output import next_command
-from videotasks.output.reporter import Reporter
+from videotasks.output.reporter import Reporter, within
 from videotasks.request.costs import Balance
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
@@ -84,11 +84,11 @@ class Report:
             unknown_creates=unknown or None,
             max_cost=[{"amount": most, "unit": unit} for unit, most in self.wishes.most.items()] or None,
             over_max_cost=self._over_limit(sums, spent) or None,
-            problems=_within(problems, LIST_CHARS),
+            problems=within(problems, LIST_CHARS),
             problems_total=len(problems),
-            pays=_within([_paying(item) for item in paying], LIST_CHARS),
+            pays=within([_paying(item) for item in paying], LIST_CHARS),
             attaches=planning.line_ranges(item.row.line for item in items if item.step is Step.GO_ON) or None,
-            notes=_within(notes, 1_000),
+            notes=within(notes, 1_000),
             send=next_command.quoted(send) if not error else None,
             send_needs="the user's confirmation: it pays" if paying and not self.main.sandbox and not error else None,
             error=error,
@@ -212,7 +212,8 @@ class Report:
             return "invalid", None
         state = item.run.state() if item.run is not None else None
         if item.run is None or state is None:
-            words = {Step.HELD: "held", Step.LEFT_OUT: "left_out", Step.UNKNOWN: "unknown", Step.ENDED: "refused"}
+            ended = "no_result" if item.code is ExitCode.NO_RESULT else "refused"
+            words = {Step.HELD: "held", Step.LEFT_OUT: "left_out", Step.UNKNOWN: "unknown", Step.ENDED: ended}
             return words.get(item.step, "waiting"), None
         if state.phase is Phase.REFUSED:
             status = "refused"
@@ -324,7 +325,7 @@ class Report:
             created=carrier.created,
             spent=spent,
             unknown_creates=unknown or None,
-            trouble=_within(_gathered(trouble), LIST_CHARS),
+            trouble=within(_gathered(trouble), LIST_CHARS),
             trouble_total=len(trouble),
             batch_file=str(self.ledger.file),
             **files,
@@ -376,10 +377,8 @@ class Report:
 
     def _gallery(self, ctx: Context) -> str | None:
         """The page beside batch.json; a batch is whole without it."""
-        try:
-            from videotasks.gallery import page
-        except ImportError:
-            return None
+        from videotasks.gallery import page
+
         try:
             batch = page.read_batch(self.ledger.folder)
             return str(page.write_batch_gallery(self.ledger.folder, batch, ctx.store, now=ctx.clock()).file)
@@ -435,16 +434,3 @@ def _table_rows(rows: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
         error = row.get("error") or {}
         told = error.get("message") or error.get("category")
         yield {**row, "row": row["line"], "error": told}
-
-
-def _within(entries: Sequence[Any], chars: int) -> list[Any]:
-    """As many entries as fit into so many characters of JSON."""
-    import json
-
-    kept, used = [], 0
-    for entry in entries:
-        used += len(json.dumps(entry, ensure_ascii=False)) + 1
-        if used > chars:
-            break
-        kept.append(entry)
-    return kept

@@ -10,20 +10,18 @@ from dataclasses import replace
 from videotasks.batch import plan as planning
 from videotasks.batch.carry import Carrier, Pace
 from videotasks.batch.ledger import Ledger, batch_id
-from videotasks.batch.plan import Item, Planner, Sessions, Wishes
+from videotasks.batch.plan import Item, Planner, RowSessions, Wishes
 from videotasks.batch.report import Report
 from videotasks.batch.rows import read_rows
-from videotasks.cli.list_runs import within
 from videotasks.cli.request_options import session_options
 from videotasks.core.errors import TaskError, configuration_error
-from videotasks.core.workers import Mailbox
 from videotasks.lifecycle import preflight
 from videotasks.lifecycle.collect import Quiet
 from videotasks.lifecycle.open_session import with_limits
 from videotasks.lifecycle.preflight import Terms
 from videotasks.lifecycle.session import Session
 from videotasks.output import next_command
-from videotasks.output.reporter import Reporter
+from videotasks.output.reporter import Reporter, within
 from videotasks.runs.store import RunStore
 from videotasks.runs.workspace import artifacts_root
 
@@ -41,10 +39,9 @@ def batch(args: argparse.Namespace) -> int:
     ledger = Ledger(store, args.batch_id or batch_id(args.file, text, options.mode))
     wishes = _wishes(args, {row.id for row in rows})
     main = Reporter(verbose=args.verbose, sandbox=args.sandbox, text=args.text)
-    with Sessions(
+    with RowSessions(
         options,
         needs_key=not args.dry_run,
-        mailbox=Mailbox(),
         reporter=main if args.verbose else Quiet(main),
         on_open=lambda session: _limits(session, args),
     ) as sessions:
@@ -67,7 +64,7 @@ def _carry_out(
     args: argparse.Namespace,
     text: str,
     form: str | None,
-    sessions: Sessions,
+    sessions: RowSessions,
     planner: Planner,
     items: list[Item],
     ledger: Ledger,
@@ -152,7 +149,7 @@ def _read(file: str) -> str:
     return read_text_input(file, flag="FILE", limit=MOST_BYTES)
 
 
-def _again(args: argparse.Namespace, sessions: Sessions, store: RunStore, *, drop: tuple[str, ...]) -> list[str]:
+def _again(args: argparse.Namespace, sessions: RowSessions, store: RunStore, *, drop: tuple[str, ...]) -> list[str]:
     """The same command, whole: from another shell, too, it goes on with this batch, at this origin."""
     words: list[str] = []
     typed = iter(sys.argv[1:])

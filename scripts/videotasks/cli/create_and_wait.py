@@ -11,7 +11,6 @@ from videotasks.cli.request_options import common_inputs, session_options
 from videotasks.core.errors import TaskError
 from videotasks.lifecycle import preflight
 from videotasks.lifecycle.carry_out import carry_out
-from videotasks.lifecycle.chain import again, with_runs
 from videotasks.lifecycle.create_or_attach import Plan, attachable
 from videotasks.lifecycle.open_session import chosen_profile, open_session, with_limits
 from videotasks.lifecycle.select_run import with_provider_of
@@ -35,6 +34,8 @@ def create_and_wait(args: argparse.Namespace) -> int:
     store = RunStore(artifacts_root(args.artifacts_dir))
     take = args.take or 1
     if args.again:
+        from videotasks.lifecycle.chain import again
+
         earlier = store.open(args.again)
         given = again(earlier, given, options.mode)
         options = with_provider_of(options, store, earlier)
@@ -52,6 +53,8 @@ def create_and_wait(args: argparse.Namespace) -> int:
     # Bad input is told before the key is asked for, and with or without one.
     profile = chosen_profile(options)
     if any(value.startswith("@") for kind in MEDIA for _, value in given.media(kind)):
+        from videotasks.lifecycle.chain import with_runs
+
         given = with_runs(given, store, profile)
     profile, draft = preflight.draft_of(profile, given, terms, sandbox=args.sandbox)
     with open_session(options, needs_key=not args.dry_run, profile=profile) as session:

@@ -14,7 +14,7 @@ from videotasks.core.errors import ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome
 from videotasks.lifecycle.open_session import SessionOptions, open_session, origin_here
 from videotasks.lifecycle.select_run import of_mode
-from videotasks.output.reporter import Reporter
+from videotasks.output.reporter import Reporter, within
 from videotasks.runs import results
 from videotasks.runs.outlines import Outline
 from videotasks.runs.store import Run, RunStore
@@ -132,7 +132,7 @@ def look_at_unfinished(options: SessionOptions) -> tuple[list[Run], list[dict[st
     """Ask once about every unfinished run, several at a time. (the runs, what was in the way of some)"""
     from videotasks.lifecycle.outcome import write_results
     from videotasks.lifecycle.record_ending import record_ending
-    from videotasks.lifecycle.session_pool import Sessions
+    from videotasks.lifecycle.session_pool import RunSessions
     from videotasks.lifecycle.wait import Waiter
 
     store = RunStore(artifacts_root(options.artifacts_dir))
@@ -142,7 +142,7 @@ def look_at_unfinished(options: SessionOptions) -> tuple[list[Run], list[dict[st
         if run is not None:
             runs.append(run)
     trouble: list[dict[str, Any]] = []
-    with Sessions(options) as sessions:
+    with RunSessions(options) as sessions:
         watched = sessions.watch(runs, trouble)
         if watched:
             ctx = sessions.first.ctx
@@ -180,19 +180,6 @@ def add_up(sums: dict[str, dict[str, Any]], outline: Outline, elsewhere: str | N
     counted = outline.total_tokens
     if counted is not None and 0 <= counted < 1e15:
         entry["total_tokens"] = entry.get("total_tokens", 0) + counted
-
-
-def within(rows: list[dict[str, Any]], chars: int) -> list[dict[str, Any]]:
-    """As many rows as fit into so many characters of JSON."""
-    import json
-
-    kept, used = [], 0
-    for entry in rows:
-        used += len(json.dumps(entry, ensure_ascii=False)) + 1
-        if used > chars:
-            break
-        kept.append(entry)
-    return kept
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:

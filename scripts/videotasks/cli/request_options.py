@@ -8,11 +8,13 @@ import os
 import sys
 import time
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from videotasks.core.errors import configuration_error
 from videotasks.lifecycle.open_session import SessionOptions
-from videotasks.request.build import CommonInputs, parse_payload, parse_set
-from videotasks.request.local_files import parse_media
+
+if TYPE_CHECKING:
+    from videotasks.request.build import CommonInputs
 
 PIPE_S = 10.0
 # The option, or the older spelling of it, that a member of SessionOptions is read from where the names differ.
@@ -62,6 +64,9 @@ def _read(path: str, limit: int) -> bytes:
 
 def common_inputs(args: argparse.Namespace) -> CommonInputs:
     """The request options as CommonInputs. Raises TaskError for what does not go together."""
+    from videotasks.request.build import CommonInputs, parse_payload, parse_set
+    from videotasks.request.local_files import parse_media
+
     if args.prompt is not None and args.prompt_file is not None:
         raise configuration_error("--prompt and --prompt-file are both given", expected="one of them")
     if args.payload is not None and args.payload_file is not None:

@@ -19,10 +19,11 @@ from videotasks.lifecycle.outcome import Ending, exit_code_of
 from videotasks.lifecycle.reconcile import settle_unknown
 from videotasks.lifecycle.resume import go_on_with_run
 from videotasks.lifecycle.session import Session
-from videotasks.lifecycle.session_pool import Sessions
+from videotasks.lifecycle.session_pool import RunSessions
 from videotasks.lifecycle.verify_run import end_unverified, why_unverified
 from videotasks.lifecycle.wait import Waiter
 from videotasks.lifecycle.watched import Watched
+from videotasks.output.reporter import within
 from videotasks.providers.provider import TaskRef
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
@@ -123,7 +124,7 @@ def _wait_for_many(args: argparse.Namespace, options: SessionOptions, store: Run
         reporter = Reporter(sandbox=args.sandbox, text=args.text)
         reporter.people("no unfinished run")
         return reporter.final("list", ExitCode.OK, total=0, unfinished=0, runs=[])
-    with Sessions(options, on_open=lambda session: _limits(session, args)) as sessions:
+    with RunSessions(options, on_open=lambda session: _limits(session, args)) as sessions:
         watched = sessions.watch(runs, trouble)
         if not sessions:
             raise configuration_error(trouble[0]["message"] if trouble else "no run can be waited for")
@@ -131,7 +132,7 @@ def _wait_for_many(args: argparse.Namespace, options: SessionOptions, store: Run
 
 
 def _finish_many(
-    sessions: Sessions,
+    sessions: RunSessions,
     runs: list[Run],
     watched: list[Watched],
     trouble: list[dict[str, Any]],
@@ -175,8 +176,8 @@ def _finish_many(
         next_argv=next_argv,
         total=len(runs),
         unfinished=len(left),
-        trouble=list_runs.within(trouble, 1000),
-        runs=list_runs.within(rows, 5000),
+        trouble=within(trouble, 1000),
+        runs=within(rows, 5000),
     )
     for run in runs:
         state = run.state()
@@ -195,7 +196,7 @@ def _awaits_its_file(store: RunStore, outline: Outline, now: float) -> bool:
     return run is not None and results.video_file(run, run.state()) is None
 
 
-def _done_without_files(sessions: Sessions, runs: list[Run]) -> list[Watched]:
+def _done_without_files(sessions: RunSessions, runs: list[Run]) -> list[Watched]:
     """Runs that had ended well before, and whose files are not here: waiting for one is fetching it."""
     done = []
     for run in runs:
@@ -212,7 +213,7 @@ def _done_without_files(sessions: Sessions, runs: list[Run]) -> list[Watched]:
     return done
 
 
-def _one_profile(sessions: Sessions, runs: list[Run]) -> Profile | None:
+def _one_profile(sessions: RunSessions, runs: list[Run]) -> Profile | None:
     """The profile that all these runs share; several APIs cannot be named by one --base-url."""
     found: dict[int, Profile] = {}
     for run in runs:

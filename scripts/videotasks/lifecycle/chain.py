@@ -15,6 +15,7 @@ from typing import Any
 from videotasks.core import durable_files
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.task import Outcome
+from videotasks.lifecycle.verify_run import FROM_ELSEWHERE
 from videotasks.providers.profile import Profile
 from videotasks.request.build import MEDIA, CommonInputs, in_kind, inputs_of_record
 from videotasks.request.local_files import named_run
@@ -80,6 +81,13 @@ def _of_store(store: RunStore, profile: Profile, value: str, kind: str, role: st
 
 def result_of(run: Run, what: str, profile: Profile, kind: str, role: str | None) -> Link:
     """What a run has made, in the form that `profile` takes. Raises TaskError."""
+    if not run.made_here:  # a cloned repository may hold one whose picture or link is somebody else's
+        raise configuration_error(
+            f"{FROM_ELSEWHERE} ({run.run_id}): nothing vouches for its result, so it goes into no paid request",
+            expected="a run that was made here, or the file itself",
+            hint=f"task_status.py --run-id {run.run_id} asks its provider; afterwards it can be taken",
+            code="run_from_elsewhere",
+        )
     state = run.state()
     if state.outcome is not Outcome.SUCCEEDED:
         raise configuration_error(

@@ -4,62 +4,97 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from videotasks.core.errors import TaskError
 from videotasks.core.task import Outcome
+from videotasks.core.workers import Mailbox
 from videotasks.lifecycle import select_run
 from videotasks.lifecycle.open_session import SessionOptions, open_session
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.watched import Watched
+from videotasks.output.reporter import Reporter
 from videotasks.runs.store import Run, RunStore
 
+if TYPE_CHECKING:
+    from videotasks.providers.profile import Profile
 
-class Sessions:
-    """Opened as runs need them, closed together. `on_open` sets what the command's options name."""
+P = TypeVar("P", bound="SessionPool")
 
-    def __init__(self, options: SessionOptions, on_open: Callable[[Session], None] | None = None) -> None:
-        self._options = options
-        self._on_open = on_open
+
+class SessionPool:
+    """Opened as they are needed, closed together. `on_open` sets what the command's options name."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        *,
+        needs_key: bool = True,
+        reporter: Reporter | None = None,
+        on_open: Callable[[Session], None] = lambda session: None,
+    ) -> None:
+        self.options = options
+        self._needs_key, self._reporter, self._on_open = needs_key, reporter, on_open
+        self._mailbox = Mailbox()  # one: signals and answers arrive in one place
         self._stack = ExitStack()
         self._open: dict[tuple[str | None, str | None], Session] = {}
-        self._failed: dict[tuple[str | None, str | None], TaskError] = {}
 
-    def __enter__(self) -> Sessions:
+    def __enter__(self: P) -> P:
         return self
 
     def __exit__(self, *exc: Any) -> None:
         self._stack.close()
 
     @property
+    def all(self) -> list[Session]:
+        return list(self._open.values())
+
+    @property
     def first(self) -> Session:
         """The session whose context (mailbox, reporter, limits) serves the whole command."""
-        return next(iter(self._open.values()))
+        return self.all[0]
 
     def __bool__(self) -> bool:
         return bool(self._open)
 
+    def opened(self, key: tuple[str | None, str | None], options: SessionOptions, profile: Profile) -> Session:
+        """The session of a key, opened when it is asked for first. Raises TaskError."""
+        if key not in self._open:
+            session = self._stack.enter_context(
+                open_session(
+                    options,
+                    needs_key=self._needs_key,
+                    profile=profile,
+                    mailbox=self._mailbox,
+                    reporter=self._reporter,
+                )
+            )
+            self._on_open(session)
+            self._open[key] = session
+        return self._open[key]
+
+
+class RunSessions(SessionPool):
+    """For runs that are there: a session for each provider and kind. What could not be opened is not tried again."""
+
+    def __init__(self, options: SessionOptions, on_open: Callable[[Session], None] = lambda session: None) -> None:
+        super().__init__(options, on_open=on_open)
+        self._failed: dict[tuple[str | None, str | None], TaskError] = {}
+
     def of(self, run: Run) -> Session:
         """The session of a run's provider and kind, at the run's own origin. Raises TaskError."""
-        options = select_run.with_provider_of(self._options, RunStore(run.folder.parent), run)
+        options = select_run.with_provider_of(self.options, RunStore(run.folder.parent), run)
         kind = run.request.get("kind")
         key = (options.provider_named, kind if isinstance(kind, str) else None)
         if key in self._failed:
             raise self._failed[key]
-        if key not in self._open:
-            try:
-                profile = select_run.session_profile(options, run)
-                # One mailbox: signals and answers arrive in one place.
-                mailbox = self.first.ctx.mailbox if self._open else None
-                session = self._stack.enter_context(open_session(options, profile=profile, mailbox=mailbox))
-            except TaskError as error:
-                self._failed[key] = error
-                raise
-            if self._on_open is not None:
-                self._on_open(session)
-            self._open[key] = session
-        select_run.require_same_place(self._open[key], run)
-        return self._open[key]
+        try:
+            session = self.opened(key, options, select_run.session_profile(options, run))
+        except TaskError as error:
+            self._failed[key] = error
+            raise
+        select_run.require_same_place(session, run)
+        return session
 
     def watch(self, runs: list[Run], trouble: list[dict[str, Any]]) -> list[Watched]:
         """Runs as the waiting loop takes them; what is in the way of one goes to `trouble`."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from videotasks.core import durable_files
 from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
+from videotasks.core.task import Outcome
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.session import Session
 from videotasks.providers.provider import TaskRef
@@ -65,12 +66,12 @@ def why_unverified(session: Session, run: Run) -> Unverified | None:
 
 
 def end_unverified(session: Session, run: Run) -> int | None:
-    """For a look or a wait: the exit code of its last line when `run` tells of an end that nothing vouches for.
+    """For a look or a wait: the exit code of its last line when `run` tells of a success that nothing vouches for.
 
-    None when there is more to do: the run was made here, has not ended, or its provider has just shown the task.
+    None when there is more to do: the run was made here, claims no video, or its provider has just shown the task.
     """
     state = run.state()
-    if state.task_id is None or not state.ended:
+    if state.task_id is None or state.outcome is not Outcome.SUCCEEDED:
         return None
     unverified = why_unverified(session, run)
     return report_unverified(session, run, unverified) if unverified is not None else None

@@ -492,6 +492,8 @@ def _show(session: Session, run: Run) -> None:
     """How a run stands that was made before; nothing is sent that pays."""
     from videotasks.lifecycle import reconcile
 
+    if end_unverified(session, run) is not None:
+        return
     state = run.state()
     if state.task_id is not None:
         go_on_with_run(session, run, deadline=session.ctx.monotonic(), attached=True, wait=False)

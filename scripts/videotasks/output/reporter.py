@@ -12,7 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from videotasks.core.errors import ExitCode, TaskError, error_fields
 from videotasks.core.invocation import in_words_of_the_caller
@@ -21,6 +21,7 @@ from videotasks.core.safe_text import inert, json_inert, one_line
 from videotasks.output import account
 from videotasks.output.next_command import quoted
 
+T = TypeVar("T")
 STDOUT_LIMIT = 7_900  # characters of a whole run without --verbose; the promise is 8,000
 EVENTS_LIMIT = 3_000  # of these, for the lines before the last: a status that flaps must not fill them
 WIDEST_DOCUMENT = 100_000_000  # characters; a longer one is printed without layout
@@ -293,6 +294,18 @@ def _finite(value: Any) -> Any:
 
 def _dumps(line: Mapping[str, Any]) -> str:
     return json_inert(json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str))
+
+
+def within(rows: Sequence[T], chars: int) -> list[T]:
+    """As many rows as fit into so many characters of JSON."""
+    kept: list[T] = []
+    used = 0
+    for entry in rows:
+        used += len(json.dumps(entry, ensure_ascii=False)) + 1
+        if used > chars:
+            break
+        kept.append(entry)
+    return kept
 
 
 def shortened(line: Mapping[str, Any], limit: int) -> dict[str, Any]:
