@@ -134,13 +134,13 @@ def _keep_bytecode_out_of_the_skill() -> None:
     Only ours: sys.pycache_prefix as a whole would also leave every installed package's own bytecode aside.
     PYTHONDONTWRITEBYTECODE is about litter beside sources, which this never is.
     """
-    from videotasks.core.user_cache import cache_dir
+    from videotasks.core.user_cache import cache_folder
 
     # Where the user has a place for all bytecode, ours goes there as well.
-    folder = cache_dir("bytecode") if sys.pycache_prefix is None else None
+    folder = cache_folder("bytecode") if sys.pycache_prefix is None else None
     if folder is not None:
         from videotasks.cli.bytecode_cache import cache_package_bytecode
         from videotasks.core.skill_folder import scripts_folder
 
-        cache_package_bytecode(scripts_folder(), str(folder))
+        cache_package_bytecode(scripts_folder(), folder)
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode) or (folder is None and sys.pycache_prefix is None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
-from pathlib import Path
+
+TYPE_CHECKING = False  # typing's own costs 4 ms of every start, pathlib 8: for --help a string will do
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def scripts_folder() -> str:
@@ -14,11 +16,15 @@ def scripts_folder() -> str:
 
 def skill_folder() -> Path:
     """The folder that holds SKILL.md, as this library was loaded (symbolic links not followed)."""
+    from pathlib import Path
+
     return Path(scripts_folder()).parent
 
 
 def skill_version() -> str:
     """The version that SKILL.md states in its first lines; `unknown` where it cannot be read."""
+    import re
+
     try:
         head = (skill_folder() / "SKILL.md").read_bytes()[:4000].decode("utf-8", "replace")
     except OSError:

@@ -5,14 +5,12 @@ Never the skill's own folder: it is wiped by updates and often not writable.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from pathlib import Path
 
-TYPE_CHECKING = False  # typing's own costs 4 ms of every start
+TYPE_CHECKING = False  # typing's own costs 4 ms of every start, contextlib and pathlib 15: for --help strings will do
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
     from typing import Any
 
 APPLICATION = "ai-video-tasks"
@@ -24,7 +22,15 @@ def cache_dir(sub: str) -> Path | None:
     `$XDG_CACHE_HOME` wins everywhere when it is an absolute path; then `%LOCALAPPDATA%` on Windows,
     `~/Library/Caches` on macOS and `~/.cache` elsewhere.
     """
-    return _made(_cache_root, sub)
+    from pathlib import Path
+
+    folder = cache_folder(sub)
+    return Path(folder) if folder else None
+
+
+def cache_folder(sub: str) -> str | None:
+    """`cache_dir` as a string."""
+    return _made(_cache_root(), sub)
 
 
 def state_dir() -> Path | None:
@@ -33,39 +39,47 @@ def state_dir() -> Path | None:
     `$XDG_STATE_HOME` wins everywhere when it is an absolute path; then `%LOCALAPPDATA%` on Windows,
     `~/Library/Application Support` on macOS and `~/.local/state` elsewhere.
     """
-    return _made(_state_root, "")
+    from pathlib import Path
+
+    folder = _made(_state_root(), "")
+    return Path(folder) if folder else None
 
 
-def _made(root: Callable[[], Path], sub: str) -> Path | None:
+def _made(root: str, sub: str) -> str | None:
+    if not os.path.isabs(root):  # no home is known
+        return None
+    folder = os.path.join(root, APPLICATION, sub) if sub else os.path.join(root, APPLICATION)
     try:
-        folder = root() / APPLICATION / sub
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         return folder if os.access(folder, os.W_OK | os.X_OK) else None
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, ValueError):
         return None
 
 
-def _state_root() -> Path:
+def _state_root() -> str:
     named = os.environ.get("XDG_STATE_HOME", "")
     if named and os.path.isabs(named):
-        return Path(named)
+        return named
     if os.name == "nt":
         return _cache_root()
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support"
-    return Path.home() / ".local" / "state"
+        return _in_home("Library", "Application Support")
+    return _in_home(".local", "state")
 
 
-def _cache_root() -> Path:
+def _cache_root() -> str:
     named = os.environ.get("XDG_CACHE_HOME", "")
     if named and os.path.isabs(named):
-        return Path(named)
+        return named
     if os.name == "nt":
-        local = os.environ.get("LOCALAPPDATA", "")
-        return Path(local) if local else Path.home() / "AppData" / "Local"
+        return os.environ.get("LOCALAPPDATA", "") or _in_home("AppData", "Local")
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path.home() / ".cache"
+        return _in_home("Library", "Caches")
+    return _in_home(".cache")
+
+
+def _in_home(*parts: str) -> str:
+    return os.path.join(os.path.expanduser("~"), *parts)
 
 
 def write(path: Path, data: bytes) -> bool:
@@ -73,6 +87,7 @@ def write(path: Path, data: bytes) -> bool:
 
     No fsync: after a crash of the machine a cache is simply made again.
     """
+    import contextlib
     import tempfile
 
     temporary = ""
@@ -139,6 +154,8 @@ def keep_page(sub: str, url: str, body: bytes, told: dict[str, Any], most: int) 
 
 def prune(folder: Path, keep: int) -> None:
     """Remove all but the `keep` newest files of a cache folder; errors are nobody's concern."""
+    import contextlib
+
     with contextlib.suppress(OSError):
         files = [entry for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
         files.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime, reverse=True)
