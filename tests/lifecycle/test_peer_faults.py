@@ -17,7 +17,7 @@ from support import faults
 from support.faults import answer, html, json_answer, retry_after
 from support.faultserver import Action
 from support.lifecycle import SHORT, Client
-from support.taskserver import VIDEO, WIRES, TaskServer, taken
+from support.taskserver import VIDEO, WIRES, FileHost, TaskServer, taken, whole_stream
 from support.virtual import Slow, body, json_body, silence, wait
 from videotasks.lifecycle.session import Timing
 
@@ -47,6 +47,17 @@ def test_every_blip_is_survived(tmp_path: Path, blip: str, provider: str) -> Non
         assert outcome.code == 0
         assert Path(outcome.final["video_file"]).read_bytes() == VIDEO
         assert server.paid == 1 and server.looks > len(BLIPS[blip])
+
+
+@pytest.mark.parametrize("blip", ["404 on the first poll", "502 html x2"])
+def test_a_dead_link_is_renewed_through_a_blip(tmp_path: Path, blip: str) -> None:
+    with (
+        FileHost([answer(403, "<Error><Code>AccessDenied</Code></Error>")]) as files,
+        TaskServer(WIRES["ark"], stream=whole_stream, polls=BLIPS[blip], link_origin=files.base_url) as server,
+    ):
+        outcome = Client(server, tmp_path / "a", streaming=True).create()
+        assert outcome.code == 0 and server.paid == 1
+        assert Path(outcome.final["video_file"]).read_bytes() == VIDEO
 
 
 def test_there_are_thirteen() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome, Status, require_task_id
-from videotasks.lifecycle import final_line
-from videotasks.lifecycle.free_calls import PASSING, Fault, fault_of_look
+from videotasks.lifecycle import final_line, free_calls
+from videotasks.lifecycle.free_calls import PASSING
 from videotasks.lifecycle.outcome import Ending, snapshot_fields, write_results
 from videotasks.lifecycle.poll_schedule import PollSchedule
 from videotasks.lifecycle.record_ending import record_ending
 from videotasks.lifecycle.session import Session
-from videotasks.lifecycle.wait import FINAL_STATUSES, NOT_FOUND_LOOKS
+from videotasks.lifecycle.wait import FINAL_STATUSES
 from videotasks.providers.provider import Look, TaskRef, refusal
 from videotasks.runs import results
 from videotasks.runs.identity import body_key
@@ -123,26 +123,8 @@ def error_of(look: Look) -> ApiError:
 
 
 def ask(session: Session, ref: TaskRef) -> Look:
-    """One status request; a passing fault is asked again. Raises TaskError when there is no answer.
-
-    "No such task" counts as one twice: a fresh id may not be on every replica yet (facts, peers 5.1).
-    """
-    limits, denials = session.ctx.limits, 0
-
-    def fault_of(look: Look) -> Fault | None:
-        nonlocal denials
-        if look.error is not None and look.error.category is Category.NOT_FOUND and denials < NOT_FOUND_LOOKS - 1:
-            denials += 1
-            return Fault("the API does not know this task (yet)", look.hint_s)
-        return fault_of_look(look)
-
-    timeout = limits.poll_request_s
-    return session.ask(
-        lambda client: session.provider.look(ref, client=client, timeout=timeout),
-        timeout + limits.abort_slack_s,
-        patient=True,
-        fault_of=fault_of,
-    )
+    """One status request, see `free_calls.look`."""
+    return free_calls.look(session.ctx, session.provider, ref)
 
 
 def take_in(session: Session, run: Run, look: Look) -> None:

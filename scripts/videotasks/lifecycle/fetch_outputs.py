@@ -25,7 +25,7 @@ from videotasks.lifecycle.outcome import Ending, snapshot_fields
 from videotasks.lifecycle.session import Context
 from videotasks.network import origins
 from videotasks.network.flight import Flight
-from videotasks.providers.provider import Look, Provider, TaskRef
+from videotasks.providers.provider import Provider, TaskRef
 from videotasks.runs.journal import RunState
 from videotasks.runs.recorded_files import intact, noted
 from videotasks.runs.store import Run
@@ -380,31 +380,15 @@ class _Job:
         if state.task_id is None:
             return None
         ref = TaskRef(state.task_id, state.follow)
-        snapshot = _look_through_faults(self.ctx, provider, ref, self.deadline)
+        try:
+            snapshot = free_calls.look(self.ctx, provider, ref, deadline=self.deadline).snapshot
+        except TaskError:
+            return None
         if snapshot is None or snapshot.status is not Status.SUCCEEDED or not snapshot.has_result:
             return None
         fields = snapshot_fields(self.ctx, provider, snapshot)
         self.ctx.record(self.run, "ended", outcome=Outcome.SUCCEEDED.value, **fields)
         return dict(_named(snapshot.outputs)).get(self.name)
-
-
-def _look_through_faults(ctx: Context, provider: Provider, ref: TaskRef, deadline: float | None) -> Snapshot | None:
-    """The task as it is now; a passing fault is asked again, as in any wait."""
-    timeout = ctx.limits.poll_request_s
-    look_once = partial(provider.look, ref, timeout=timeout)
-    try:
-        look: Look = free_calls.ask(
-            ctx,
-            provider,
-            lambda client: look_once(client=client),
-            timeout + ctx.limits.abort_slack_s,
-            patient=True,
-            fault_of=free_calls.fault_of_look,
-            deadline=deadline,
-        )
-    except TaskError:
-        return None
-    return look.snapshot
 
 
 def _as_task_error(error: Any) -> TaskError:

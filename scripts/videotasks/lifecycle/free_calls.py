@@ -14,7 +14,7 @@ from videotasks.providers.provider import Look, no_answer_error
 if TYPE_CHECKING:
     from videotasks.lifecycle.session import Context
     from videotasks.network.client import Client
-    from videotasks.providers.provider import Provider
+    from videotasks.providers.provider import Provider, TaskRef
 
 T = TypeVar("T")
 
@@ -24,6 +24,7 @@ LONGEST_PAUSE_S = 5.0  # so that eight faults in a row fit into 30 s
 UNREACHABLE_TRIES = 2  # a name that does not resolve or a port that refuses is rarely back within seconds
 UNREACHABLE = frozenset({"dns", "refused", "proxy"})
 HOPELESS = frozenset({"invalid", "blocked", "aborted", "no_socks"})  # asking again cannot help
+NOT_FOUND_LOOKS = 3  # a fresh id may not be on every replica yet (facts, peers 5.1: "404 on the first poll")
 PASSING = (Category.TRANSIENT, Category.RATE_LIMITED)
 
 
@@ -61,6 +62,31 @@ def fault_of_look(look: Look) -> Fault | None:
     if look.snapshot is not None or look.final_refusal:
         return None
     return Fault(look.reason or (f"HTTP {look.http_status}" if look.http_status else "no usable answer"), look.hint_s)
+
+
+def look(ctx: Context, provider: Provider, ref: TaskRef, *, deadline: float | None = None) -> Look:
+    """One status request; a passing fault is asked again. Raises TaskError when there is no answer, and Interrupted.
+
+    "No such task" counts as one twice: whoever answers may not know it yet.
+    """
+    limits, denials = ctx.limits, 0
+
+    def fault_of(look: Look) -> Fault | None:
+        nonlocal denials
+        if look.error is not None and look.error.category is Category.NOT_FOUND and denials < NOT_FOUND_LOOKS - 1:
+            denials += 1
+            return Fault("the API does not know this task (yet)", look.hint_s)
+        return fault_of_look(look)
+
+    return ask(
+        ctx,
+        provider,
+        lambda client: provider.look(ref, client=client, timeout=limits.poll_request_s),
+        limits.poll_request_s + limits.abort_slack_s,
+        patient=True,
+        fault_of=fault_of,
+        deadline=deadline,
+    )
 
 
 def ask(

@@ -14,6 +14,7 @@ from videotasks.core.safe_text import inert
 from videotasks.core.task import Outcome, Snapshot, Status
 from videotasks.core.workers import Interrupted, Message
 from videotasks.formats.sse import SseEvent
+from videotasks.lifecycle.free_calls import NOT_FOUND_LOOKS
 from videotasks.lifecycle.look_queue import (
     BULK_FAULTS,
     REFUSED_WEIGHT,
@@ -37,7 +38,6 @@ from videotasks.providers import normalize
 from videotasks.providers.provider import Look
 
 MAX_WORKERS = 32  # requests at once, however many tasks are waited for: 100 a second of an API that takes 0.3 s
-NOT_FOUND_LOOKS = 3  # a fresh id may not be on every replica yet (facts, peers 5.1: "404 on the first poll")
 # A refusal ends a wait only with such a status (2xx: in the body). Codes alone do not: gateways put them into 5xx.
 FINAL_STATUSES = frozenset({200, 201, 202, 400, 401, 402, 403, 404, 410, 422})
 SLOW_ANSWER_BYTES = 100_000  # an answer that brings so much in `SLOW_ANSWER_S` is on its way: a video may stand in it
