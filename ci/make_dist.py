@@ -27,6 +27,8 @@ NAME = "ai-video-tasks"  # the frontmatter's name must be the folder's
 REPO = Path(__file__).resolve().parent.parent
 # agents/ is what Codex shows of a skill.
 PARTS = ("SKILL.md", "LICENSE", "pyproject.toml", "agents", "references", "scripts", "shared")
+# Only the README leads there, or only who writes a dialect reads it.
+UNSHIPPED = ("references/comparison.md", "shared/dialects/README.md")
 COMPACT: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":")}
 MOST_FILES, MOST_BYTES = 270, 2 * 1024 * 1024  # what an install may copy into somebody's project
 
@@ -58,10 +60,15 @@ def make_dist(repo: Path, out: Path) -> Path:
             source = whole / part
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, skill / part)
     shutil.rmtree(skill / "references" / "images")  # README's, which stays in the repository
-    (skill / "references" / "comparison.md").unlink()  # likewise
+    for page in UNSHIPPED:
+        (skill / page).unlink()
+    project = skill / "pyproject.toml"  # what comes from here on is for who works on it
+    project.write_text(project.read_text(encoding="utf-8").split("\n[dependency-groups]\n")[0], encoding="utf-8")
     for path in skill.rglob("__init__.py"):  # empty, and made to be missing: some installers drop them
         if not path.read_bytes().strip():
             path.unlink()
+    for path in skill.rglob("*.py"):
+        path.write_text(tabbed(path.read_text(encoding="utf-8")), encoding="utf-8")
     for path in skill.rglob("*.json"):  # laid out for who works on them; 31 kB less for who uses them
         path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")), **COMPACT) + "\n", encoding="utf-8")
     version, description = facts_of(skill)
@@ -82,6 +89,18 @@ def make_dist(repo: Path, out: Path) -> Path:
     ]
     (out / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
     return skill
+
+
+def tabbed(source: str) -> str:
+    """The same program, line by line, with a tab for four spaces of indentation: 140 kB less. Texts are left alone."""
+    lines, inside = source.split("\n"), False
+    for at, line in enumerate(lines):
+        if not inside:
+            bare = line.lstrip(" ")
+            tabs, spaces = divmod(len(line) - len(bare), 4)
+            lines[at] = "\t" * tabs + " " * spaces + bare
+        inside ^= line.count('"""') % 2 == 1  # ruff leaves no other quotes around a text of several lines
+    return "\n".join(lines)
 
 
 def facts_of(skill: Path) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import pytest
 
 from support.commands import SCRIPTS, environment, start
 from videotasks.cli import bootstrap
-from videotasks.core import runtime_packages
+from videotasks.core import installation
 
 ENTRY = sorted(path.name for path in SCRIPTS.glob("*.py"))
 COMMANDS = [name for name in ENTRY if name not in ("ai_video_tasks.py", "sandbox.py", "inspect_openapi.py")]
@@ -65,7 +65,7 @@ def test_a_missing_package_is_one_error_with_the_line_that_mends_it(package: str
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("package", runtime_packages.NEEDED_PACKAGES)
+@pytest.mark.parametrize("package", installation.NEEDED_PACKAGES)
 def test_a_package_that_only_the_answer_needs_is_missed_before_anything_begins(package: str, tmp_path: Path) -> None:
     blocker = tmp_path / "blocker"
     blocker.mkdir()
@@ -92,7 +92,7 @@ def test_the_pip_line_is_the_scripts_own_header() -> None:
         for requirement in [line.strip('#", ') for line in text.splitlines() if line.startswith('#   "')]:
             if script == "mcp_server.py" and requirement.startswith("mcp"):
                 continue  # an extra: nobody else pays for it
-            assert f'"{requirement}"' in runtime_packages.PIP_LINE
+            assert f'"{requirement}"' in installation.PIP_LINE
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_help_needs_the_standard_library_alone(script: str, tmp_path: Path) -> N
         allowed = {
             "cli",
             "core",
-            "core.skill_folder",
+            "core.installation",
             "core.invocation",
             "cli.bootstrap",
             "cli.options",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import subprocess
@@ -41,6 +42,16 @@ def test_it_holds_the_skill_and_nothing_else(dist: Path) -> None:
     assert not [path for path in dist.rglob("*") if path.is_symlink() or path.name.startswith("test_")]
     files = [path for path in skill.rglob("*") if path.is_file()]
     assert len(files) <= 270 and sum(path.stat().st_size for path in files) <= 2 * 1024 * 1024
+
+
+@pytest.mark.process
+def test_its_programs_are_those_of_the_repository(dist: Path) -> None:
+    (skill,) = (dist / "skills").iterdir()
+    for shipped in skill.rglob("*.py"):
+        ours = (REPO / shipped.relative_to(skill)).read_text(encoding="utf-8")
+        theirs = shipped.read_text(encoding="utf-8")
+        assert len(theirs.splitlines()) == len(ours.splitlines())
+        assert ast.dump(ast.parse(theirs)) == ast.dump(ast.parse(ours)), shipped
 
 
 @pytest.mark.process

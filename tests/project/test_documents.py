@@ -442,11 +442,11 @@ def test_every_knob_of_a_profile_is_documented() -> None:
 
 
 def test_the_documented_models_and_their_fields_are_those_of_the_catalogue() -> None:
-    from videotasks.catalogue import shipped
+    from videotasks.catalogue import known
     from videotasks.providers.load_profile import load_profile
 
     text = text_of(REPO / "references" / "video-model-endpoints.md")
-    catalogue = shipped.catalogue_of(load_profile("skills-video"))
+    catalogue = known.catalogue_of(load_profile("skills-video"))
     assert catalogue
     for model in (one for one in catalogue.models if one.makes == "video"):
         row = next((line for line in text.splitlines() if line.startswith(f"| `{model.id}` |")), "")

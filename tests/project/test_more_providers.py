@@ -36,23 +36,6 @@ def files(profile: Profile) -> str:
     return ", ".join(dict.fromkeys(ways)) or "links only"
 
 
-def bounds(profile: Profile) -> str:
-    """Ids of the documented models with their lengths."""
-    told = []
-    for kind in profile.kinds:
-        for model in profile.for_kind(kind).models:
-            limit = model.limits.get("duration") or {}
-            length = "/".join(map(str, limit.get("enum") or ())) or (f"{limit['min']}-{limit['max']}" if limit else "")
-            told.append(f"`{model.id}`" + (f" ({length} s)" if length else ""))
-    names = list(dict.fromkeys(told))
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    read = f", read on {profile.models_read.date}" if profile.models_read else ""
-    return (", ".join(names[:SHOWN]) or "–") + more + read
-
-
-SHOWN = 6  # of a provider's models: list_models.py has all
-
-
 def calls(profile: Profile) -> str:
     cancel = f"cancel ({' or '.join(profile.cancel.only_when)})" if profile.cancel else None
     free = ["list" if profile.list else None, "balance" if profile.credits else None]
@@ -66,34 +49,24 @@ def rests_on(profile: Profile) -> str:
     return text + (f"; guessed: {', '.join(guesses)}" if guesses else "")
 
 
-def section(name: str) -> str:
-    """The part of the page about one provider."""
+def row(name: str) -> str:
+    """The line of the page about one provider. Models and lengths are list_models.py's to tell."""
     profile = load_profile(name)
     keys = " or ".join(f"`{variable}`" for variable in profile.auth.env)
-    kinds = [kind for kind in profile.kinds if kind != profile.kind]
     chosen = dict(profile.kinds_when())
-    lines = [
-        f"## {profile.title}",
-        "",
-        f"`--provider {name}`; key {keys} from {profile.auth.key_url}",
-        "",
-        f"- origin: `{profile.base_url}`"
-        + (f" (yours by `{profile.base_url_env}`)" if profile.base_url_required else ""),
-        f"- makes from: {takes(profile)}; local files: {files(profile)}",
-        f"- models: {bounds(profile)}",
-        f"- other calls: {calls(profile)}",
+    kinds = [
+        f"`{kind}`" + (f" when {' and '.join(chosen[kind])} is given" if kind in chosen else "")
+        for kind in profile.kinds
+        if kind != profile.kind
     ]
-    if kinds:
-        told = [
-            f"`{kind}`" + (f" when {' and '.join(chosen[kind])} is given" if kind in chosen else "") for kind in kinds
-        ]
-        lines.append(f"- kinds beside `{profile.kind}`: {', '.join(told)}")
-    if profile.idempotency is not None:
-        lines.append(f"- a create of the same value: {profile.idempotency.on_reuse}")
-    lines.append(f"- rests on {rests_on(profile)}")
-    return "\n".join(lines)
+    origin = f"; its address by `{profile.base_url_env}`" if profile.base_url_required else ""
+    repeat = f"; a create of the same value: {profile.idempotency.on_reuse}" if profile.idempotency else ""
+    beside = f"; kinds beside `{profile.kind}`: {', '.join(kinds)}" if kinds else ""
+    way, key = f"`--provider {name}`", f"{keys} from {profile.auth.key_url}{origin}"
+    cells = [profile.title, way, key, takes(profile), files(profile), calls(profile) + beside + repeat]
+    return f"| {' | '.join([*cells, rests_on(profile)])} |"
 
 
 @pytest.mark.parametrize("name", UNTRIED)
 def test_the_page_says_what_the_profile_says(name: str) -> None:
-    assert section(name) in PAGE.read_text(encoding="utf-8"), f"it should be:\n{section(name)}"
+    assert row(name) in PAGE.read_text(encoding="utf-8").splitlines(), f"it should be:\n{row(name)}"

@@ -1,15 +1,60 @@
-"""Where a model's fields come from, in order: the user's specification, the shipped catalogue, the profile."""
+"""Where a model's fields come from, in order: the user's specification, the shipped catalogue, the profile.
+
+A catalogue is shared/catalogue/<provider>.json: what documentation says of each model.
+"""
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from videotasks.catalogue import shipped
+from videotasks.core import installation
 from videotasks.providers.known_model import CATALOGUE, SPECIFICATION, Known
-from videotasks.providers.profile import find_model
+from videotasks.providers.load_profile import catalogue_document
+from videotasks.providers.profile import Model, build_model, find_model
 
 if TYPE_CHECKING:
+    from dataclasses import dataclass as record
+
     from videotasks.providers.profile import Profile
+else:
+    from videotasks.providers.record import record
+
+
+@record(frozen=True)
+class Catalogue:
+    """One provider's models, where they were read and when (an ISO date)."""
+
+    provider: str
+    generated_from: str
+    date: str
+    models: tuple[Model, ...]
+
+
+def folder() -> Path:
+    return installation.skill_folder() / "shared" / "catalogue"
+
+
+def catalogue_of(profile: Profile) -> Catalogue | None:
+    """The shipped catalogue of a shipped provider; None where there is none. A foreign profile has only its own.
+
+    Raises TaskError that names what is wrong in the file.
+    """
+    return None if profile.foreign else _read(profile.name)
+
+
+@cache
+def _read(provider: str) -> Catalogue | None:
+    document = catalogue_document(provider)
+    if document is None:
+        return None
+    return Catalogue(
+        provider=provider,
+        generated_from=str(document.get("generated_from")),
+        date=str(document.get("date")),
+        models=tuple(build_model(f"catalogue of {provider}", one) for one in document["models"]),
+    )
 
 
 def known_model(
@@ -19,7 +64,7 @@ def known_model(
 
     Raises SpecError when the specification `openapi` (a file or an https URL) cannot be used.
     """
-    catalogue = shipped.catalogue_of(profile)
+    catalogue = catalogue_of(profile)
     listed = catalogue.models if catalogue else ()
     ids = tuple(dict.fromkeys([*(one.id for one in listed), *(one.id for one in profile.models)]))
     if openapi and endpoint:

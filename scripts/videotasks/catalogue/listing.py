@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from videotasks.catalogue import prices, shipped
+from videotasks.catalogue import known, prices
 from videotasks.providers.known_model import in_words
 from videotasks.providers.profile import find_model
 
@@ -28,7 +28,7 @@ MEDIA_WORDS = (
 def models_of(profile: Profile) -> Iterator[tuple[Profile, Model, str, str | None]]:
     """Every known model of a provider, in each of its kinds, with its source and that source's date."""
     seen: set[tuple[str, str]] = set()
-    catalogue = shipped.catalogue_of(profile)
+    catalogue = known.catalogue_of(profile)
     for model in catalogue.models if catalogue else ():
         seen.add((profile.kind, model.id))
         yield profile, model, catalogue.generated_from if catalogue else "", catalogue.date if catalogue else None

@@ -33,7 +33,7 @@ def run(main: Callable[[list[str]], int], argv: list[str] | None = None) -> int:
         return 1
     except ImportError as error:
         name = (error.name or "").split(".")[0]
-        from videotasks.core.runtime_packages import HOW_TO_GET_THEM, RUNTIME_PACKAGES
+        from videotasks.core.installation import HOW_TO_GET_THEM, RUNTIME_PACKAGES
 
         if name in RUNTIME_PACKAGES:
             return fail(
@@ -140,7 +140,7 @@ def _keep_bytecode_out_of_the_skill() -> None:
     folder = cache_folder("bytecode") if sys.pycache_prefix is None else None
     if folder is not None:
         from videotasks.cli.bytecode_cache import cache_package_bytecode
-        from videotasks.core.skill_folder import scripts_folder
+        from videotasks.core.installation import scripts_folder
 
         cache_package_bytecode(scripts_folder(), folder)
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode) or (folder is None and sys.pycache_prefix is None)

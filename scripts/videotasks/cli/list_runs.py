@@ -130,8 +130,8 @@ def refresh(args: argparse.Namespace) -> int:
 
 def look_at_unfinished(options: SessionOptions) -> tuple[list[Run], list[dict[str, Any]]]:
     """Ask once about every unfinished run, several at a time. (the runs, what was in the way of some)"""
+    from videotasks.lifecycle.fetch_outputs import record_ending
     from videotasks.lifecycle.outcome import write_results
-    from videotasks.lifecycle.record_ending import record_ending
     from videotasks.lifecycle.session_pool import RunSessions
     from videotasks.lifecycle.wait import Waiter
 

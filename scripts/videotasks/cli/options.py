@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: list[str]) -> argparse.Namespace:
         if "--version" in argv:
-            from videotasks.core.skill_folder import skill_version
+            from videotasks.core.installation import skill_version
 
             self._version.version = f"ai-video-tasks {skill_version()}"
         for token in argv:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from videotasks.core.durable_files import user_path, write_atomic
 from videotasks.core.errors import configuration_error
-from videotasks.core.skill_folder import skill_version
+from videotasks.core.installation import skill_version
 from videotasks.output.reporter import Reporter
 from videotasks.runs.report import report_of
 from videotasks.runs.store import Run, RunStore

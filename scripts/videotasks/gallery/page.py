@@ -19,9 +19,9 @@ from urllib.parse import quote_from_bytes
 
 from videotasks.core import durable_files
 from videotasks.core.errors import Category, category_message, configuration_error
+from videotasks.core.installation import skill_folder, skill_version
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import inert, one_line
-from videotasks.core.skill_folder import skill_folder, skill_version
 from videotasks.core.task import Phase
 from videotasks.core.times import iso
 from videotasks.output import account

@@ -9,10 +9,10 @@ from typing import Any
 from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome, Status, require_task_id
 from videotasks.lifecycle import final_line, free_calls
+from videotasks.lifecycle.fetch_outputs import record_ending
 from videotasks.lifecycle.free_calls import PASSING
 from videotasks.lifecycle.outcome import Ending, snapshot_fields, write_results
 from videotasks.lifecycle.poll_schedule import PollSchedule
-from videotasks.lifecycle.record_ending import record_ending
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.wait import FINAL_STATUSES
 from videotasks.providers.provider import Look, TaskRef, refusal

@@ -21,7 +21,7 @@ from videotasks.core.safe_text import cut_query
 from videotasks.core.task import Outcome, Output, Snapshot, Status
 from videotasks.core.workers import Message
 from videotasks.lifecycle import free_calls
-from videotasks.lifecycle.outcome import Ending, snapshot_fields
+from videotasks.lifecycle.outcome import Ending, snapshot_fields, write_results
 from videotasks.lifecycle.session import Context
 from videotasks.network import origins
 from videotasks.network.flight import Flight
@@ -128,6 +128,17 @@ def _named(outputs: Iterable[Output]) -> list[tuple[str, Output]]:
         number = counts[output.kind]
         named.append((output.kind if number == 1 else f"{output.kind}-{number}", output))
     return named
+
+
+def record_ending(ctx: Context, run: Run, provider: Provider, ending: Ending) -> None:
+    """Journal how a task ended (or that it is still going) and write the result files."""
+    snapshot = ending.snapshot
+    keep_embedded(ctx, run, provider, snapshot)
+    if ending.outcome.of_the_task:
+        ctx.record(run, "ended", outcome=ending.outcome.value, **snapshot_fields(ctx, provider, snapshot, ending.error))
+    elif ending.outcome is Outcome.TIMEOUT:
+        ctx.record(run, "timeout")
+    write_results(ctx, run, snapshot)
 
 
 def keep_embedded(ctx: Context, run: Run, provider: Provider, snapshot: Snapshot | None) -> None:

@@ -145,7 +145,7 @@ def require_packages() -> None:
     """Raises ModuleNotFoundError for a library that would be missed only later: after the payment."""
     from importlib.util import find_spec
 
-    from videotasks.core.runtime_packages import NEEDED_PACKAGES
+    from videotasks.core.installation import NEEDED_PACKAGES
 
     for name in NEEDED_PACKAGES:
         if name not in sys.modules and find_spec(name) is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from videotasks.core.errors import TaskError
 from videotasks.core.task import Outcome
+from videotasks.lifecycle.fetch_outputs import record_ending
 from videotasks.lifecycle.final_line import report, report_created
 from videotasks.lifecycle.outcome import Ending, write_results
-from videotasks.lifecycle.record_ending import record_ending
 from videotasks.lifecycle.session import Context, Session
 from videotasks.lifecycle.wait import Waiter
 from videotasks.lifecycle.watched import Watched

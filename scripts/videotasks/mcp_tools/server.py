@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
+from videotasks.core.installation import skill_folder, skill_version
 from videotasks.core.safe_text import one_line
-from videotasks.core.skill_folder import skill_folder, skill_version
 from videotasks.core.workers import Message
 from videotasks.mcp_tools import tools as work
 from videotasks.mcp_tools.tool_list import BY_NAME, MOST_WAIT_S, TOOLS

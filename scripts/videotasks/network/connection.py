@@ -11,7 +11,7 @@ import urllib3.connection
 import urllib3.connectionpool
 
 from videotasks.core.errors import configuration_error
-from videotasks.core.runtime_packages import HOW_TO_GET_THEM
+from videotasks.core.installation import HOW_TO_GET_THEM
 
 if TYPE_CHECKING:
     from videotasks.network.client import Client

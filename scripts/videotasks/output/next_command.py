@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from videotasks.core.installation import scripts_folder
 from videotasks.core.invocation import called_as, subcommand_of
-from videotasks.core.skill_folder import scripts_folder
 
 STEP_S = 80.0  # of waiting, where the user set no limit: fits a command limit of 120 s with what comes on top
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from videotasks.core.errors import configuration_error
-from videotasks.core.skill_folder import skill_folder
+from videotasks.core.installation import skill_folder
 from videotasks.providers.profile import foreign_key_variable, merge
 
 Place = tuple[str | int, ...]

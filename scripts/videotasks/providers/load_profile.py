@@ -16,7 +16,7 @@ from typing import Any
 
 from videotasks.core import user_cache
 from videotasks.core.errors import TaskError, configuration_error
-from videotasks.core.skill_folder import skill_folder
+from videotasks.core.installation import skill_folder
 from videotasks.providers.profile import (
     PROFILE_NAME,
     Profile,

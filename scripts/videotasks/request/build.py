@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.providers.known_model import CATALOGUE, CONVENTION, NOTHING, Known
 from videotasks.request import fields, limits, route
-from videotasks.request.body_path import set_path
 from videotasks.request.draft import Fresh, RequestDraft, with_fresh
 from videotasks.request.local_files import FileRef
+from videotasks.request.members import set_path
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Model, Profile

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.providers.known_model import Rate, rates_of
 from videotasks.request import fields, limits
-from videotasks.request.body_path import get_path
-from videotasks.request.member_values import same_value
+from videotasks.request.members import get_path, same_value
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Profile

@@ -17,9 +17,8 @@ from videotasks.core.errors import TaskError, configuration_error
 from videotasks.formats import scalars
 from videotasks.providers.known_model import SPECIFICATION
 from videotasks.providers.profile import merge
-from videotasks.request.body_path import get_path, set_path
 from videotasks.request.local_files import ROLES, FileRef, load_file
-from videotasks.request.member_values import fitted
+from videotasks.request.members import fitted, get_path, set_path
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Model, Profile

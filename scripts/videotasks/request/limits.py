@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import configuration_error
 from videotasks.formats import scalars
-from videotasks.request.body_path import get_path
 from videotasks.request.local_files import FileRef
+from videotasks.request.members import get_path
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Model, Profile

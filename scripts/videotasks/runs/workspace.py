@@ -8,7 +8,7 @@ from pathlib import Path
 
 from videotasks.core.durable_files import current_folder, no_current_folder, refuse_link
 from videotasks.core.errors import configuration_error
-from videotasks.core.skill_folder import skill_folder
+from videotasks.core.installation import skill_folder
 
 ARTIFACTS = Path("task-status") / ".artifacts"
 ENVIRONMENT = "VIDEO_TASKS_ARTIFACTS"

@@ -1,13 +1,16 @@
-"""Dotted paths into a request body: `a.b`, `a[0].b`, `a[+]`."""
+"""Members of a request body: where one is (`a.b`, `a[0].b`, `a[+]`), and a value in its own spelling. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from videotasks.core.errors import configuration_error
+from videotasks.formats import scalars
 
 _SEGMENT = re.compile(r"((?:[^.\[\]\\]|\\.)+)((?:\[(?:\+|[0-9]{1,4})\])*)\Z")
+_RATIO = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)\s*[:xX*×/_-]\s*([0-9]{1,4}(?:\.[0-9]{1,3})?)\Z")
 
 
 def get_path(body: Any, dotted: str) -> Any:
@@ -51,3 +54,35 @@ def _step(here: Any, step: Any, new: Any, last: bool, where: str) -> Any:
     if last:
         here[step] = new
     return here[step]
+
+
+def fitted(name: str, value: Any, member: Mapping[str, Any]) -> Any:
+    """`value` of the option `name` in the member's own spelling and type; unchanged where none of them is meant.
+
+    Whether it is allowed is for the limits to say, which know the alternatives.
+    """
+    allowed = member.get("values")
+    if isinstance(allowed, (list, tuple)):
+        for one in allowed:
+            if same_value(name, one, value):
+                return one
+    if name in ("duration", "seed") and scalars.number(value) is not None and member.get("type") == "string":
+        unit = re.match(r"[0-9.]+(\s*[A-Za-z]+)\Z", str(member.get("default") or ""))  # a default of 8s wants 5s
+        return f"{value}{unit[1] if unit else ''}"
+    return value
+
+
+def same_value(name: str, allowed: Any, given: Any) -> bool:
+    """Whether two spellings mean the same: 5, "5" and "5s"; 720 and 720P; 9x16 and 9:16."""
+    if isinstance(allowed, bool) or isinstance(given, bool):
+        return allowed is given
+    first, second = str(allowed).strip().casefold(), str(given).strip().casefold()
+    if first == second:
+        return True
+    if name == "duration":
+        one, other = scalars.seconds(allowed), scalars.seconds(given)
+        return one is not None and one == other
+    if name == "ratio":
+        left, right = _RATIO.match(first), _RATIO.match(second)
+        return bool(left and right and left.groups() == right.groups())
+    return name == "resolution" and first.rstrip("p") == second.rstrip("p") and first.rstrip("p").isdigit()

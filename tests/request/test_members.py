@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from videotasks.formats.scalars import seconds
-from videotasks.request.member_values import fitted
+from videotasks.request.members import fitted
 
 
 @pytest.mark.parametrize(
