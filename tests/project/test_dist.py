@@ -45,10 +45,12 @@ def test_it_holds_the_skill_and_nothing_else(dist: Path) -> None:
 
 
 @pytest.mark.process
-def test_its_programs_are_those_of_the_repository(dist: Path) -> None:
+def test_its_programs_are_those_of_the_commit(dist: Path, tmp_path: Path) -> None:
+    committed = subprocess.run(["git", "archive", "HEAD", "scripts"], cwd=REPO, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "x", "-C", str(tmp_path)], input=committed, check=True)
     (skill,) = (dist / "skills").iterdir()
     for shipped in skill.rglob("*.py"):
-        ours = (REPO / shipped.relative_to(skill)).read_text(encoding="utf-8")
+        ours = (tmp_path / shipped.relative_to(skill)).read_text(encoding="utf-8")
         theirs = shipped.read_text(encoding="utf-8")
         assert len(theirs.splitlines()) == len(ours.splitlines())
         assert ast.dump(ast.parse(theirs)) == ast.dump(ast.parse(ours)), shipped
