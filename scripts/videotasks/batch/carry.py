@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from videotasks.batch.ledger import Ledger
 from videotasks.batch.plan import Item, Planner, Step, Wishes, ended_without_video, step_of
@@ -37,6 +37,7 @@ from videotasks.runs.journal import RunState
 
 UNDER_WAY = 10  # tasks of one provider at once, where neither its profile nor the user says how many
 CREATORS = 3  # creates at once: each that is under way at a kill is a doubt that only a person may settle
+LOOK_FOR_PLACE_S = 1.0  # between looks whether another process has left one
 BUSY_FIRST_S, BUSY_MOST_S = 5.0, 60.0  # after a 429, until a task of ours ends and leaves its place
 INTERRUPT_GRACE_S = 20.0  # for the answers of creates that are under way
 LATE = (ExitCode.NOT_FINISHED, "its turn did not come within the time given")
@@ -54,12 +55,33 @@ class Pace:
     stop_after_failed: int | None = None
 
 
+class Places(Protocol):
+    """How many tasks may be under way at once with one key, where more than this process uses it."""
+
+    def take(self) -> bool:
+        """Whether there is a place, which then is ours. Returns at once."""
+        ...
+
+    def leave(self) -> None: ...
+
+
+class _Unshared:
+    """This process alone uses the key: what it counts by itself is enough."""
+
+    def take(self) -> bool:
+        return True
+
+    def leave(self) -> None:
+        pass
+
+
 @dataclass
 class _Desk:
     """One provider's key: how many of its tasks may be under way, and when the next create may go."""
 
     parallel: int
     gap_s: float
+    places: Places = field(default_factory=_Unshared)
     queue: deque[Item] = field(default_factory=deque)
     aside: dict[str | None, list[Item]] = field(default_factory=dict)  # model -> rows that wait for its first one
     tried: dict[str | None, bool | None] = field(
@@ -70,6 +92,22 @@ class _Desk:
     full_until: float = 0.0
     refusals: int = 0
     stopped: TaskError | None = None
+    held: int = 0  # places of ours
+
+    def enter(self) -> bool:
+        """One more is under way, when there is a place for it."""
+        if self.under_way >= self.parallel or not self.places.take():
+            return False
+        self.held += 1
+        self.under_way += 1
+        return True
+
+    def leave(self) -> None:
+        """One less is under way: a place is free."""
+        self.under_way -= 1
+        if self.held > self.under_way:
+            self.held -= 1
+            self.places.leave()
 
 
 class Carrier:
@@ -83,9 +121,10 @@ class Carrier:
         ctx: Context,
         wishes: Wishes,
         pace: Pace,
+        places: Callable[[Session, int], Places] = lambda session, parallel: _Unshared(),
     ) -> None:
         self.items, self.planner, self.ledger, self.ctx = items, planner, ledger, ctx
-        self.wishes, self.pace = wishes, pace
+        self.wishes, self.pace, self._places = wishes, pace, places
         self.created = 0  # by this command
         self.interrupted: int | None = None
         self.late: set[str] = set()
@@ -188,7 +227,7 @@ class Carrier:
             if not item.run.made_here:
                 self._desk(item.session).queue.append(item)  # a creator asks its provider for it
                 return
-            self._desk(item.session).under_way += 1
+            self._desk(item.session).under_way += 1  # it is, whether there is a place for it or not
             self._go_on(item, item.session, item.run.state())
 
     def _desk(self, session: Session) -> _Desk:
@@ -196,7 +235,8 @@ class Carrier:
         if profile.name not in self._desks:
             parallel = self.pace.concurrency or profile.limits.parallel or UNDER_WAY
             per_minute = profile.limits.creates_per_minute
-            self._desks[profile.name] = _Desk(parallel, 60.0 / per_minute / self._speed if per_minute else 0.0)
+            gap_s = 60.0 / per_minute / self._speed if per_minute else 0.0
+            self._desks[profile.name] = _Desk(parallel, gap_s, self._places(session, parallel))
         return self._desks[profile.name]
 
     def _go_on(self, item: Item, session: Session, state: RunState) -> None:
@@ -263,12 +303,15 @@ class Carrier:
                 if ready_at > now:
                     moments.append(ready_at)
                     continue
+                if not desk.enter():
+                    moments.append(now + LOOK_FOR_PLACE_S)
+                    continue
                 taken = self._take(desk)
                 if taken is not None:
-                    desk.under_way += 1
                     desk.next_at = now + desk.gap_s
                     self._creating += 1
                     return taken
+                desk.leave()
             if not self._anything_left():
                 break
             self._changed.wait(min(max(min(moments) - now, 0.001), 1.0) if moments else 1.0)
@@ -456,7 +499,7 @@ class Carrier:
         """A row that was not sent after all."""
         with self._changed:
             desk = self._desk_of(item)
-            desk.under_way -= 1
+            desk.leave()
             if desk.tried.get(item.model, False) is None:
                 del desk.tried[item.model]
             desk.queue.appendleft(item)
@@ -476,7 +519,7 @@ class Carrier:
     def _too_poor(self, item: Item, error: TaskError) -> None:
         """No room within a limit now; an end that costs less than was reserved may make some."""
         with self._changed:
-            self._desk_of(item).under_way -= 1
+            self._desk_of(item).leave()
             item.error = error_fields(error)
             self._poor.append(item)
             self._changed.notify_all()
@@ -484,7 +527,7 @@ class Carrier:
     def _refused(self, item: Item, error: TaskError, *, stops: bool = False) -> None:
         with self._changed:
             desk = self._desk_of(item)
-            desk.under_way -= 1
+            desk.leave()
             item.error = error_fields(error)
             item.code = ExitCode(error.exit_code)
             if error.category is Category.SUBMISSION_UNKNOWN:
@@ -523,7 +566,7 @@ class Carrier:
     def _ended(self, item: Item, state: RunState) -> None:
         """Holds the condition."""
         desk = self._desk_of(item)
-        desk.under_way -= 1
+        desk.leave()
         desk.full_until = 0.0  # a place is free
         if state.outcome is not None:
             item.step = Step.ENDED

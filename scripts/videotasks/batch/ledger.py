@@ -1,8 +1,11 @@
 """A batch's own folder: batch.json and results.csv for whoever reads on, takes of retried rows, and its money.
 
 Whether a row was paid for is decided by run folders and claims, never here. Here is what they cannot know: which take a
-retried row is at (on disk before that create), and what the batch may spend: a price is reserved under a lock before
-each create, so that two processes on one file never pass its limit together.
+retried row is at (on disk before that create), and what the batch may spend: a price is reserved before each create, so
+that two processes on one file never pass its limit together.
+
+Takes and money stand in one log. Only who has read it to its end adds to it (`BatchHome.append`), so that it may live in
+a folder, under a lock, or in an object store, where its next object is made only if absent.
 """
 
 from __future__ import annotations
@@ -17,10 +20,10 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from videotasks.core import durable_files
 from videotasks.core.errors import TaskError, configuration_error
@@ -86,21 +89,108 @@ class _Reserved:
         return self.settled is not None or bool(self.holds)
 
 
-class Ledger:
-    """One batch's folder under an artifacts root, shared by every process that carries the batch out."""
+class BatchHome(Protocol):
+    """Where a batch keeps its log and its document. All raise OSError; `turn` and `prepare` TaskError, too."""
 
-    def __init__(self, store: RunStore, name: str) -> None:
+    def prepare(self) -> None: ...
+
+    def turn(self) -> contextlib.AbstractContextManager[None]:
+        """While it is held, nobody else of this home's kind of lock appends; a home without one lets everybody in."""
+        ...
+
+    def read(self, position: int) -> tuple[list[Any], int]:
+        """The entries behind a position (0: all of them), and the position of the log's end."""
+        ...
+
+    def append(self, position: int, entries: Sequence[Mapping[str, Any]]) -> bool:
+        """Add entries, durably; False when the log does not end at `position` any more."""
+        ...
+
+    def read_document(self) -> Any: ...
+
+    def write_document(self, document: Mapping[str, Any]) -> None: ...
+
+
+class FolderHome:
+    """A batch's own folder: spending.jsonl under a lock of the system's, and batch.json."""
+
+    def __init__(self, store: RunStore, folder: Path) -> None:
+        self.store, self.folder = store, folder
+
+    def prepare(self) -> None:
+        self.store.prepare()
+        try:
+            durable_files.refuse_link(self.folder.parent)
+            durable_files.make_private_dir(self.folder)
+        except OSError as error:
+            raise durable_files.disk_error(error, f"cannot write to {self.folder}") from None
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """The batch's lock among processes. Raises TaskError when it is held for too long."""
+        if not self.folder.is_dir():
+            self.prepare()
+        lock, end = FileLock(self.folder / "lock"), time.monotonic() + LOCK_S
+        if not lock.acquire(give_up=lambda: time.monotonic() > end):
+            raise configuration_error("another command holds this batch", expected="to run it again")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def read(self, position: int) -> tuple[list[Any], int]:
+        """Of a half line that a kill left, nothing was sent."""
+        found: list[Any] = []
+        try:
+            handle = durable_files.open_regular(self._log)
+        except FileNotFoundError:
+            return found, position
+        with os.fdopen(handle, "rb") as reader:
+            reader.seek(position)
+            # To the end, however long: what is not read counts as not spent.
+            while line := reader.readline(LINE_BYTES):
+                if not line.endswith(b"\n") and len(line) < LINE_BYTES:
+                    break
+                position += len(line)
+                try:
+                    found.append(json.loads(line))
+                except ValueError:
+                    continue
+        return found, position
+
+    def append(self, position: int, entries: Sequence[Mapping[str, Any]]) -> bool:
+        for entry in entries:
+            durable_files.append_line(self._log, dict(entry))
+        return True
+
+    def read_document(self) -> Any:
+        return durable_files.read_json(self.folder / "batch.json")
+
+    def write_document(self, document: Mapping[str, Any]) -> None:
+        write_json(self.folder / "batch.json", document)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "spending.jsonl"
+
+
+class Ledger:
+    """One batch, shared by every process that carries it out: its folder under an artifacts root, and its home."""
+
+    def __init__(self, store: RunStore, name: str, home: BatchHome | None = None) -> None:
         if not BATCH_ID.match(name):
             raise configuration_error(
                 f"{name[:60]!r} is no batch id", expected="letters, digits, dots, dashes, underscores; up to 80"
             )
         self.store, self.id = store, name
         self.folder = store.root / FOLDER / name
+        self.home = home or FolderHome(store, self.folder)
         self._token = secrets.token_hex(8)
         self._reserved: dict[str, _Reserved] = {}
+        self._takes: dict[str, int] = {}
         self._owners: dict[str, Owner] = {}
-        self._read_to = 0
-        self._turn = threading.Lock()  # of this process's threads: they need not poll for the file's
+        self._position = 0
+        self._reading = threading.RLock()  # this process's threads need not poll for the lock among processes
 
     # -- batch.json ---------------------------------------------------------------------------------------------
 
@@ -110,23 +200,17 @@ class Ledger:
 
     def former(self) -> dict[str, Any]:
         """What an earlier command left; {} when there is nothing that can be read."""
-        found = durable_files.read_json(self.file)
+        found = self.home.read_document()
         return found if isinstance(found, dict) and found.get("version") == 1 else {}
 
     def takes(self) -> dict[str, int]:
         """Intent of a row as it is written -> the take that it is at since it was retried."""
-        found = self.former().get("takes")
-        numbers = found.items() if isinstance(found, dict) else ()
-        return {str(key): take for key, take in numbers if isinstance(take, int) and take > 0}
+        self._read()
+        return dict(self._takes)
 
     def prepare(self) -> None:
         """The folder, ours and real. Raises TaskError."""
-        self.store.prepare()
-        try:
-            durable_files.refuse_link(self.folder.parent)
-            durable_files.make_private_dir(self.folder)
-        except OSError as error:
-            raise durable_files.disk_error(error, f"cannot write to {self.folder}") from None
+        self.home.prepare()
 
     def keep_input(self, text: str, form: str | None) -> Path:
         """What came by standard input, so that the same batch can be gone on with."""
@@ -140,21 +224,18 @@ class Ledger:
 
         A row that another process has moved on meanwhile keeps that process's take. Returns the takes that hold now.
         """
-        with self._locked():
-            document, takes = self.former(), self.takes()
+
+        def moved_on() -> Iterator[dict[str, Any]]:
             for intent, (seen, following) in wanted.items():
-                if takes.get(intent, seen) == seen:
-                    takes[intent] = following
-            self._write({"version": 1, "id": self.id, **document, "takes": takes})
-        return takes
+                if self._takes.get(intent, seen) == seen:
+                    yield {"event": "take", "intent": intent, "take": following}
+
+        self._append(moved_on)
+        return dict(self._takes)
 
     def write(self, document: Mapping[str, Any]) -> None:
-        """batch.json anew, but for the takes, which only ever grow. Raises OSError."""
-        with self._locked():
-            self._write({"version": 1, "id": self.id, **document, "takes": self.takes()})
-
-    def _write(self, document: Mapping[str, Any]) -> None:
-        write_json(self.file, document)
+        """batch.json anew, with the takes that hold now. Raises OSError."""
+        self.home.write_document({"version": 1, "id": self.id, **document, "takes": self.takes()})
 
     def write_table(self, rows: Iterable[Mapping[str, Any]]) -> Path:
         """results.csv: a line for each row. A cell that a spreadsheet would compute is made a text."""
@@ -172,16 +253,17 @@ class Ledger:
     def open_spending(self) -> None:
         """Read what is reserved, and let go of what dead processes held for creates that never came to be."""
         self.prepare()
-        with self._locked():
-            self._read()
-            me = Owner.me()
-            self._append({"event": "opened", "owner": asdict(me)})
+        me = Owner.me()
+
+        def freed() -> Iterator[dict[str, Any]]:
+            yield {"event": "opened", "owner": asdict(me)}
             for intent, entry in self._reserved.items():
                 gone = [token for token in entry.holds if (o := self._owners.get(token)) is None or o.is_gone(me)]
                 if entry.settled is None and gone and not self._was_created(intent):
                     for token in gone:
-                        self._append({"event": "released", "intent": intent, "held_by": token})
-            self._read()
+                        yield {"event": "released", "intent": intent, "held_by": token}
+
+        self._append(freed)
 
     def _was_created(self, intent: str) -> bool:
         """Whether a run of this intent has, or may have, a task."""
@@ -193,23 +275,24 @@ class Ledger:
 
         An unknown price is counted and holds nothing; whether it may be paid was decided before.
         """
-        with self._locked():
-            self._read()
+
+        def held() -> Iterator[dict[str, Any]]:
             most = limits.get((unit or "").casefold())
             if amount is not None and most is not None:
-                held = sum(other for key, other in self._amounts(unit) if key != intent)
-                if held + amount > most + 1e-9:
+                others = sum(other for key, other in self._amounts(unit) if key != intent)
+                if others + amount > most + 1e-9:
                     raise over_max_cost(
-                        f"the row costs {amount:g} {unit}, and {held:g} of {most:g} are spent or under way; not sent",
+                        f"the row costs {amount:g} {unit}, and {others:g} of {most:g} are spent or under way; not sent",
                         most,
                         str(unit),
                     )
-            self._append({"event": "reserved", "intent": intent, "amount": amount, "unit": unit})
-            self._read()
+            yield {"event": "reserved", "intent": intent, "amount": amount, "unit": unit}
+
+        self._append(held)
 
     def release(self, intent: str) -> None:
         """It is certain that this process created nothing for it."""
-        self._append_locked({"event": "released", "intent": intent, "held_by": self._token})
+        self._append(lambda: [{"event": "released", "intent": intent, "held_by": self._token}])
 
     def settle(self, intent: str, state: RunState) -> None:
         """What the provider says that it charged takes the place of what was reserved, where the batch reserved it."""
@@ -219,9 +302,8 @@ class Ledger:
         if entry.unit is not None and entry.unit.casefold() != state.cost_unit.casefold():
             return
         if entry.settled != state.cost:
-            self._append_locked(
-                {"event": "settled", "intent": intent, "amount": state.cost, "unit": entry.unit or state.cost_unit}
-            )
+            told = {"event": "settled", "intent": intent, "amount": state.cost, "unit": entry.unit or state.cost_unit}
+            self._append(lambda: [told])
 
     def spent(self) -> tuple[dict[str, float], int]:
         """(unit -> what was spent or is under way, creates of unknown price)."""
@@ -240,35 +322,25 @@ class Ledger:
             if entry.amount is not None and (entry.unit or "").casefold() == wanted:
                 yield intent, entry.amount
 
-    @property
-    def _log(self) -> Path:
-        return self.folder / "spending.jsonl"
-
-    def _append_locked(self, entry: Mapping[str, Any]) -> None:
-        with self._locked():
-            self._append(entry)
+    def _append(self, decide: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+        """Add what `decide` says of the log as it stands; it is asked again when somebody was faster."""
+        with self._reading, self.home.turn():
+            while True:
+                self._read()
+                entries = [{"by": self._token, **entry} for entry in decide()]
+                if not entries or self.home.append(self._position, entries):
+                    break
             self._read()
 
-    def _append(self, entry: Mapping[str, Any]) -> None:
-        durable_files.append_line(self._log, {"by": self._token, **entry})
-
     def _read(self) -> None:
-        """Take in what was appended since; of a half line that a kill left, nothing was sent."""
-        try:
-            handle = durable_files.open_regular(self._log)
-        except FileNotFoundError:
-            return
-        with os.fdopen(handle, "rb") as reader:
-            reader.seek(self._read_to)
-            # To the end, however long: what is not read counts as not spent.
-            while line := reader.readline(LINE_BYTES):
-                if not line.endswith(b"\n") and len(line) < LINE_BYTES:
-                    break
-                self._read_to += len(line)
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    continue
+        """Take in what was appended since."""
+        with self._reading:
+            if not self._position:  # they stood in batch.json alone at first
+                former = self.former().get("takes")
+                for intent, take in former.items() if isinstance(former, dict) else ():
+                    self._fold({"event": "take", "intent": str(intent), "take": take})
+            entries, self._position = self.home.read(self._position)
+            for entry in entries:
                 if isinstance(entry, dict):
                     self._fold(entry)
 
@@ -279,6 +351,11 @@ class Ledger:
                 self._owners[by] = Owner(**entry["owner"])
             return
         if not isinstance(intent, str):
+            return
+        if event == "take":
+            take = entry.get("take")
+            if isinstance(take, int) and take > self._takes.get(intent, 0):
+                self._takes[intent] = take
             return
         kept = self._reserved.setdefault(intent, _Reserved())
         amount = scalars.number(entry.get("amount"))
@@ -292,20 +369,6 @@ class Ledger:
         elif event == "settled" and amount is not None:
             kept.settled = amount
             kept.unit = str(entry["unit"]) if entry.get("unit") else kept.unit
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """The batch's lock; a thread and a process wait for it alike. Raises TaskError when it is held for too long."""
-        if not self.folder.is_dir():
-            self.prepare()
-        with self._turn:
-            lock, end = FileLock(self.folder / "lock"), time.monotonic() + LOCK_S
-            if not lock.acquire(give_up=lambda: time.monotonic() > end):
-                raise configuration_error("another command holds this batch", expected="to run it again")
-            try:
-                yield
-            finally:
-                lock.release()
 
 
 def _cell(value: Any) -> str:

@@ -20,7 +20,6 @@ from videotasks.providers.profile import Profile
 from videotasks.request.build import MEDIA, CommonInputs, in_kind, inputs_of_record
 from videotasks.request.local_files import named_run
 from videotasks.runs import results
-from videotasks.runs.recorded_files import intact
 from videotasks.runs.store import Run, RunStore
 
 FRAME_FILE = "last-frame.png"  # decoded here, where the provider gave none
@@ -99,8 +98,8 @@ def result_of(run: Run, what: str, profile: Profile, kind: str, role: str | None
     spec: Any = profile.inputs.get(kind) or {}
     of_role = (spec.get("roles") or {}).get(role) or {} if isinstance(spec, dict) else {}
     takes_files = isinstance(spec, dict) and bool(spec.get("file") or of_role.get("file"))
-    entries = (entry for entry in state.files if entry.get("kind") == what and intact(run.folder, entry))
-    file = next((str(run.folder / entry["path"]) for entry in entries), None)
+    here = (run.local_file(entry) for entry in state.files if entry.get("kind") == what)
+    file = next((path for path in here if path is not None), None)
     url = state.url_of(what)
     if file is not None and takes_files:
         return Link(file, label)
@@ -122,7 +121,8 @@ def result_of(run: Run, what: str, profile: Profile, kind: str, role: str | None
 def _decoded(run: Run) -> Path:
     """The last frame of the run's own video file, as a PNG beside it. Raises TaskError."""
     place = run.outputs / FRAME_FILE
-    source = results.video_file(run, run.state())
+    here = (run.local_file(entry) for entry in run.state().files if entry.get("kind") == "video")
+    source = next((path for path in here if path is not None), None)
     if source is None:
         raise configuration_error(
             f"the run {run.run_id} has neither a last frame of the provider's own nor a video file here",

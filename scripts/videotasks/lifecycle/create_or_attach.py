@@ -22,7 +22,6 @@ from videotasks.runs.identity import Identity, body_key, intent_key
 from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run
 
-LOOK_AT_CLAIM_S = 0.1
 DEAD_SENDER = "the process that sent it ended before the answer"
 SILENT_SENDER = "the process that claimed it has not been heard of for a minute"
 PROMPT_KEPT = 2000  # characters of the prompt in request.json beside the payload
@@ -182,7 +181,7 @@ def create_or_attach(plan: Plan) -> CreatedRun:
                 expected="one process at a time",
                 hint="look at it with task_status.py --latest",
             )
-        ctx.pause(LOOK_AT_CLAIM_S)
+        ctx.pause(ctx.store.look_again_s)
 
 
 def _standing(plan: Plan, related: list[Run]) -> Run | dict[str, int] | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from videotasks.core.workers import Mailbox
     from videotasks.lifecycle.session import Context
     from videotasks.providers.profile import Profile
-    from videotasks.runs.store import Run
+    from videotasks.runs.store import Run, RunStore
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,7 @@ def open_session(
     profile: Profile | None = None,
     mailbox: Mailbox | None = None,
     reporter: Reporter | None = None,
+    store: RunStore | None = None,
 ) -> Iterator[Session]:
     """Profile, origin, key, run store and signals for one command; the sandbox runs while it is open.
 
@@ -181,7 +182,7 @@ def open_session(
     if options.sandbox and options.base_url:
         raise configuration_error("--sandbox and --base-url exclude each other", expected="one of them")
     profile = profile or chosen_profile(options)
-    store = RunStore(workspace.artifacts_root(options.artifacts_dir))
+    store = store or RunStore(workspace.artifacts_root(options.artifacts_dir))
     reporter = reporter or Reporter(verbose=options.verbose, sandbox=options.sandbox, text=options.text)
     mailbox = mailbox or Mailbox()
     ctx = Context(

@@ -32,9 +32,10 @@ class SessionPool:
         needs_key: bool = True,
         reporter: Reporter | None = None,
         on_open: Callable[[Session], None] = lambda session: None,
+        store: RunStore | None = None,
     ) -> None:
         self.options = options
-        self._needs_key, self._reporter, self._on_open = needs_key, reporter, on_open
+        self._needs_key, self._reporter, self._on_open, self._store = needs_key, reporter, on_open, store
         self._mailbox = Mailbox()  # one: signals and answers arrive in one place
         self._stack = ExitStack()
         self._open: dict[tuple[str | None, str | None], Session] = {}
@@ -67,6 +68,7 @@ class SessionPool:
                     profile=profile,
                     mailbox=self._mailbox,
                     reporter=self._reporter,
+                    store=self._store,
                 )
             )
             self._on_open(session)

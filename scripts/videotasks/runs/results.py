@@ -13,7 +13,6 @@ from videotasks.core.task import Outcome, Phase, Status
 from videotasks.core.times import age_text, iso
 from videotasks.runs import budgets
 from videotasks.runs.journal import RunState
-from videotasks.runs.recorded_files import intact
 from videotasks.runs.store import Run, without_secrets, write_json
 
 
@@ -109,11 +108,11 @@ MAIN = ("video", "image", "audio")
 
 
 def video_file(run: Run, state: RunState) -> str | None:
-    """Absolute path of the first video (else of the first file) that is on disk as it was fetched."""
+    """Where the first video (else the first file) is, as it was fetched: an absolute path, or an address in a store."""
     for wanted in MAIN:
         for entry in state.files:
-            if entry.get("kind") == wanted and intact(run.folder, entry):
-                return str(run.folder / str(entry["path"]))
+            if entry.get("kind") == wanted and run.holds(entry):
+                return run.place_of(entry)
     return None
 
 

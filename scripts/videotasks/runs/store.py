@@ -31,6 +31,7 @@ from videotasks.runs.identity import (
 from videotasks.runs.journal import RunState, fold
 from videotasks.runs.locks import FileLock
 from videotasks.runs.outlines import Outline
+from videotasks.runs.recorded_files import intact
 
 T = TypeVar("T")
 _PRETTY_UP_TO = 100_000  # characters; the deepest answer is 100 levels, so that a try is 10 MB at most
@@ -178,6 +179,18 @@ class Run:
         """The same as ISO UTC, whatever a folder from elsewhere calls a time."""
         return iso(self.created_at) if self.created_at else None
 
+    def holds(self, entry: Mapping[str, Any]) -> bool:
+        """Whether a recorded file is where it was put, as it was fetched."""
+        return intact(self.folder, entry)
+
+    def place_of(self, entry: Mapping[str, Any]) -> str:
+        """Where a recorded file is, as people are told: its absolute path."""
+        return str(self.folder / str(entry["path"]))
+
+    def local_file(self, entry: Mapping[str, Any]) -> str | None:
+        """The absolute path of a recorded file on this machine; None when it is not here as it was fetched."""
+        return str(self.folder / str(entry["path"])) if intact(self.folder, entry) else None
+
     def download_lock(self) -> FileLock:
         return FileLock(self.folder / "download.lock")
 
@@ -191,6 +204,8 @@ class Run:
 
 class RunStore:
     """All run folders under one artifacts root, seen from one mode and origin at a time."""
+
+    look_again_s = 0.1  # between looks at a claim that another process holds
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -263,7 +278,11 @@ class RunStore:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR) or os.path.lexists(folder):
                 raise FileExistsError(folder) from None
             raise durable_files.disk_error(error, f"cannot write the run folder {folder}") from None
-        return Run(folder, record)
+        return self.run_of(folder, record)
+
+    def run_of(self, folder: Path, request: Mapping[str, Any]) -> Run:
+        """The run in a folder whose request was read, or written just now."""
+        return Run(folder, request)
 
     def _check_new(self, run_id: str) -> None:
         require_run_id(run_id)
@@ -313,7 +332,7 @@ class RunStore:
     def read(self, folder: Path) -> Run | None:
         # Joined as text: pathlib's own joins were a third of the time of a list of a thousand runs.
         request = durable_files.read_json(os.path.join(folder, "inputs", "request.json"))
-        return Run(folder, request) if isinstance(request, dict) else None
+        return self.run_of(folder, request) if isinstance(request, dict) else None
 
     def names(self) -> list[str]:
         try:
