@@ -4,8 +4,8 @@ Whether a row was paid for is decided by run folders and claims, never here. Her
 retried row is at (on disk before that create), and what the batch may spend: a price is reserved before each create, so
 that two processes on one file never pass its limit together.
 
-Takes and money stand in one log. Only who has read it to its end adds to it (`BatchHome.append`), so that it may live in
-a folder, under a lock, or in an object store, where its next object is made only if absent.
+Takes and money stand in one log. Only who has read it to its end adds to it (`BatchHome.append`), so that it may live
+in a folder, under a lock, or in an object store, where its next object is made only if absent.
 """
 
 from __future__ import annotations
