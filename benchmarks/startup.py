@@ -25,9 +25,8 @@ import time
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-ENTRY = ("create_and_wait.py", "wait_generation.py", "task_status.py", "ensure_api_key.py", "handle_runtime_error.py")
-ENTRY += ("inspect_openapi.py", "sandbox.py", "mcp_server.py")
-HELP_GOAL_MS, LOOK_GOAL, SERVER_GOAL_S = 40.0, 1.5, 1.5
+ENTRY = sorted(path.name for path in SCRIPTS.glob("*.py"))
+HELP_GOAL_MS, LOOK_GOAL, SERVER_GOAL_S = 40.0, 1.45, 1.5
 TASK = {"id": "gen_1", "status": "IN_PROGRESS", "created_at": "2026-11-21T09:30:00Z"}
 
 

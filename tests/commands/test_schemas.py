@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.commands import call, start
+from support.commands import call
 from support.parameters import most_are_slow
 
 REPO = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def breaches(name: str, document: Any) -> list[str]:
 def run(command: str) -> tuple[int, list[dict[str, Any]]]:
     """One command as an assistant runs it; its exit code and its lines, held to the schema by support.commands."""
     script, *arguments = shlex.split(command)
-    done = (start if script == "sandbox.py" else call)(script, *arguments, unbounded=True)
+    done = call(script, *arguments, unbounded=True)
     return done.exit_code, done.lines
 
 

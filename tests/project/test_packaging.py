@@ -101,7 +101,8 @@ WHOLE_ENVIRONMENT = {"providers.credentials", "runs.workspace"}  # workspace tak
 
 
 # What runs on a Python too old for the rest, to say so in one sentence.
-PARSES_ON_OLD_PYTHON = [*ENTRY_SCRIPTS, SCRIPTS / "videotasks" / "cli" / "bootstrap.py"]
+_CLI = SCRIPTS / "videotasks" / "cli"
+PARSES_ON_OLD_PYTHON = [*ENTRY_SCRIPTS, _CLI / "bootstrap.py", _CLI / "failures.py"]
 
 
 # ---------------------------------------------------------------- reading the repository
@@ -383,7 +384,7 @@ def breaches(path: Path) -> frozenset[tuple[str, str]]:
         found |= {each.name.partition(".")[0] for each in imports_of(path) if each.within(NETWORK)}
     if room != "cli" and any(each.within({"argparse"}) for each in imports_of(path, types=True)):
         found.add("argparse")
-    if room != "output" and name != "cli.bootstrap":
+    if room != "output" and name not in ("cli.bootstrap", "cli.failures"):
         found |= set(writes_to(tree_of(path)))
     return frozenset((name, what) for what in found)
 

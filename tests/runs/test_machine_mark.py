@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from videotasks.core.user_cache import state_dir
+from videotasks.core.user_folders import state_folder
 from videotasks.runs import machine_mark
 from videotasks.runs.store import Run, RunStore
 
@@ -66,9 +66,9 @@ def test_a_home_that_takes_nothing_gives_runs_without_a_mark(tmp_path: Path, mon
 
 def test_the_key_is_for_this_user_only_and_half_of_it_is_made_anew(tmp_path: Path, state_home: Path) -> None:
     new_run(tmp_path / "a")
-    folder = state_dir()
-    assert folder is not None and folder.parent == state_home
-    path = folder / machine_mark.KEY_FILE
+    folder = state_folder()
+    assert folder is not None and Path(folder).parent == state_home
+    path = Path(folder, machine_mark.KEY_FILE)
     if os.name != "nt":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.write_bytes(b"half")  # a kill between its making and its writing
@@ -77,9 +77,9 @@ def test_the_key_is_for_this_user_only_and_half_of_it_is_made_anew(tmp_path: Pat
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
 def test_a_pipe_in_place_of_the_key_holds_nobody(tmp_path: Path) -> None:
-    folder = state_dir()
+    folder = state_folder()
     assert folder is not None
-    os.mkfifo(folder / machine_mark.KEY_FILE)
+    os.mkfifo(Path(folder, machine_mark.KEY_FILE))
     assert not new_run(tmp_path).made_here
 
 

@@ -344,7 +344,7 @@ class TestScript:
 
     def run(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         done = subprocess.run([sys.executable, self.SCRIPT, *arguments], capture_output=True, text=True, timeout=60)
-        assert not done.stderr
+        assert bool(done.stderr) == (done.returncode != 0)
         return done.returncode, json.loads(done.stdout)
 
     @pytest.mark.process

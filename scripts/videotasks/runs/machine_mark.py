@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from videotasks.core import durable_files
-from videotasks.core.user_cache import state_dir
+from videotasks.core.user_folders import state_folder
 
 KEY_FILE = "machine.key"
 KEY_BYTES = 32
@@ -48,10 +48,10 @@ def _mark(key: bytes, request: Mapping[str, Any]) -> str:
 
 
 def _key(*, make: bool) -> bytes | None:
-    folder = state_dir()
+    folder = state_folder()
     if folder is None:
         return None
-    path = folder / KEY_FILE
+    path = Path(folder, KEY_FILE)
     end = time.monotonic() + _MADE_MEANWHILE_S
     while True:
         try:
