@@ -64,9 +64,6 @@ def make_dist(repo: Path, out: Path) -> Path:
         (skill / page).unlink()
     project = skill / "pyproject.toml"  # what comes from here on is for who works on it
     project.write_text(project.read_text(encoding="utf-8").split("\n[dependency-groups]\n")[0], encoding="utf-8")
-    for path in skill.rglob("__init__.py"):  # empty, and made to be missing: some installers drop them
-        if not path.read_bytes().strip():
-            path.unlink()
     for path in skill.rglob("*.py"):
         path.write_text(tabbed(path.read_text(encoding="utf-8")), encoding="utf-8")
     for path in skill.rglob("*.json"):  # laid out for who works on them; 31 kB less for who uses them

@@ -12,7 +12,7 @@ import pytest
 from support.commands import Done, call
 from support.faults import answer, html, json_answer, silence_after_headers
 from support.faultserver import FaultServer, Request, refused_port
-from videotasks.catalogue import cached_fetch, live, pages
+from videotasks.catalogue import cached_fetch, live
 from videotasks.catalogue.cached_fetch import Got, Unavailable
 from videotasks.catalogue.known import known_model
 from videotasks.core.errors import TaskError
@@ -198,7 +198,7 @@ def test_a_page_of_documentation_is_found_by_its_index() -> None:
 )
 def test_only_the_fenced_specification_is_taken(page: str, blocks: int) -> None:
     begun = time.process_time()
-    assert len(list(pages.specifications(page))) == blocks
+    assert len(list(live.specifications(page))) == blocks
     assert time.process_time() - begun < 3, "no text holds up a create"
 
 

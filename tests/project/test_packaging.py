@@ -200,8 +200,7 @@ def imports_of(path: Path, types: bool = False) -> list[Import]:
 
 def module_name(path: Path) -> str:
     """'network.client' for scripts/videotasks/network/client.py."""
-    parts = path.relative_to(SCRIPTS / "videotasks").with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return ".".join(path.relative_to(SCRIPTS / "videotasks").with_suffix("").parts)
 
 
 # ---------------------------------------------------------------- packaging
@@ -246,12 +245,13 @@ def test_parses_on_an_old_python(path: Path) -> None:
 
 
 def test_no_file_that_an_installer_drops() -> None:
-    # skills 1.4.x drops names that begin with an underscore, every version drops metadata.json.
+    # skills 1.4.x drops names that begin with an underscore, every version drops metadata.json. So there is no
+    # __init__.py in scripts/ either: what is imported is the same with every installer.
     dropped = [
         short(path)
         for path in TRACKED
         if path.name == "metadata.json"
-        or (path.name.startswith("_") and not (path.name == "__init__.py" and not path.read_bytes().strip()))
+        or path.name.startswith("_")
         or any(part.startswith("_") for part in path.relative_to(REPO).parts[:-1])
     ]
     assert dropped == []
@@ -303,9 +303,6 @@ def test_the_patterns_find_what_they_forbid() -> None:
 # ---------------------------------------------------------------- layers
 
 
-MODULES = [path for path in LIBRARY if path.name != "__init__.py"]
-
-
 def room_of(name: str) -> str:
     return name.partition(".")[0]
 
@@ -317,9 +314,9 @@ def is_pure(name: str) -> bool:
 @cache
 def library_graph(types: bool = False) -> dict[str, set[str]]:
     """Module -> the modules that it imports: at the top, inside functions, with `types` for type checkers, too."""
-    names = {module_name(path) for path in MODULES}
+    names = {module_name(path) for path in LIBRARY}
     graph: dict[str, set[str]] = {}
-    for path in MODULES:
+    for path in LIBRARY:
         seen = {
             found.name.removeprefix("videotasks.") for found in imports_of(path, types) if found.within({"videotasks"})
         }
@@ -348,13 +345,13 @@ def find_cycle(graph: dict[str, set[str]]) -> list[str]:
 
 def test_every_module_is_in_a_room() -> None:
     assert {
-        module_name(path) for path in MODULES if room_of(module_name(path)) not in ROOMS or "." not in module_name(path)
+        module_name(path) for path in LIBRARY if room_of(module_name(path)) not in ROOMS or "." not in module_name(path)
     } == set()
     assert {room for row in ROOMS.values() for room in row} <= set(ROOMS)
     assert find_cycle(ROOMS) == []
 
 
-@by_name(MODULES)
+@by_name(LIBRARY)
 def test_a_room_imports_only_what_its_row_allows(path: Path) -> None:
     name = module_name(path)
     allowed = {room_of(name), *ROOMS[room_of(name)]}
@@ -413,7 +410,7 @@ def test_writing_is_seen() -> None:
     assert list(writes_to(ast.parse("sys.stdout is None or sys.stderr.isatty()"))) == []
 
 
-@by_name(MODULES)
+@by_name(LIBRARY)
 def test_connections_streams_and_options_are_where_they_belong(path: Path) -> None:
     """Only `network` opens connections, only `output` and bootstrap write to the streams, only `cli` reads options."""
     assert not breaches(path) - set(NOT_YET)
@@ -421,7 +418,7 @@ def test_connections_streams_and_options_are_where_they_belong(path: Path) -> No
 
 def test_what_is_not_yet_right_is_still_wrong() -> None:
     """Else its entry goes: the list only ever shrinks."""
-    wrong = {breach for path in MODULES for breach in breaches(path)}
+    wrong = {breach for path in LIBRARY for breach in breaches(path)}
     for name, others in library_graph(types=True).items():
         wrong |= {(name, other) for other in others if room_of(other) not in {room_of(name), *ROOMS[room_of(name)]}}
     for arrow in set(NOT_YET) - wrong:
@@ -433,14 +430,14 @@ def test_what_is_not_yet_right_is_still_wrong() -> None:
     assert set(NOT_YET) - wrong == set()
 
 
-@by_name([path for path in MODULES if is_pure(module_name(path))])
+@by_name([path for path in LIBRARY if is_pure(module_name(path))])
 def test_pure_module_touches_no_machine(path: Path) -> None:
     assert [f"{found.name}:{found.line}" for found in imports_of(path) if found.within(IMPURE_IMPORTS)] == []
     calls = [ast.unparse(node.func) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
     assert [call for call in calls if call == "open" or call.endswith((".now", ".utcnow", ".today"))] == []
 
 
-@by_name([*ENTRY_SCRIPTS, *(path for path in LIBRARY if path.name != "__init__.py")])
+@by_name([*ENTRY_SCRIPTS, *LIBRARY])
 def test_libraries_are_imported_where_they_are_used(path: Path) -> None:
     allowed: set[str] = set()
     if path in LIBRARY:

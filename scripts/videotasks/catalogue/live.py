@@ -7,12 +7,14 @@ that the profile names for its documents (`url`).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from videotasks.catalogue import cached_fetch, pages, specification
+from videotasks.catalogue import cached_fetch, specification
 from videotasks.catalogue.cached_fetch import Got, Unavailable
 from videotasks.core import times
 from videotasks.formats import jmespath_eval
@@ -153,7 +155,7 @@ def _addresses(
 def _indexed(source: SpecificationSource, model: str, index: bytes) -> list[str]:
     """The addresses that an index gives for a model: at `page` in its JSON, else of the pages named like it."""
     if source.page is None:
-        found = pages.page_addresses(index.decode("utf-8", "replace"), model)
+        found = page_addresses(index.decode("utf-8", "replace"), model)
         return [address if address.endswith(".md") else address + ".md" for address in found]
     try:
         told = jmespath_eval.evaluate(source.page.replace("{model}", model.replace("'", "")), json.loads(index))
@@ -171,7 +173,7 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 def _read(profile: Profile, source: SpecificationSource, model: str, body: bytes) -> Model | None:
     try:
         if source.shape == "page":
-            for block in pages.specifications(body.decode("utf-8", "replace")):
+            for block in specifications(body.decode("utf-8", "replace")):
                 found = document.from_bytes(
                     block, "page.yaml" if not block.lstrip().startswith(b"{") else "page.json", None
                 )
@@ -374,3 +376,50 @@ def _keyed_asker(profile: Profile) -> Asker | None:
         return ask
 
     return at
+
+
+# -- the specification inside a page of documentation: only the fenced block is taken, never the page's prose ----------
+# Mintlify hosts answer `<page>.md` with `````yaml <file> <METHOD> <path>`` and the operation's OpenAPI, Apidog hosts
+# with a whole document in a yaml fence, GitBook hosts with one in a json fence; `llms.txt` lists the pages.
+
+_FENCE = re.compile(r"(`{3,})[ \t]*(yaml|yml|json)\b[^`]*\Z")
+_IS_SPECIFICATION = re.compile(r"""[ \t]*\{?[ \t]*["']?(openapi|swagger)["']?[ \t]*:""")
+_LINK = re.compile(r"https?://[^\s<>()\"'`]{1,500}")
+MAX_BLOCKS = 8
+MAX_LINES = 200_000  # a second's work
+MAX_LINKS = 20_000
+
+
+def specifications(page: str) -> Iterator[bytes]:
+    """Fenced blocks that look like an OpenAPI document, in the order of the page. One pass: a page may be hostile."""
+    found, fence, block, is_one = 0, "", list[str](), False
+    for line in page.split("\n", MAX_LINES)[:MAX_LINES]:
+        if not fence:
+            opened = _FENCE.match(line[:200].rstrip("\r"))
+            fence, block, is_one = (opened[1] if opened else ""), [], False
+        elif line.rstrip() != fence:
+            block.append(line)
+            is_one = is_one or bool(_IS_SPECIFICATION.match(line[:200]))
+        else:
+            fence = ""
+            if is_one and found < MAX_BLOCKS:
+                found += 1
+                yield ("\n".join(block) + "\n").encode("utf-8")
+
+
+def page_addresses(index: str, model: str, most: int = 3) -> list[str]:
+    """The addresses of an index that are likely pages of this model: by the words that both have, best first."""
+    wanted = _words(model)
+    scored: list[tuple[float, int, str]] = []
+    for number, match in enumerate(islice(_LINK.finditer(index), MAX_LINKS)):
+        address = match[0].rstrip(".,")
+        have = _words(address.rpartition("/")[2].removesuffix(".md"))
+        both = len(wanted & have)
+        if both:
+            scored.append((-both / len(wanted | have), number, address))
+    return list(dict.fromkeys(address for _, _, address in sorted(scored)))[:most]
+
+
+def _words(text: str) -> set[str]:
+    """`kling-ai/kling-v2.6` -> kling, ai, v26: slugs drop the dots."""
+    return {word for word in re.split(r"[^a-z0-9]+", text.casefold().replace(".", "")) if word}
