@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support.commands import SCRIPTS, environment, start
+from support.commands import SCRIPTS, call, environment, start
 from videotasks.cli import bootstrap
 from videotasks.core import installation
 
@@ -85,6 +86,46 @@ def test_a_package_that_only_the_answer_needs_is_missed_before_anything_begins(p
     (said,) = done.stderr.splitlines()
     assert package in said and "uv run" in said and "-m venv" in said
     assert not (tmp_path / "task-status").exists()
+
+
+@pytest.mark.parametrize(("package", "old"), [("urllib3", "1.26.20"), ("jmespath", "0.9.0"), ("requests", "2.25.1")])
+def test_too_old_a_package_is_one_error_before_anything_begins(
+    package: str, old: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site" / f"{package}-{old}.dist-info").mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
+    monkeypatch.setattr(importlib.import_module(package), "__version__", old)
+    done = call("create_and_wait.py", "--sandbox", "--prompt", "x")
+    assert done.exit_code == 1 and done.error["code"] == "library_too_old" and len(done.lines) == 1
+    (said,) = done.stderr.splitlines()
+    assert f"{package} {old} is too old" in said and "-m venv" in said and "-m venv" in done.error["hint"]
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_what_an_old_package_left_behind_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "urllib3-1.26.20.egg-info").touch()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert installation.too_old(["urllib3"]) == ("urllib3", "1.26.20", "2.6")
+    assert call("create_and_wait.py", "--sandbox", "--prompt", "x", "--dry-run").exit_code == 0
+
+
+@pytest.mark.parametrize("version", ["2.6", "2.6.1", "2.10", "3"])
+def test_versions_are_compared_by_their_numbers(version: str) -> None:
+    assert not installation.older(version, "2.6") and installation.older("2.5.9", "2.6")
+
+
+def test_a_fault_beside_an_old_package_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(_: list[str]) -> int:
+        raise AttributeError("no attribute")
+
+    (tmp_path / "jsonschema-3.2.0.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert bootstrap.run(main, []) == 25
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert "jsonschema 3.2.0 is too old" in error["message"] and "jsonschema 4.20 or newer" in error["expected"]
+    assert "task_status.py --latest" in error["hint"]
 
 
 def test_the_pip_line_is_the_scripts_own_header() -> None:

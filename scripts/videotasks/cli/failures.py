@@ -24,7 +24,7 @@ def report(error: Exception, argv: list[str]) -> int:
             return _unexpected(error)
         return fail(
             "configuration",
-            f"the Python package {name} is missing",
+            f"the Python package {name} is {'missing' if isinstance(error, ModuleNotFoundError) else 'too old'}",
             expected="the packages that this script's header lists",
             hint=HOW_TO_GET_THEM,
         )
@@ -54,10 +54,16 @@ def _unexpected(error: Exception) -> int:
     while trace is not None:
         place = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}"
         trace = trace.tb_next
+    from videotasks.core.installation import least_versions, too_old
+
+    message, expected = f"internal error: {type(error).__name__} at {place}", "this should not happen"
+    if old := too_old(least_versions()):
+        message += f"; the Python package {old[0]} {old[1]} is too old"
+        expected = f"{old[0]} {old[2]} or newer"
     return fail(
         "unknown",
-        f"internal error: {type(error).__name__} at {place}",
-        expected="this should not happen; nothing on disk is lost",
+        message,
+        expected=f"{expected}; nothing on disk is lost",
         hint="look at the run with task_status.py --latest before anything is created again",
         exit_code=25,
     )

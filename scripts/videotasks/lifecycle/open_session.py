@@ -142,14 +142,18 @@ def origin_here(options: SessionOptions, provider: str) -> str | None:
 
 
 def require_packages() -> None:
-    """Raises ModuleNotFoundError for a library that would be missed only later: after the payment."""
+    """Raises ModuleNotFoundError or TaskError for a library that would be missed only later: after the payment."""
     from importlib.util import find_spec
 
-    from videotasks.core.installation import NEEDED_PACKAGES
+    from videotasks.core.installation import NEEDED_PACKAGES, too_old
 
     for name in NEEDED_PACKAGES:
         if name not in sys.modules and find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+    if too_old(NEEDED_PACKAGES):
+        from videotasks.network.connection import require_versions
+
+        require_versions()  # by the packages themselves: what lies beside them may be a leftover
 
 
 @contextmanager

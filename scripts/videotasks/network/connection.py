@@ -11,15 +11,10 @@ import urllib3.connection
 import urllib3.connectionpool
 
 from videotasks.core.errors import configuration_error
-from videotasks.core.installation import HOW_TO_GET_THEM
+from videotasks.core.installation import HOW_TO_GET_THEM, least_versions, older
 
 if TYPE_CHECKING:
     from videotasks.network.client import Client
-
-# Below these a create is sent and its answer cannot be read (urllib3 < 2.6 has no read1 that decodes): Debian 12 ships
-# urllib3 1.26, Ubuntu 24.04 ships 2.0.
-LEAST_VERSIONS = {"requests": "2.32", "urllib3": "2.6"}
-
 
 MAX_INTERIM_ANSWERS = 100  # a server that sends more of them is playing
 
@@ -62,20 +57,21 @@ class PlainSession(requests.Session):
 
 
 def require_versions() -> None:
-    """Raises TaskError (exit 1) when a library is older than what an answer can be read with."""
-    for name, module in (("requests", requests), ("urllib3", urllib3)):
-        have, least = str(module.__version__), LEAST_VERSIONS[name]
-        if _numbers(have) < _numbers(least):
+    """Raises TaskError (exit 1) when a library is older than what an answer can be read with.
+
+    Then a create would be sent and paid, and its answer not understood: urllib3 < 2.6 has no read1 that decodes. Debian
+    12 ships urllib3 1.26, Ubuntu 24.04 ships 2.0.
+    """
+    import jmespath
+
+    for module in (requests, urllib3, jmespath):
+        name, have = module.__name__, str(module.__version__)
+        if older(have, least := least_versions()[name]):
             raise configuration_error(
-                f"the Python package {name} {have} is too old, so nothing was sent",
-                expected=f"{name} {least} or newer",
+                f"the Python package {name} {have} is too old ({least} or newer is needed), so nothing was sent",
                 hint=HOW_TO_GET_THEM,
                 code="library_too_old",
             )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else 0 for part in version.split(".")[:2])
 
 
 def _socks_pools(tracking: type) -> dict[str, type]:
