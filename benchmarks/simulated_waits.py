@@ -28,6 +28,7 @@ from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
+from videotasks.core.record import replace
 from videotasks.core.task import Outcome
 from videotasks.core.workers import Mailbox, Message
 from videotasks.lifecycle.session import Context
@@ -37,7 +38,6 @@ from videotasks.network.client import Answer
 from videotasks.output.reporter import Reporter
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.provider import ListPage, Provider, TaskRef
-from videotasks.providers.record import changed
 from videotasks.runs.store import Run, RunStore
 
 ANSWER_S, SHORTEST_S, LONGEST_S = 0.3, 20.0, 600.0
@@ -110,12 +110,12 @@ class NoRun:
 def simulate(name: str, bulk: bool, ends: dict[str, float], per_minute: float, seed: int) -> dict[str, float]:
     mailbox, rng = Virtual(), random.Random(seed)
     provider = Simulated(name, mailbox, ends)
-    limits = changed(provider.profile.limits, requests_per_minute=per_minute)
+    limits = replace(provider.profile.limits, requests_per_minute=per_minute)
     spec = provider.profile.status.bulk if bulk else None
     if spec is not None and not spec.by_id:
-        spec = changed(spec, pages=100)
-    status = changed(provider.profile.status, bulk=spec)
-    provider.profile = changed(provider.profile, limits=limits, status=status)
+        spec = replace(spec, pages=100)
+    status = replace(provider.profile.status, bulk=spec)
+    provider.profile = replace(provider.profile, limits=limits, status=status)
     reporter = Reporter(stdout=io.BytesIO(), stderr=io.StringIO())
     ctx = Context(
         RunStore(Path("nowhere")), reporter, mailbox, monotonic=lambda: mailbox.now, random=rng.random,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from videotasks.batch.ledger import Ledger, batch_id
 from videotasks.core.errors import TaskError
+from videotasks.core.record import replace
 from videotasks.runs.claims import Owner
 from videotasks.runs.journal import RunState
 from videotasks.runs.store import RunStore
@@ -67,7 +67,7 @@ def test_a_dead_process_holds_nothing_for_a_create_that_never_came_to_be(tmp_pat
     first.reserve("b", 8.0, "credits", LIMIT)
     run = first.store.create({"intent": "a", "identity": "x" * 64, "mode": "real"}, now=1e9)
     run.record("submitting", 1e9)  # this one may have been created
-    gone = asdict(replace(Owner.me(), pid=2**22 + 1))
+    gone = vars(replace(Owner.me(), pid=2**22 + 1))
     log = first.folder / "spending.jsonl"
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     log.write_text(

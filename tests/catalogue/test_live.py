@@ -16,10 +16,10 @@ from videotasks.catalogue import cached_fetch, live
 from videotasks.catalogue.cached_fetch import Got, Unavailable
 from videotasks.catalogue.known import known_model
 from videotasks.core.errors import TaskError
+from videotasks.core.record import replace
 from videotasks.providers.known_model import Known
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.profile import Model, Profile, SpecificationSource
-from videotasks.providers.record import changed
 from videotasks.request.build import CommonInputs, build_request
 
 DAY = 86_400.0
@@ -241,7 +241,7 @@ def test_a_models_own_name_comes_before_the_one_that_most_have() -> None:
 
 
 def test_one_document_of_all_models() -> None:
-    profile = changed(
+    profile = replace(
         load_profile("fal"), specification=(SpecificationSource(url="https://api.acme.example/openapi.json"),)
     )
     paths = {
@@ -427,4 +427,4 @@ def test_a_source_that_is_down_or_mute_costs_its_budget_at_most(
 def test_another_gateway_is_not_described_by_the_shipped_address() -> None:
     profile = load_profile("fal").with_base_url("http://127.0.0.1:9")
     assert live.with_live(profile, "acme/film", Known(), dry_run=True) == Known()
-    assert changed(profile, base_url=profile.shipped_base_url).specification
+    assert replace(profile, base_url=profile.shipped_base_url).specification

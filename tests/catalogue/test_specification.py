@@ -10,12 +10,12 @@ import pytest
 
 from videotasks.catalogue import specification
 from videotasks.core.errors import TaskError
+from videotasks.core.record import replace
 from videotasks.openapi import operations
 from videotasks.openapi.document import Document, load
 from videotasks.providers.known_model import Known
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.profile import Model
-from videotasks.providers.record import changed
 from videotasks.request.build import CommonInputs, build_request
 from videotasks.request.draft import RequestDraft
 
@@ -216,7 +216,7 @@ def test_real_specifications_give_every_common_option_its_member() -> None:
         limit = made.allowed("duration") or {}
         seconds = (limit.get("enum") or [limit.get("min") or 5])[0]
         if "duration" in fields:
-            known = Known(model=changed(made, members=_without_needs(made)), source="specification")
+            known = Known(model=replace(made, members=_without_needs(made)), source="specification")
             inputs = CommonInputs(prompt="p" if "prompt" in fields else None, duration=str(int(seconds)), model="m")
             sent = build_request(profile, inputs, known=known).body[fields["duration"]]
             values = made.members[fields["duration"]].get("values")

@@ -16,9 +16,9 @@ from support.commands import SCRIPTS, call, main_of
 from support.taskserver import KEY, WIRES, TaskServer
 from videotasks.cli import options
 from videotasks.cli.request_options import session_options
+from videotasks.core.record import replace
 from videotasks.lifecycle.open_session import asked_of, place_of
 from videotasks.output.next_command import STEP_S, Asked
-from videotasks.providers import record
 from videotasks.providers.load_profile import load_profile
 
 ENV = {"SKILLS_VIDEO_API_KEY": KEY, "OCTOPUSX_API_KEY": KEY}
@@ -170,7 +170,7 @@ def test_a_profile_that_the_environment_finds_goes_on_by_its_path(
 ) -> None:
     (tmp_path / "mine.yaml").write_text("name: mine", encoding="utf-8")
     monkeypatch.setenv("VIDEO_TASKS_PROVIDERS", str(tmp_path))
-    foreign = record.changed(load_profile("skills-video"), foreign=True)
+    foreign = replace(load_profile("skills-video"), foreign=True)
     given = parse("task_status.py", "x", "--provider", "mine").given
     assert place_of(session_options(given), foreign)[:2] == ("--provider", str(tmp_path / "mine.yaml"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.samples import files_of_a_home
+from videotasks.core.record import replace
 from videotasks.formats.media_type import sniff
 from videotasks.formats.mp4 import check_mp4
 from videotasks.formats.structure import MediaError, Structure

@@ -8,7 +8,6 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from support.lifecycle import Client, said
 from support.taskserver import KEY, WIRES, CreateFault, TaskServer, refused, taken, told
 from videotasks.core import redaction
 from videotasks.core.errors import TaskError
+from videotasks.core.record import replace
 from videotasks.lifecycle import create_or_attach
 from videotasks.lifecycle.carry_out import carry_out
 from videotasks.lifecycle.create_or_attach import Plan

@@ -152,14 +152,14 @@ def guessed(tmp_path: Path, files: dict[str, Any], links: Sequence[str], **more:
 @pytest.fixture
 def no_content(monkeypatch: pytest.MonkeyPatch) -> None:
     """The dialect without its content endpoint, which would stand for a result."""
-    from videotasks.providers import record
+    from videotasks.core.record import replace
 
     whole = Client.profile.fget
     assert whole is not None
 
     def without(client: Client) -> Any:
         profile = whole(client)
-        return record.changed(profile, result=record.changed(profile.result, content=None))
+        return replace(profile, result=replace(profile.result, content=None))
 
     monkeypatch.setattr(Client, "profile", property(without))
 

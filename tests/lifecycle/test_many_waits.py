@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from support.virtual import ManyTasks, Slow, VirtualMailbox, json_body, silence, wait_for_many
+from videotasks.core.record import replace
 from videotasks.core.task import Outcome
 from videotasks.lifecycle.session import Context, Timing
 from videotasks.lifecycle.wait import MAX_WORKERS, Waiter
@@ -18,7 +19,6 @@ from videotasks.output.reporter import Reporter
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.profile import Bulk, Limits, Profile
 from videotasks.providers.provider import ListPage, TaskRef
-from videotasks.providers.record import changed
 from videotasks.runs.store import Run, RunStore
 
 ANSWER_S = 0.5
@@ -94,8 +94,8 @@ def test_tasks_that_give_no_answer_hold_up_nobody_for_long(tmp_path: Path) -> No
 def limited(per_minute: float, **bulk: Any) -> Profile:
     """ARK, with a budget, and with a list of its own where one is given."""
     profile = load_profile("ark")
-    status = changed(profile.status, bulk=Bulk(**bulk) if bulk else None)
-    return changed(profile, limits=Limits(requests_per_minute=per_minute), status=status)
+    status = replace(profile.status, bulk=Bulk(**bulk) if bulk else None)
+    return replace(profile, limits=Limits(requests_per_minute=per_minute), status=status)
 
 
 def most_in_a_minute(moments: list[float]) -> int:

@@ -7,7 +7,6 @@ The time scale is compressed; the outages and the hang also run uncompressed, in
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from support.faultserver import Action
 from support.lifecycle import SHORT, Client
 from support.taskserver import VIDEO, WIRES, FileHost, TaskServer, taken, whole_stream
 from support.virtual import Slow, body, json_body, silence, wait
+from videotasks.core.record import replace
 from videotasks.lifecycle.session import Timing
 
 ERROR = {"error": {"message": "upstream fault", "code": "InternalServiceError"}}

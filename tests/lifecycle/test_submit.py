@@ -6,7 +6,6 @@ import json
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from support.lifecycle import SHORT, Client, key_found
 from support.taskserver import KEY, WIRES, CreateFault, TaskServer, event, refused, taken, told
 from videotasks.core import durable_files
 from videotasks.core.errors import Category
+from videotasks.core.record import replace
 from videotasks.core.workers import Mailbox, Message
 from videotasks.lifecycle import create_answer, submit
 from videotasks.lifecycle.create_answer import Decision
@@ -28,7 +28,6 @@ from videotasks.network.client import Answer
 from videotasks.network.client import Client as HttpClient
 from videotasks.network.errors import NoAnswer
 from videotasks.providers.load_profile import load_profile
-from videotasks.providers.record import changed
 
 ARK = load_profile("ark")
 SOON = replace(SHORT, create_answer_s=0.4, stream_silence_s=0.4)
@@ -154,7 +153,7 @@ def test_ids_in_an_answer_that_could_not_be_read_are_candidates(body: bytes, ids
 
 
 def test_a_profile_may_name_more_refusals() -> None:
-    profile = changed(ARK, create=changed(ARK.create, refused_on=(409,)))
+    profile = replace(ARK, create=replace(ARK.create, refused_on=(409,)))
     answer = Answer(409, {}, b'{"error": {"code": "X", "message": "one at a time"}}')
     assert create_answer.of_answer(profile, answer, now=0.0).decision is Decision.REFUSED
 

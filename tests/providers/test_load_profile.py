@@ -120,7 +120,6 @@ def test_no_provider_is_named_in_the_library() -> None:
         "request/build",
         "request/draft",
         "request/fields",
-        "request/body_path",
     ):
         text = (ROOT / "scripts" / "videotasks" / f"{path}.py").read_text(encoding="utf-8")
         assert not names.search(text), path

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from videotasks.core.record import replace
 from videotasks.runs import claims as module
 from videotasks.runs.claims import SILENT_S, ClaimLost, Claims, FolderClaims, Held, Owner, Sender
 

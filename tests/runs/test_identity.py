@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -216,7 +215,7 @@ def test_every_request_option_is_part_of_the_intent() -> None:
         "audio": [(None, "https://a.example/x.mp3")], "set_values": [("a", 1)], "payload": {"a": 1},
         "endpoint": "/x", "kind": "k",
     }  # fmt: skip
-    assert {*changes, "links"} == {field.name for field in fields(CommonInputs)}
+    assert {*changes, "links"} == set(CommonInputs.__annotations__)
     seen = [asked(CommonInputs(**base), ())]
     for name, value in changes.items():
         told = asked(CommonInputs(**{**base, name: value}), ())

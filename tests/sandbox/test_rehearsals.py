@@ -12,10 +12,10 @@ import pytest
 from support.commands import call, fast_sandbox
 from support.parameters import most_are_slow
 from support.sandbox_http import fake_renderer
+from videotasks.core.record import replace
 from videotasks.core.task import Status
 from videotasks.providers.load_profile import load_profile, shipped_names
 from videotasks.providers.provider import ListPage, ManyLooks, Provider
-from videotasks.providers.record import changed
 from videotasks_sandbox.dialect import load_dialect
 
 PROVIDERS = shipped_names()
@@ -106,8 +106,8 @@ def test_a_list_shows_what_single_looks_show(provider: str, monkeypatch: pytest.
     real = Provider.look_at_many
 
     def look_at_many(self: Provider, refs: Any, page: ListPage, *, client: Any, **how: Any) -> ManyLooks:
-        spec = changed(self.profile.status.bulk, query=small(self.profile.status.bulk.query), most=2)
-        self.profile = changed(self.profile, status=changed(self.profile.status, bulk=spec))
+        spec = replace(self.profile.status.bulk, query=small(self.profile.status.bulk.query), most=2)
+        self.profile = replace(self.profile, status=replace(self.profile.status, bulk=spec))
         looks = real(self, refs, page, client=client, **how)
         for task_id, look in (looks.looks or {}).items():
             alone = self.look(refs[task_id], client=client)

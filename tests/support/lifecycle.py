@@ -14,6 +14,7 @@ from typing import Any
 import videotasks.network.connection  # noqa: F401  # loaded here, or the first short time-out of a test would end in an import
 from support.taskserver import KEY, TaskServer
 from videotasks.core import redaction
+from videotasks.core.record import replace
 from videotasks.core.workers import Mailbox
 from videotasks.lifecycle.carry_out import carry_out
 from videotasks.lifecycle.create_or_attach import Plan
@@ -21,7 +22,7 @@ from videotasks.lifecycle.session import Context, Session, Timing
 from videotasks.network.origins import place_of
 from videotasks.output.next_command import Asked
 from videotasks.output.reporter import Reporter
-from videotasks.providers import credentials, record
+from videotasks.providers import credentials
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.profile import Profile
 from videotasks.providers.provider import Provider
@@ -101,7 +102,7 @@ class Client:
         if self.streaming and profile.create.stream:
             stream = dict(profile.create.stream)
         body = profile.create.body if self.create_body is None else {**(profile.create.body or {}), **self.create_body}
-        changed: Profile = record.changed(profile, create=record.changed(profile.create, stream=stream, body=body))
+        changed: Profile = replace(profile, create=replace(profile.create, stream=stream, body=body))
         return changed
 
     def session(self, *, verbose: bool = True) -> Session:

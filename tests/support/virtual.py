@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from videotasks.core.record import replace
 from videotasks.core.workers import Mailbox, Message
 from videotasks.lifecycle.outcome import Ending
 from videotasks.lifecycle.session import Context, Timing
@@ -22,7 +23,6 @@ from videotasks.output.reporter import Reporter
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.profile import Profile
 from videotasks.providers.provider import ListPage, Look, Provider, TaskRef
-from videotasks.providers.record import changed
 from videotasks.runs.store import Run, RunStore
 
 EPOCH = 1_790_000_000.0
@@ -241,7 +241,7 @@ def wait_for_many(
     provider.listing = listing
     provider.profile = profile or provider.profile
     if listing is None:
-        provider.profile = changed(provider.profile, status=changed(provider.profile.status, bulk=None))
+        provider.profile = replace(provider.profile, status=replace(provider.profile.status, bulk=None))
     request = {"provider": "ark", "mode": "real", "origin": "x"}
     tasks = []
     for number in range(count):

@@ -11,13 +11,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from videotasks.batch.ledger import Ledger
 from videotasks.batch.plan import Item, Planner, Step, Wishes, ended_without_video, step_of
 from videotasks.core import durable_files
 from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
+from videotasks.core.record import replace
 from videotasks.core.task import Outcome
 from videotasks.core.workers import Interrupted, Mailbox, Message
 from videotasks.formats import jmespath_eval, scalars

@@ -21,7 +21,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -256,7 +256,7 @@ class Ledger:
         me = Owner.me()
 
         def freed() -> Iterator[dict[str, Any]]:
-            yield {"event": "opened", "owner": asdict(me)}
+            yield {"event": "opened", "owner": vars(me)}
             for intent, entry in self._reserved.items():
                 gone = [token for token in entry.holds if (o := self._owners.get(token)) is None or o.is_gone(me)]
                 if entry.settled is None and gone and not self._was_created(intent):

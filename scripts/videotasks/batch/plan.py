@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from videotasks.batch.ledger import Ledger
 from videotasks.batch.rows import Row, in_order
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
+from videotasks.core.record import replace
 from videotasks.core.task import Outcome, Phase
 from videotasks.downloads import output_copy
 from videotasks.lifecycle import chain, preflight

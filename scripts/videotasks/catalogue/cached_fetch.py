@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from videotasks.core import user_cache
+from videotasks.core.record import record
 
 FRESH_S = 86_400.0
 MAX_BYTES = 3_000_000  # the largest specification of one video API that was met has 3 MB
@@ -13,7 +13,7 @@ KEPT_FILES = 120
 _FOLDER = "models"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Fetched:
     """A document, when it was fetched (seconds since 1970), and whether nobody could confirm it today."""
 
@@ -22,7 +22,7 @@ class Fetched:
     stale: bool = False
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Got:
     """What an asker brings: a body, or `unchanged`."""
 

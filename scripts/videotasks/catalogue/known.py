@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videotasks.core import installation
+from videotasks.core.record import record
 from videotasks.providers.known_model import CATALOGUE, SPECIFICATION, Known
 from videotasks.providers.load_profile import catalogue_document
 from videotasks.providers.profile import Model, build_model, find_model
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass as record
-
     from videotasks.providers.profile import Profile
-else:
-    from videotasks.providers.record import record
 
 
 @record(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,12 +16,12 @@ from urllib.parse import quote
 from videotasks.catalogue import cached_fetch, specification
 from videotasks.catalogue.cached_fetch import Got, Unavailable
 from videotasks.core import times
+from videotasks.core.record import record, replace
 from videotasks.formats import jmespath_eval
 from videotasks.openapi import document, operations
 from videotasks.openapi.source import SpecError
 from videotasks.providers.known_model import CATALOGUE, SPECIFICATION, Known
 from videotasks.providers.profile import Model, SpecificationSource
-from videotasks.providers.record import changed
 
 if TYPE_CHECKING:
     from videotasks.openapi.document import Document
@@ -32,7 +31,7 @@ BUDGET_S = 5.0
 Asker = Callable[[str], Callable[[str | None], Got]]
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Live:
     """What a live source says of a model, where, and of which day."""
 
@@ -82,16 +81,16 @@ def combined(known: Known, live: Live) -> Known:
         for one in differences[:5]
     )
     if ours.fields is None:  # ours has limits only: names are theirs
-        made = changed(live.model, limits={**live.model.limits, **ours.limits}, inputs=ours.inputs, price=price)
-        return changed(theirs, model=made, notes=(*theirs.notes, *notes))
+        made = replace(live.model, limits={**live.model.limits, **ours.limits}, inputs=ours.inputs, price=price)
+        return replace(theirs, model=made, notes=(*theirs.notes, *notes))
     if ours.partial:
         fields = {**(live.model.fields or {}), **ours.fields}
         members = {**live.model.members, **ours.members}
-        made = changed(live.model, fields=fields, members=members, limits=ours.limits, price=price)
-        return changed(theirs, model=made)
+        made = replace(live.model, fields=fields, members=members, limits=ours.limits, price=price)
+        return replace(theirs, model=made)
     if not differences:
-        return changed(known, notes=(f"the live specification says the same ({live.where}, {live.date})",))
-    return changed(known, notes=notes)
+        return replace(known, notes=(f"the live specification says the same ({live.where}, {live.date})",))
+    return replace(known, notes=notes)
 
 
 def _differences(ours: Model, theirs: Model) -> list[str]:
@@ -249,7 +248,7 @@ def with_live(profile: Profile, model: str, known: Known, *, dry_run: bool) -> K
         found = Mailbox().call(lambda: asked(profile, model, known), timeout=BUDGET_S)
     except (Unavailable, TaskError, CallTimedOut) as error:
         reason = "no answer in time" if isinstance(error, CallTimedOut) else str(error)
-        return changed(known, notes=(f"the live specification was not asked: {reason[:200]}",))
+        return replace(known, notes=(f"the live specification was not asked: {reason[:200]}",))
     return combined(known, found) if found else known
 
 
@@ -261,7 +260,7 @@ def asked(profile: Profile, model: str, known: Known, *, seconds: float = BUDGET
     if not profile.specification and (told := profile.capabilities):  # they tell the limits of each model
         at = f"{told.models}[?{told.id}=='{{model}}'] | [0]"
         source = SpecificationSource(path=told.path, shape="limits", at=at, limits=told.limits)
-        local = changed(local, specification=(source,))
+        local = replace(local, specification=(source,))
     public: Asker = lambda address: cached_fetch.public_asker(address, seconds=seconds)  # noqa: E731
     return look_up(local, model, known, ask_url=public, ask_path=_keyed_asker(local), now=time.time())
 
@@ -329,14 +328,14 @@ def _from_here(profile: Profile, source: Any, setting: str) -> Any:
 
     if own := credentials.setting(profile, setting)[1]:
         beside = {"index": None, "page": None} if isinstance(source, SpecificationSource) else {}
-        return changed(source, url=own, path=None, **beside)
+        return replace(source, url=own, path=None, **beside)
     return source if source.path is not None or profile.base_url == profile.shipped_base_url else None
 
 
 def _at_this_origin(profile: Profile) -> Profile:
     """The profile with the sources that may be asked from here."""
     sources = tuple(_from_here(profile, one, "SPECIFICATION_URL") for one in profile.specification)
-    made: Profile = changed(profile, specification=tuple(one for one in sources if one is not None))
+    made: Profile = replace(profile, specification=tuple(one for one in sources if one is not None))
     return made
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import replace
 
 from videotasks.batch import plan as planning
 from videotasks.batch.carry import Carrier, Pace
@@ -15,6 +14,7 @@ from videotasks.batch.report import Report
 from videotasks.batch.rows import read_rows
 from videotasks.cli.request_options import session_options
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.record import replace
 from videotasks.lifecycle import preflight
 from videotasks.lifecycle.collect import Quiet
 from videotasks.lifecycle.open_session import with_limits

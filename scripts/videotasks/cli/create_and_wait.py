@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import replace
 
 from videotasks.cli.request_options import common_inputs, session_options
 from videotasks.core.errors import TaskError
+from videotasks.core.record import replace
 from videotasks.lifecycle import preflight
 from videotasks.lifecycle.carry_out import carry_out
 from videotasks.lifecycle.create_or_attach import Plan, attachable

@@ -10,12 +10,12 @@ from typing import Any
 from videotasks.catalogue import listing
 from videotasks.catalogue.known import known_model
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
+from videotasks.core.record import replace
 from videotasks.core.safe_text import one_line
 from videotasks.output.reporter import Reporter
 from videotasks.providers import credentials
 from videotasks.providers.load_profile import load_profile, shipped_names
 from videotasks.providers.profile import Model, Profile, find_model
-from videotasks.providers.record import changed
 
 
 def list_models(args: argparse.Namespace) -> int:
@@ -98,8 +98,8 @@ def _list_live(reporter: Reporter, profile: Profile, args: argparse.Namespace) -
 def _live_row(profile: Profile, told: Model) -> dict[str, Any]:
     """A row of the live list: what that says, beside what is known here of the same model."""
     known = known_model(profile, told.id)
-    model = changed(known.model or told, id=one_line(told.id, 120), note=None)
-    model = changed(model, limits={**model.limits, **told.limits})
+    model = replace(known.model or told, id=one_line(told.id, 120), note=None)
+    model = replace(model, limits={**model.limits, **told.limits})
     read = listing.row(profile, model, f"live, and {known.where}" if known.model else "live", known.date)
     takes = read["takes"] if known.model else []
     note = {"server_message": one_line(told.note, 120)} if told.note else {}

@@ -7,7 +7,6 @@ import errno
 import os
 import sys
 import time
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from videotasks.core.errors import configuration_error
@@ -106,11 +105,11 @@ def session_options(args: argparse.Namespace) -> SessionOptions:
     """What the options say of API, files and manner; a command that has not got one of them leaves its default."""
     given = vars(args)
     values = {}
-    for member in fields(SessionOptions):
-        names = SPELLED.get(member.name, (member.name,))
+    for member in SessionOptions.__annotations__:
+        names = SPELLED.get(member, (member,))
         found = [given[name] for name in names if given.get(name) is not None]
         if found:
-            values[member.name] = found[0]
+            values[member] = found[0]
     if values.get("sandbox") and not values.get("default_provider"):
         values["default_provider"] = given.get("rehearsed_provider")
     return SessionOptions(**values)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import Any
 
 from videotasks.cli.request_options import session_options
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.record import replace
 from videotasks.core.task import Outcome, Phase
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.free_calls import PASSING

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Any
 
+from videotasks.core.record import record
 from videotasks.core.safe_text import inert
 
 
@@ -88,7 +88,7 @@ EXIT_OF_CATEGORY: Mapping[Category, ExitCode] = {
 }
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ApiError:
     """What an API said went wrong, classified.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from videotasks.core.errors import ApiError, ExitCode, configuration_error
+from videotasks.core.record import field, record
 
 
 class Status(str, Enum):
@@ -77,7 +77,7 @@ class Phase(str, Enum):
         return self in (Phase.SUBMITTING, Phase.SUBMISSION_UNKNOWN)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Output:
     """One result of a task.
 
@@ -111,7 +111,7 @@ class Output:
         return Output(kind, place, text("content_path"), text("fallback_path"), found_by=text("found_by"))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Snapshot:
     """A task as one answer of its API shows it, in our terms.
 

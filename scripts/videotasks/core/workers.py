@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
+from videotasks.core.record import record
 
-@dataclass(frozen=True)
+
+@record(frozen=True)
 class Message:
     """`kind` is result, error, event or interrupt; `source` is whatever the sender was started with."""
 

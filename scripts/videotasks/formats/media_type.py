@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from videotasks.core.record import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class MediaType:
     """`kind` is video, image or audio; `extension` starts with a dot."""
 

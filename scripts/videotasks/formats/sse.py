@@ -7,7 +7,8 @@ and an event is handed out with the very byte that ends it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from videotasks.core.record import record
 
 MIB = 1024 * 1024
 MAX_LINE_BYTES = 16 * MIB  # results may carry a picture as base64: generous, but an end
@@ -18,7 +19,7 @@ _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SseEvent:
     """One dispatched event. `event` is "message" when the stream names no type; `data` lines are joined by newlines."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from videotasks.core.record import record
 
 MAX_PARTS = 2_000_000  # chunks, elements, tags: six hours at 60 frames a second with sound; a hostile file must end
 
@@ -16,7 +17,7 @@ class MediaError(Exception):
         self.kind = kind
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Structure:
     """A whole file. Seconds and pixels are None where the container does not state them.
 

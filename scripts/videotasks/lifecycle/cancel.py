@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
+from videotasks.core.record import replace
 from videotasks.core.task import Snapshot, Status
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.session import Session

@@ -7,13 +7,13 @@ that is decoded elsewhere, or a link that is signed anew, must not make the same
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from videotasks.core import durable_files
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.record import record, replace
 from videotasks.core.task import Outcome
 from videotasks.lifecycle.verify_run import FROM_ELSEWHERE
 from videotasks.providers.profile import Profile
@@ -25,7 +25,7 @@ from videotasks.runs.store import Run, RunStore
 FRAME_FILE = "last-frame.png"  # decoded here, where the provider gave none
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Link:
     """`value` is a file or a URL as an input takes it, `label` what an identity holds in its place."""
 

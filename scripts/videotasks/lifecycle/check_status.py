@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, configuration_error
+from videotasks.core.record import replace
 from videotasks.core.task import Outcome, Status, require_task_id
 from videotasks.lifecycle import final_line, free_calls
 from videotasks.lifecycle.fetch_outputs import record_ending

@@ -9,10 +9,10 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from videotasks.core.errors import Category, TaskError
+from videotasks.core.record import replace
 from videotasks.core.task import Outcome
 from videotasks.core.workers import Interrupted, Mailbox, Message
 from videotasks.lifecycle import resume

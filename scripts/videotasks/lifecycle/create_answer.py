@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 from urllib.parse import urljoin
 
 from videotasks.core.errors import ApiError, Category
 from videotasks.core.json_values import parse_json
+from videotasks.core.record import record
 from videotasks.core.task import MAX_ID, Snapshot, Status, valid_task_id
 from videotasks.formats.sse import SseLimitError, SseParser
 from videotasks.network.client import Answer
@@ -40,7 +40,7 @@ REDIRECTED = frozenset({301, 307, 308})
 MAX_CANDIDATES = 3
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class CreateAnswer:
     decision: Decision
     task_id: str | None = None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
 from videotasks.core import redaction
 from videotasks.core.errors import Category, TaskError, category_message, configuration_error
+from videotasks.core.record import record
 from videotasks.core.task import Phase
 from videotasks.lifecycle import upload_inputs
 from videotasks.lifecycle.session import Session
@@ -27,7 +27,7 @@ SILENT_SENDER = "the process that claimed it has not been heard of for a minute"
 PROMPT_KEPT = 2000  # characters of the prompt in request.json beside the payload
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Plan:
     """What a create would send, and as what it counts."""
 
@@ -90,7 +90,7 @@ class Plan:
         }
 
 
-@dataclass
+@record
 class CreatedRun:
     """A run with a task: sent just now (`submitted`), or found (`attached`)."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 from videotasks.core import durable_files
 from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
+from videotasks.core.record import record, replace
 from videotasks.core.safe_text import cut_query
 from videotasks.core.task import Outcome, Output, Snapshot, Status
 from videotasks.core.workers import Message
@@ -231,7 +231,7 @@ def _discard(run: Run, entry: dict[str, Any]) -> None:
         pass
 
 
-@dataclass
+@record
 class _Job:
     """One output on its way to a file."""
 

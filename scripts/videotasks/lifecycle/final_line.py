@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from videotasks.core import durable_files
 from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, category_message, error_fields
+from videotasks.core.record import replace
 from videotasks.core.safe_text import inert
 from videotasks.core.task import Outcome
 from videotasks.core.times import epoch_of, iso

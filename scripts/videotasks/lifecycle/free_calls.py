@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from videotasks.core.errors import Category, TaskError
+from videotasks.core.record import record
 from videotasks.core.workers import CallTimedOut
 from videotasks.network.errors import NoAnswer
 from videotasks.providers.provider import Look, no_answer_error
@@ -28,7 +28,7 @@ NOT_FOUND_LOOKS = 3  # a fresh id may not be on every replica yet (facts, peers 
 PASSING = (Category.TRANSIENT, Category.RATE_LIMITED)
 
 
-@dataclass
+@record
 class FreeCalls:
     """Seconds that a command may still spend on asking again, pauses and answers together. 0 with --no-retry."""
 
@@ -48,7 +48,7 @@ class FreeCalls:
         self.left_s = max(self.left_s - seconds, 0.0)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Fault:
     """An answer that is none, or not yet: why, and when the server wants to be asked again."""
 

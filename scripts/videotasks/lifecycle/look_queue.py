@@ -8,8 +8,8 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
+from videotasks.core.record import field, record
 from videotasks.lifecycle.poll_schedule import Pace
 from videotasks.lifecycle.watched import Watched
 from videotasks.network.flight import Flight
@@ -23,7 +23,7 @@ REFUSED_WEIGHT = 0.2  # of a 429 as such a fault: hundreds of looks instead woul
 UNLISTED = 2  # a task that a list did not have so often is asked for by itself from then on
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class Round:
     """The tasks that are asked for by one list, page after page."""
 
@@ -32,7 +32,7 @@ class Round:
     page: ListPage = field(default_factory=ListPage)
 
 
-@dataclass(eq=False)
+@record(eq=False)
 class Request:
     """A request on its way, and whose it is. `limit` is when it is given up."""
 

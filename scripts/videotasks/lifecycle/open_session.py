@@ -6,11 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.record import record, replace
 from videotasks.lifecycle.session import Session
 from videotasks.output.next_command import Asked
 from videotasks.output.reporter import Reporter
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from videotasks.runs.store import Run, RunStore
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SessionOptions:
     """What a command was told of the API, the files and its manner; each front door fills it in from its own options.
 
@@ -218,7 +218,7 @@ def open_session(
         yield Session(profile, Provider(profile, key), ctx, origins.place_of(profile.base_url))
 
 
-@dataclass
+@record
 class LastLine:
     """What a command has come to: `run` as soon as it is known, `code` when its last line is printed.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from videotasks.core.errors import ApiError, ExitCode, api_error_fields
+from videotasks.core.record import record
 from videotasks.core.task import Outcome, Phase, Snapshot, Status
 from videotasks.lifecycle.session import Context
 from videotasks.network import origins
@@ -15,7 +15,7 @@ from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run
 
 
-@dataclass
+@record
 class Ending:
     """`source`: sse, poll, create, record."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from videotasks.core.record import record
 
 # Lag of polling is half the interval, so an interval of 8 % of the elapsed time keeps the mean lag near 4 % of the
 # task's length; sanzaru's growth to 10 s within 20 s costs 3.2 s on short tasks (facts, peers 5.1).
@@ -14,7 +14,7 @@ FAULT_FIRST_S = 1.0
 FAULT_GROWTH = 1.5  # doubling took 45 s to get past seven faults in a row that were over after the first few
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class PollSchedule:
     """Intervals in seconds. `explicit` is the user's own interval, kept as given."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 from videotasks.catalogue import prices
 from videotasks.catalogue.cached_fetch import Unavailable
 from videotasks.catalogue.known import known_model
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error, error_fields
+from videotasks.core.record import field, record
 from videotasks.core.times import iso
 from videotasks.core.workers import CallTimedOut
 from videotasks.lifecycle import spending
@@ -29,7 +29,7 @@ from videotasks.request.costs import Balance, Estimate
 from videotasks.request.draft import RequestDraft, materialise, summary
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Terms:
     """On what terms the user wants it: what to check against, and what it may cost."""
 
@@ -47,7 +47,7 @@ ASK_S = 5.0  # balance, price and limits are asked for once: "unknown" is an ans
 _COST = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([A-Za-z][A-Za-z _-]{0,30})\s*$")
 
 
-@dataclass
+@record
 class Findings:
     """What the checks found. `problems` stop a create; `estimate` None means that the price is unknown, never 0."""
 

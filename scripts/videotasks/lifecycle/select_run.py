@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core import durable_files
 from videotasks.core.errors import configuration_error
+from videotasks.core.record import record, replace
 from videotasks.core.task import Phase, require_task_id
 from videotasks.core.times import age_text
 from videotasks.lifecycle.open_session import SessionOptions, chosen_profile, origin_here, place_of, provider_name
@@ -60,7 +60,7 @@ def of_mode(store: RunStore, options: SessionOptions) -> Iterator[Outline]:
         yield outline
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Latest:
     """What --latest finds: the run, how many others are unfinished, and a newer create that was refused."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from videotasks.core.record import field, record
 from videotasks.core.workers import Mailbox
 from videotasks.lifecycle import free_calls
 from videotasks.lifecycle.free_calls import FreeCalls
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass
+@record
 class Timing:
     """Seconds. The defaults are those of the commands that this one extends (facts, peers 4.7)."""
 
@@ -48,7 +48,7 @@ class Timing:
     unsent_pause_s: float = 0.5  # doubled each time
 
 
-@dataclass
+@record
 class Context:
     """One command's surroundings. `clock` is epoch seconds, `monotonic` is for deadlines."""
 
@@ -88,7 +88,7 @@ class Context:
         return True
 
 
-@dataclass
+@record
 class Session:
     """One command's provider and surroundings."""
 

@@ -10,12 +10,12 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from videotasks.core import durable_files
 from videotasks.core.errors import configuration_error
+from videotasks.core.record import record
 from videotasks.core.task import Phase
 from videotasks.core.times import iso
 from videotasks.formats import scalars
@@ -30,7 +30,7 @@ LOCK_S = 30.0
 RESERVATION_BYTES = 4_096
 
 
-@dataclass
+@record
 class Spent:
     """Of one day and unit: the sum, and how many creates of it have no known price."""
 
@@ -52,7 +52,7 @@ def spent_today(ctx: Context, unit: str) -> Spent:
     return spent
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Account:
     mode: str
     day: str

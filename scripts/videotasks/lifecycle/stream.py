@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 from videotasks.core.errors import category_message
+from videotasks.core.record import record, replace
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import inert
 from videotasks.core.task import Snapshot
@@ -16,7 +16,7 @@ from videotasks.network.client import Client
 from videotasks.network.flight import Flight
 
 
-@dataclass
+@record
 class Stream:
     """An event stream that is still being read: its messages come with `token` as their source."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from videotasks.core import durable_files
@@ -16,6 +15,7 @@ from videotasks.core.errors import (
     category_message,
     configuration_error,
 )
+from videotasks.core.record import field, record, replace
 from videotasks.core.safe_text import inert
 from videotasks.core.task import Snapshot, Status
 from videotasks.core.workers import CallTimedOut, Interrupted
@@ -38,7 +38,7 @@ MAX_KEPT = 100_000  # bytes of it
 SUSPENDED_S = 5.0  # a wait that overshoots its end by so much was a process that stood still
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class CreateRequest:
     """What is sent. `body_of` builds the keyword arguments of the request (json_body, or data and files).
 
@@ -54,7 +54,7 @@ class CreateRequest:
     known: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Submitted:
     """A task id, on disk. `stream` is set when its event stream goes on."""
 

@@ -8,12 +8,12 @@ no link of it, downloads nothing from it, and counts a file of it only when that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from videotasks.core import durable_files
 from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
+from videotasks.core.record import record
 from videotasks.core.task import Outcome
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.session import Session
@@ -24,7 +24,7 @@ from videotasks.runs.store import Run
 FROM_ELSEWHERE = "this run folder was not made by this user's machine"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Unverified:
     """Why nothing vouches for a run folder. `waits`: it tells of no end, and to wait for its task is to ask."""
 

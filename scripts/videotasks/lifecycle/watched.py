@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from videotasks.core.record import field, record
 from videotasks.core.task import Snapshot
 from videotasks.lifecycle.outcome import Ending
 from videotasks.lifecycle.session import Session
@@ -14,7 +14,7 @@ from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run
 
 
-@dataclass(slots=True)
+@record
 class Watched:
     """One task being waited for, and what is known of it."""
 

@@ -15,12 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
+from videotasks.core.record import replace
 from videotasks.core.safe_text import inert, one_line
 from videotasks.core.task import Status, require_task_id
 from videotasks.core.workers import CallTimedOut, Interrupted, Mailbox

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core.json_values import parse_json
+from videotasks.core.record import record
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.network.errors import NoAnswer, no_answer_of
 from videotasks.network.flight import AbortedBeforeSending, Flight
@@ -27,7 +27,7 @@ CONNECT_TIMEOUT_S = 10.0
 USER_AGENT = "ai-video-tasks/0.1"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Answer:
     """A complete HTTP answer. Header names are in lower case. `body` is at most `MAX_JSON_BYTES`."""
 

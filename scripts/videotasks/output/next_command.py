@@ -11,15 +11,15 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from videotasks.core.installation import scripts_folder
 from videotasks.core.invocation import called_as, subcommand_of
+from videotasks.core.record import record
 
 STEP_S = 80.0  # of waiting, where the user set no limit: fits a command limit of 120 s with what comes on top
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Asked:
     """What the user asked for besides the task itself, as options that a later command repeats. Never a secret.
 

@@ -6,10 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import Category, TaskError, configuration_error
+from videotasks.core.record import record
 from videotasks.core.redaction import remember
 from videotasks.network.origins import same_origin
 from videotasks.providers.profile import foreign_key_variable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from videotasks.providers.profile import Profile
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Key:
     """A key and the variable it came from. It has no repr of its value."""
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from videotasks.core.record import field, record
 from videotasks.formats import scalars
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass as record
-    from dataclasses import field
-
     from videotasks.providers.profile import Model
-else:
-    from videotasks.providers.record import field, record
 
 SPECIFICATION, CATALOGUE, CONVENTION, NOTHING = "specification", "catalogue", "convention", "nothing"
 

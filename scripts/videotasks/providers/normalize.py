@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin
 
 from videotasks.core.errors import ApiError, Category
 from videotasks.core.json_values import parse_json
+from videotasks.core.record import field, record, replace
 from videotasks.core.task import Snapshot, Status, valid_task_id
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.providers import classify_error, outputs
@@ -52,7 +52,7 @@ _ENDS = {
 }
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Created:
     """What the answer to a create says.
 

@@ -10,19 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.record import field, record, replace
 from videotasks.core.task import Status
 from videotasks.formats import scalars
-from videotasks.providers.record import changed
-
-if TYPE_CHECKING:
-    from dataclasses import dataclass as record
-    from dataclasses import field
-else:
-    from videotasks.providers.record import field, record
-
 
 Paths = tuple[str, ...]
 Table = Mapping[str, Any]
@@ -406,7 +399,7 @@ class Profile:
     tried: bool = True  # false: written from documents, and nobody has paid for a task through it
     basis: Mapping[str, Table] = field(default_factory=dict)  # block or block.member -> {is, date, source}
     foreign: bool = False
-    document: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def for_kind(self, kind: str | None) -> Profile:
         """The same provider in `kind` (None: the default kind). Raises TaskError listing the kinds."""
@@ -422,7 +415,7 @@ class Profile:
 
     def with_base_url(self, base_url: str) -> Profile:
         """The same provider at another origin (flag, environment, sandbox)."""
-        return cast(Profile, changed(self, base_url=base_url.rstrip("/")))
+        return replace(self, base_url=base_url.rstrip("/"))
 
     def is_own(self, url: str) -> bool:
         """Whether a link is on the API's own origin, `:443` spelled out or not: only there may the key go."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
 from videotasks.core.errors import ApiError, Category, TaskError, configuration_error
+from videotasks.core.record import field, record, replace
 from videotasks.core.task import Snapshot, Status, valid_task_id
 from videotasks.formats import jmespath_eval
 from videotasks.network import origins
@@ -22,7 +22,7 @@ from videotasks.providers import address, classify_error, credentials, normalize
 from videotasks.providers.profile import Cancel, Profile, StatusSpec
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class TaskRef:
     """What is needed to ask about a task: its id, and the URLs that the API gave for it."""
 
@@ -30,7 +30,7 @@ class TaskRef:
     follow: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Look:
     """One look at a task: a snapshot, or an error of the API, or (both None) an answer that was none.
 
@@ -51,7 +51,7 @@ class Look:
         return self.error is not None and self.error.shaped and self.error.category in FINAL_ON_POLL
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ListPage:
     """Which page of a list of tasks is asked for: its number, and what of the answer before says where it is."""
 
@@ -61,7 +61,7 @@ class ListPage:
     url: str | None = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ManyLooks:
     """What one request told of many tasks: a look at each that it shows; `looks` is None when it was no answer.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.record import field, record
 from videotasks.providers.known_model import CATALOGUE, CONVENTION, NOTHING, Known
 from videotasks.request import fields, limits, route
 from videotasks.request.draft import Fresh, RequestDraft, with_fresh
@@ -28,7 +28,7 @@ SCALARS = ("duration", "ratio", "resolution", "seed")
 MEDIA = ("image", "video", "audio")
 
 
-@dataclass
+@record
 class CommonInputs:
     """What the flags say. Media are (role or None, path or URL); `payload` is a parsed JSON object or None."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from videotasks.core.record import record
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.providers.known_model import Rate, rates_of
 from videotasks.request import fields, limits
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from videotasks.request.draft import RequestDraft
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Estimate:
     """A price. `assumed` is what the request leaves out: the API's own default, else what makes it dearest.
 
@@ -159,7 +159,7 @@ def by_quote(answer: object, spec: Mapping[str, Any], source: str) -> Estimate |
     return Estimate(amount, unit, {}, "quote", None, source)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Balance:
     """What is left. `amount` None: the answer has none at the profile's paths; `raw` is the answer itself."""
 

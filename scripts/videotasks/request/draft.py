@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from videotasks.core.errors import configuration_error
+from videotasks.core.record import field, record
 from videotasks.providers.known_model import NOTHING, Known
 from videotasks.request.local_files import FileRef
 
 
-@dataclass
+@record
 class RequestDraft:
     """A create request in full. In `body` a local file stands as a FileRef; `materialise` fills it."""
 
@@ -84,7 +84,7 @@ def _wrapped(template: Any, body: Any) -> Any:
     return body if template in (None, "{body}") else template
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FormPart:
     """One part of a multipart body: a text or a file."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.record import field, record
 from videotasks.formats import scalars
 from videotasks.providers.known_model import SPECIFICATION
 from videotasks.providers.profile import merge
@@ -29,7 +29,7 @@ _SIZE = re.compile(r"([1-9][0-9]{1,4})\s?[xX*×:]\s?([1-9][0-9]{2,4})\Z")  # of 
 _ORDER = {role: place for place, role in enumerate(ROLES)}
 
 
-@dataclass
+@record
 class Found:
     """A request body while it is being filled, and what was asked for (for the limits)."""
 

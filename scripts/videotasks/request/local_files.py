@@ -11,18 +11,18 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from videotasks.core.errors import configuration_error
+from videotasks.core.record import record
 
 ROLES = ("first_frame", "last_frame", "reference")
 DEFAULT_MAX_BYTES = 30_000_000
 _HEAD = 4096
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FileRef:
     """A local file in a request draft; it stands in the body where its content will go.
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from videotasks.core.errors import configuration_error
+from videotasks.core.record import record
 
 if TYPE_CHECKING:
     from videotasks.providers.profile import Profile
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Target:
     """Paths under the base URL. `stream_path` is the event-stream variant of the same create, if there is one."""
 

@@ -15,12 +15,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 from videotasks.core import durable_files
+from videotasks.core.record import field, record
 
 TOUCH_S = 10.0  # how often an owner that is alive says so
 SILENT_S = 60.0  # an owner that did not for so long is suspended, unreachable or dead
@@ -118,7 +118,7 @@ def _write_new(path: Path, data: bytes) -> None:
         os.close(handle)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Owner:
     """A process, told apart from others of any machine, boot and pid namespace."""
 
@@ -185,7 +185,7 @@ class Sender(str, Enum):
     SILENT = "silent"  # suspended, unreachable or dead: nobody can say
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Claim:
     """One claim as found. `run_id` is "" for a record that cannot be read."""
 
@@ -215,7 +215,7 @@ class Claims:
             return None
         try:
             record = json.loads(data)
-            owner = Owner(**{name: record["owner"][name] for name in Owner.__dataclass_fields__})
+            owner = Owner(**{name: record["owner"][name] for name in Owner.__annotations__})
             return Claim(name, str(record["run_id"]), str(record["token"]), owner)
         except (ValueError, KeyError, TypeError, RecursionError):
             return Claim(name, "", "", None)
@@ -244,7 +244,7 @@ class Claims:
         """Claim every key at its attempt, or none of them; None when somebody else was first. Raises OSError."""
         mark = secrets.token_hex(16)
         _sending.add(mark)  # before anybody can see the claim
-        record: dict[str, Any] = {"run_id": run_id, "token": mark, "owner": asdict(self.owner)}
+        record: dict[str, Any] = {"run_id": run_id, "token": mark, "owner": vars(self.owner)}
         data = json.dumps(record).encode("ascii")
         held = Held(self, mark)
         # In one order for everybody: of two commands that share a key, one gets all of its keys.
@@ -258,7 +258,7 @@ class Claims:
         return held
 
 
-@dataclass
+@record
 class Held:
     """Claims that this process holds. As a context it says that its owner is alive, until the block ends."""
 

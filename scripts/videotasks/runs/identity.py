@@ -11,8 +11,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from videotasks.core.record import record
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
@@ -24,7 +25,7 @@ GENERATED_RUN_ID = re.compile(
 _EARLIER_RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{10}(-\d+)?\Z")  # of version 0.1
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Identity:
     """The two keys of one create, each a SHA-256 as hex."""
 

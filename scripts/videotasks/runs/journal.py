@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from videotasks.core.errors import Category
+from videotasks.core.record import field, record
 from videotasks.core.task import Outcome, Phase, Status, valid_task_id
 from videotasks.core.times import epoch_of
 
@@ -22,7 +22,7 @@ _CATEGORIES = [category.value for category in Category]
 _OWN_PATH = re.compile(r"outputs/[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 
 
-@dataclass
+@record
 class RunState:
     """Where a run stands."""
 

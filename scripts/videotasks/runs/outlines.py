@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from videotasks.core import durable_files
 from videotasks.core.times import epoch_of
@@ -61,8 +60,7 @@ def save(root: Path, entries: Mapping[str, Any]) -> None:
         pass
 
 
-@dataclass(slots=True)
-class Outline:
+class Outline(NamedTuple):
     """A run as a list needs it; what stands in a row of it is read from the run's folder."""
 
     run_id: str
@@ -129,14 +127,15 @@ def outline_of(run_id: str, request: Mapping[str, Any], state: RunState) -> Outl
 
 def entry_of(signed: Signature, outline: Outline) -> list[Any]:
     """An outline to be kept; `signed` was taken before its files were read."""
-    return [*signed, *(getattr(outline, name) for name in _MEMBERS)]
+    return [*signed, *outline[1:]]
 
 
 def recall(run_id: str, entry: Any, signed: Signature) -> Outline | None:
     """The outline that is kept; None when the run's files are not those any more."""
-    if not isinstance(entry, list) or entry[: len(signed)] != signed or len(entry) != len(signed) + len(_MEMBERS):
+    if (
+        not isinstance(entry, list)
+        or entry[: len(signed)] != signed
+        or len(entry) != len(signed) + len(Outline._fields) - 1
+    ):
         return None
     return Outline(run_id, *entry[len(signed) :])
-
-
-_MEMBERS = tuple(Outline.__slots__)[1:]
