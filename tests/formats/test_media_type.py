@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.samples import files_of_a_home
-from videotasks.core.record import replace
 from videotasks.formats.media_type import sniff
 from videotasks.formats.mp4 import check_mp4
 from videotasks.formats.structure import MediaError, Structure
@@ -193,7 +192,7 @@ def test_whole_files_pass(name: str) -> None:
     assert (info.width, info.height) == (320, 180)
     assert info.duration_s == pytest.approx(3.0 if "fragmented" in name else 2.5)
     assert info.end_certain is ("sidx" not in name)
-    assert check(WHOLE[name], len(WHOLE[name])) == replace(info, end_certain=True)
+    assert check(WHOLE[name], len(WHOLE[name])) == info._replace(end_certain=True)
 
 
 @pytest.mark.parametrize("name", WHOLE)

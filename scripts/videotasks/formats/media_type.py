@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
-from videotasks.core.record import record
 
-
-@record(frozen=True)
-class MediaType:
+class MediaType(NamedTuple):
     """`kind` is video, image or audio; `extension` starts with a dot."""
 
     kind: str

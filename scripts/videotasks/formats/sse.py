@@ -7,8 +7,7 @@ and an event is handed out with the very byte that ends it.
 from __future__ import annotations
 
 import re
-
-from videotasks.core.record import record
+from typing import NamedTuple
 
 MIB = 1024 * 1024
 MAX_LINE_BYTES = 16 * MIB  # results may carry a picture as base64: generous, but an end
@@ -19,8 +18,7 @@ _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-@record(frozen=True)
-class SseEvent:
+class SseEvent(NamedTuple):
     """One dispatched event. `event` is "message" when the stream names no type; `data` lines are joined by newlines."""
 
     event: str

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
-
-from videotasks.core.record import record
+from typing import BinaryIO, NamedTuple
 
 MAX_PARTS = 2_000_000  # chunks, elements, tags: six hours at 60 frames a second with sound; a hostile file must end
 
@@ -17,8 +15,7 @@ class MediaError(Exception):
         self.kind = kind
 
 
-@record(frozen=True)
-class Structure:
+class Structure(NamedTuple):
     """A whole file. Seconds and pixels are None where the container does not state them.
 
     `end_certain` is false where a file cut at a boundary looks whole, so that only a matching length can tell.

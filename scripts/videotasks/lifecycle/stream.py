@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from videotasks.core.errors import category_message
-from videotasks.core.record import record, replace
+from videotasks.core.record import record
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import inert
 from videotasks.core.task import Snapshot
@@ -28,7 +28,7 @@ class Stream:
 def without_key(event: SseEvent) -> SseEvent:
     """The event without any key that the server put into it, before anything is cut out of it."""
     known = known_secrets()
-    return replace(event, event=redact(event.event, known), data=redact(event.data, known))
+    return event._replace(event=redact(event.event, known), data=redact(event.data, known))
 
 
 def report_refused_stream(ctx: Context, found: CreateAnswer) -> None:
