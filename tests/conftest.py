@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
+import marshal
 import os
 import re
 import site
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,7 +36,10 @@ if sitecustomize is None or not hasattr(sitecustomize, "OutsideNetworkError"):
 sys.path.remove(str(OFFLINE))
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    keep_bytecode(config)
+    if config.getoption("numprocesses", None):
+        return  # this process only hands out tests to workers
     # An entry script forbids bytecode as it is imported: imported by a test it would keep pytest from storing the
     # rewritten tests, which costs each worker a third of its start.
     written = sys.dont_write_bytecode
@@ -47,6 +54,38 @@ def pytest_configure() -> None:
     settings.register_profile("default", deadline=None, database=None)
     settings.register_profile("ci", deadline=None, database=None, derandomize=True)
     settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def keep_bytecode(config: pytest.Config) -> None:
+    """Where none may stand beside the sources, pytest's own cache takes it: compiling tests and libraries anew takes
+    each worker 16 s. Workers and commands inherit the place.
+    """
+    if sys.dont_write_bytecode and hasattr(config, "cache"):
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("bytecode"))
+        sys.dont_write_bytecode = False
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Workers that have no bytecode yet share the work: each begins with another file and finds the rest compiled."""
+    worker = getattr(session.config, "workerinput", None)
+    files = [file for place in session.config.args if Path(place).is_dir() for file in Path(place).rglob("test_*.py")]
+    if not worker or not files:
+        return
+    share = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for file in files[share:] + files[:share]:
+        sys.path.insert(0, str(file.parent))
+        # Whatever goes wrong here goes wrong again, and is told, when the file is collected.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(file.stem)
+        sys.path.remove(str(file.parent))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests are no garbage: each full look for some would take a third of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -69,16 +108,53 @@ def no_outside_network() -> Iterator[list[str]]:
     assert not tried, f"tried to reach {', '.join(tried)}: tests talk to loopback only"
 
 
+class EmptyFolders:
+    """Folders that are empty, and are lent again as long as nobody has put anything in: most tests never do, and two
+    new ones for each were a third of what a test costs before its first line.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.made = 0
+        self.free: list[Path] = []
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[Path]:
+        folder = self.free.pop() if self.free else self.another()
+        yield folder
+        with contextlib.suppress(OSError):  # the test has removed it
+            if not os.listdir(folder):
+                self.free.append(folder)
+
+    def another(self) -> Path:
+        self.made += 1
+        folder = self.base / f"folder{self.made}"
+        folder.mkdir(mode=0o700)
+        return folder
+
+
+@pytest.fixture(scope="session")
+def empty_folders(tmp_path_factory: pytest.TempPathFactory) -> EmptyFolders:
+    return EmptyFolders(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def tmp_path(empty_folders: EmptyFolders) -> Iterator[Path]:
+    """An empty folder, as pytest's own is."""
+    with empty_folders.one() as folder:
+        yield folder
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, empty_folders: EmptyFolders
+) -> Iterator[Path]:
     """No key, origin, proxy or run folder of the developer reaches a test; the yielded home is empty."""
+    from videotasks.core import invocation, redaction
+
     for name in list(os.environ):
         if name in RUNNER_VARIABLES or FOREIGN.search(name):
             monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("home")
-    for name in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(name, str(home))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
     # Libraries installed with `pip install --user`, and uv's downloads, stay reachable from the moved home.
     monkeypatch.setenv("PYTHONUSERBASE", USER_BASE)
     monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR") or str(CACHE_HOME / "uv"))
@@ -88,7 +164,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     # Scripts keep their bytecode in the user's cache: an empty home a test would compile every library anew.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", sys.pycache_prefix or str(tmp_path_factory.getbasetemp() / "bytecode"))
-    return home
+    with empty_folders.one() as home:
+        for name in ("HOME", "USERPROFILE"):
+            monkeypatch.setenv(name, str(home))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+        yield home
+    # A command that ran in this process leaves its name and its secrets behind.
+    invocation.called_as.clear()
+    redaction.forget_all()
 
 
 @pytest.fixture(autouse=True)
@@ -98,47 +181,60 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(autouse=True)
-def hurried_pauses() -> Iterator[pytest.MonkeyPatch]:
-    """Before a command of this process tries again it pauses for a hundredth; its budgets count the whole.
+@pytest.fixture(scope="session", autouse=True)
+def real_work() -> Iterator[SimpleNamespace]:
+    """What takes a real command its time takes a test less; yielded is how it was before.
 
-    A test of the pauses themselves undoes the yielded patch.
+    A pause before another try is a hundredth; a rehearsal renders a tenth of the width and height, 0.02 s instead of
+    0.3 for four seconds; and the text of a profile is parsed once, 10 ms, not for each empty home anew.
     """
     from videotasks.downloads import transfer
     from videotasks.lifecycle.session import Context
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Context, "pause", lambda self, seconds: self.mailbox.sleep(seconds / 100))
-        patch.setattr(transfer, "BACKOFF_S", transfer.BACKOFF_S / 100)
-        patch.setattr(transfer, "MAX_BACKOFF_S", transfer.MAX_BACKOFF_S / 100)
-        yield patch
-
-
-@pytest.fixture(autouse=True)
-def small_videos() -> Iterator[pytest.MonkeyPatch]:
-    """A rehearsal in this process renders a tenth of the width and height: 0.02 s instead of 0.3 for four seconds.
-
-    A test to which the size matters undoes the yielded patch.
-    """
+    from videotasks.providers import load_profile
     from videotasks_sandbox import mp4writer
 
     def small(prompt: str, *, width: int, height: int, **more: Any) -> Any:
-        return render_video(prompt, width=max(2, width // 20 * 2), height=max(2, height // 20 * 2), **more)
+        return real.render_video(prompt, width=max(2, width // 20 * 2), height=max(2, height // 20 * 2), **more)
 
-    render_video = mp4writer.render_video
+    def parse_once(data: bytes, path: Path) -> Any:
+        if data not in parsed:
+            parsed[data] = marshal.dumps(real.parse_document(data, path))
+        return marshal.loads(parsed[data])
+
+    parsed: dict[bytes, bytes] = {}
+    real = SimpleNamespace(
+        pause=Context.pause,
+        backoff=transfer.BACKOFF_S,
+        most_backoff=transfer.MAX_BACKOFF_S,
+        render_video=mp4writer.render_video,
+        parse_document=load_profile.parse_document,
+    )
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Context, "pause", lambda self, seconds: self.mailbox.sleep(seconds / 100))
+        patch.setattr(transfer, "BACKOFF_S", real.backoff / 100)
+        patch.setattr(transfer, "MAX_BACKOFF_S", real.most_backoff / 100)
         patch.setattr(mp4writer, "render_video", small)
-        yield patch
+        patch.setattr(load_profile, "parse_document", parse_once)
+        yield real
 
 
-@pytest.fixture(autouse=True)
-def nothing_of_another_command() -> Iterator[None]:
-    """A command that ran in this process leaves its name and its secrets behind: the next test must not find them."""
-    from videotasks.core import invocation, redaction
+@pytest.fixture
+def real_pauses(real_work: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a command of this process tries again it pauses as long as for users."""
+    from videotasks.downloads import transfer
+    from videotasks.lifecycle.session import Context
 
-    yield
-    invocation.called_as.clear()
-    redaction.forget_all()
+    monkeypatch.setattr(Context, "pause", real_work.pause)
+    monkeypatch.setattr(transfer, "BACKOFF_S", real_work.backoff)
+    monkeypatch.setattr(transfer, "MAX_BACKOFF_S", real_work.most_backoff)
+
+
+@pytest.fixture
+def full_videos(real_work: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rehearsal in this process renders the size that was asked for."""
+    from videotasks_sandbox import mp4writer
+
+    monkeypatch.setattr(mp4writer, "render_video", real_work.render_video)
 
 
 @pytest.fixture(scope="session")

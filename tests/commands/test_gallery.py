@@ -71,8 +71,7 @@ def gallery(*words: str) -> tuple[dict[str, Any], Page]:
 # -- what stands in it -------------------------------------------------------------------------------------------
 
 
-def test_a_rehearsal_with_its_video(root: Path, small_videos: pytest.MonkeyPatch) -> None:
-    small_videos.undo()
+def test_a_rehearsal_with_its_video(root: Path, full_videos: None) -> None:
     with fast_sandbox():
         call("create_and_wait.py", "--sandbox", "--prompt", "a paper boat", "--duration", "4", "--run-id", "boat")
     final, found = gallery("--sandbox")
@@ -411,6 +410,7 @@ def test_texts_are_cut(root: Path) -> None:
 def test_without_its_library_it_is_one_clear_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     succeeded(root, "boat")
     monkeypatch.setitem(sys.modules, "jinja2", None)
+    page.compiled_template.cache_clear()
     done = call("gallery.py")
     assert done.exit_code == 1 and "jinja2" in done.error["message"] and "jinja2" in done.error["hint"]
     assert not (root / "gallery.html").exists()

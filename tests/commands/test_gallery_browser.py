@@ -111,8 +111,7 @@ def rehearsed(root: Path, run_id: str = "boat", prompt: str = "a paper boat in t
     return root / run_id / "outputs" / "video.mp4"
 
 
-def test_it_renders_and_plays_a_rehearsal(root: Path, open_page: Any, small_videos: pytest.MonkeyPatch) -> None:
-    small_videos.undo()
+def test_it_renders_and_plays_a_rehearsal(root: Path, open_page: Any, full_videos: None) -> None:
     rehearsed(root)
     tab = open_page(written(root, "--sandbox"))
     assert tab.page.title() == "The newest 1 runs"

@@ -6,5 +6,5 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def real_pauses(hurried_pauses: pytest.MonkeyPatch) -> None:
-    hurried_pauses.undo()
+def pauses_of_users(real_pauses: None) -> None:
+    """They are counted as users have them."""
