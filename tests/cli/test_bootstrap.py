@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
+from support import faults
 from support.commands import SCRIPTS, call, environment, start
+from support.faultserver import FaultServer
 from videotasks.cli import bootstrap
 from videotasks.core import installation
+from videotasks.providers.load_profile import load_profile
 
 ENTRY = sorted(path.name for path in SCRIPTS.glob("*.py"))
 COMMANDS = [name for name in ENTRY if name not in ("ai_video_tasks.py", "inspect_openapi.py")]
@@ -215,6 +218,29 @@ def test_help_needs_the_standard_library_alone(script: str, tmp_path: Path) -> N
     ours = {name for name in imported if name.startswith("videotasks")}
     assert ours <= {*OF_HELP, *OF_HELP_BESIDES.get(script, ())}, ours
     assert not list(tmp_path.iterdir()), "--help writes nothing"
+
+
+# What one look goes without: rooms as a whole, then single modules, then libraries.
+NOT_OF_A_LOOK = {"batch", "catalogue", "downloads", "gallery", "mcp_tools", "openapi", "request"}
+NOT_OF_A_LOOK |= {"lifecycle.create_or_attach", "lifecycle.reconcile", "lifecycle.submit", "lifecycle.upload_inputs"}
+NOT_OF_A_LOOK |= {"lifecycle.stream", "lifecycle.wait", "formats.sse", "formats.mp4"}
+DEAR_TO_A_LOOK = {"jsonschema", "yaml", "jmespath", "rich", "jinja2", "dataclasses", "subprocess", "uuid"}
+
+
+@pytest.mark.process
+def test_a_look_goes_without_what_it_does_not_need(tmp_path: Path) -> None:
+    """The profile comes from the cache of an earlier command, as for everybody but the first."""
+    load_profile("skills-video")
+    task = {"id": "gen_1", "status": "IN_PROGRESS", "created_at": "2026-11-21T09:30:00Z"}
+    with FaultServer(lambda request: faults.json_answer(task)) as server:
+        argv = [sys.executable, "-X", "importtime", str(SCRIPTS / LOOK[0]), *LOOK[1:-1], server.base_url]
+        env = environment(SKILLS_VIDEO_API_KEY="sk-1")
+        done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "running", done.stdout
+    imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    ours = {name.partition(".")[2] for name in imported if name.startswith("videotasks.")}
+    assert not {name for name in ours if name in NOT_OF_A_LOOK or name.partition(".")[0] in NOT_OF_A_LOOK}
+    assert not imported & DEAR_TO_A_LOOK and "requests" in imported
 
 
 @pytest.mark.parametrize("script", ENTRY)

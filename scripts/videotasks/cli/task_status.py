@@ -12,7 +12,6 @@ from videotasks.core.task import Outcome, Phase
 from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.free_calls import PASSING
 from videotasks.lifecycle.open_session import last_line, open_session, with_limits
-from videotasks.lifecycle.reconcile import adopt, report_taskless, resolve
 from videotasks.lifecycle.select_run import (
     find_latest,
     need_one,
@@ -72,6 +71,8 @@ def task_status(args: argparse.Namespace) -> int:
             if run is not None and named:
                 require_same_place(session, run)
                 if task_id:
+                    from videotasks.lifecycle.reconcile import adopt
+
                     adopt(session, run, task_id)
             else:
                 run = session.ctx.store.by_task(str(task_id), mode=session.ctx.mode, origin=session.origin)
@@ -130,14 +131,12 @@ def _look_again(session: Session, run: Run | None, task_id: str | None, error: T
 def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, Any], look: Look | None) -> int:
     """What was asked of one run."""
     ctx, state = session.ctx, run.state()
-    if args.resolve:
-        return resolve(session, run)
-    if state.task_id is None:
-        if state.phase.in_doubt:
-            from videotasks.lifecycle.reconcile import settle_unknown
+    if args.resolve or state.task_id is None:
+        from videotasks.lifecycle.reconcile import report_taskless, resolve, settle_unknown
 
-            return settle_unknown(session, run)
-        return report_taskless(session, run)
+        if args.resolve:
+            return resolve(session, run)
+        return settle_unknown(session, run) if state.phase.in_doubt else report_taskless(session, run)
     if (code := end_unverified(session, run)) is not None:
         return code
     state = run.state()

@@ -14,8 +14,7 @@ from videotasks.lifecycle.free_calls import PASSING
 from videotasks.lifecycle.outcome import Ending, snapshot_fields, write_results
 from videotasks.lifecycle.poll_schedule import PollSchedule
 from videotasks.lifecycle.session import Session
-from videotasks.lifecycle.wait import FINAL_STATUSES
-from videotasks.providers.provider import Look, TaskRef, refusal
+from videotasks.providers.provider import FINAL_STATUSES, Look, TaskRef, refusal
 from videotasks.runs import results
 from videotasks.runs.identity import body_key
 from videotasks.runs.store import Run

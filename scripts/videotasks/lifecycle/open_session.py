@@ -143,6 +143,7 @@ def origin_here(options: SessionOptions, provider: str) -> str | None:
 
 def require_packages() -> None:
     """Raises ModuleNotFoundError or TaskError for a library that would be missed only later: after the payment."""
+    from importlib import import_module
     from importlib.util import find_spec
 
     from videotasks.core.installation import NEEDED_PACKAGES, too_old
@@ -150,10 +151,10 @@ def require_packages() -> None:
     for name in NEEDED_PACKAGES:
         if name not in sys.modules and find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-    if too_old(NEEDED_PACKAGES):
+    if old := too_old(NEEDED_PACKAGES):
         from videotasks.network.connection import require_versions
 
-        require_versions()  # by the packages themselves: what lies beside them may be a leftover
+        require_versions(import_module(old[0]))  # by the package itself: what lies beside it may be a leftover
 
 
 @contextmanager

@@ -35,11 +35,9 @@ from videotasks.network.client import Client
 from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight
 from videotasks.providers import normalize
-from videotasks.providers.provider import Look
+from videotasks.providers.provider import FINAL_STATUSES, Look
 
 MAX_WORKERS = 32  # requests at once, however many tasks are waited for: 100 a second of an API that takes 0.3 s
-# A refusal ends a wait only with such a status (2xx: in the body). Codes alone do not: gateways put them into 5xx.
-FINAL_STATUSES = frozenset({200, 201, 202, 400, 401, 402, 403, 404, 410, 422})
 SLOW_ANSWER_BYTES = 100_000  # an answer that brings so much in `SLOW_ANSWER_S` is on its way: a video may stand in it
 SLOW_ANSWER_S = 5.0
 ROWS_EVERY_S = 0.5  # of many on a terminal

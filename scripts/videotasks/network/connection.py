@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -56,15 +57,13 @@ class PlainSession(requests.Session):
         return {**self._surroundings[place], "stream": stream}
 
 
-def require_versions() -> None:
-    """Raises TaskError (exit 1) when a library is older than what an answer can be read with.
+def require_versions(*more: ModuleType) -> None:
+    """Raises TaskError (exit 1) when requests, urllib3 or one `more` is older than what an answer can be read with.
 
     Then a create would be sent and paid, and its answer not understood: urllib3 < 2.6 has no read1 that decodes. Debian
     12 ships urllib3 1.26, Ubuntu 24.04 ships 2.0.
     """
-    import jmespath
-
-    for module in (requests, urllib3, jmespath):
+    for module in (requests, urllib3, *more):
         name, have = module.__name__, str(module.__version__)
         if older(have, least := least_versions()[name]):
             raise configuration_error(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -109,5 +108,7 @@ def command(script: str, *arguments: str) -> list[str]:
 def quoted(argv: Sequence[str]) -> str:
     """One line for a shell of this system; a reader that can should use the list instead."""
     if os.name == "nt":
+        import subprocess
+
         return subprocess.list2cmdline(list(argv))
     return shlex.join(argv)

@@ -80,6 +80,8 @@ class ManyLooks:
 FINAL_ON_POLL = frozenset(
     {Category.AUTH, Category.PERMISSION, Category.INSUFFICIENT_CREDITS, Category.NOT_FOUND, Category.VALIDATION}
 )
+# A refusal ends a wait only with such a status (2xx: in the body). Codes alone do not: gateways put them into 5xx.
+FINAL_STATUSES = frozenset({200, 201, 202, 400, 401, 402, 403, 404, 410, 422})
 
 # A result may stand in its answer as base64; 64 MB are 48 MB of video. Of members, no more than any answer may have.
 MAX_TASK_BYTES = 64_000_000
