@@ -6,9 +6,9 @@ What is committed is published as a git repository behind a local stand-in for G
 (`skills add owner/name#dist`) runs unchanged and reaches no outside host but the package registries. Its branch `dist`
 holds what ci/make_dist.py makes. Checked for each version of the installer: every file arrives; the job succeeds
 through the agent's folder from another project, with `python3` and with `uv run`; nothing is written inside the
-installed skill. With the current version also: an unchanged version is no update, re-install, update, remove, a global
-install; an install from the root, and one from an archive. Then the wheel: its command does the job, too, and the
-protocol's own inspector calls every tool of its server.
+installed skill; an unchanged version is no update. With the current version also: no libraries, and those of Debian 12;
+re-install, update, remove, a global install; an install from the root, and one from an archive. Then the wheel: its
+command does the job, too, and the protocol's own inspector calls every tool of its server.
 Prints one line a check; exits 1 with the reason at the first that fails.
 """
 
@@ -211,16 +211,54 @@ def check_job_runs(place: Place, python: Path) -> None:
         expect(not names, f"{command[0]} wrote inside the installed skill: {', '.join(names[:12])}")
 
 
-def check_lifecycle(place: Place) -> None:
-    """Re-install, update, remove and a global install with the current installer."""
-    source, agents = place.source, ["-a", "claude-code", "-a", "codex"]
+OLD_LIBRARIES = ["requests==2.28.1", "urllib3==1.26.12", "pyyaml", "jmespath"]  # of Debian 12
+
+
+def check_libraries(place: Place, interpreter: str) -> None:
+    """Without the libraries, and with too old ones: one line for machines, one for people, and nothing on disk."""
+    here, venvs = new_folder(str(place.root), "without"), new_folder(str(place.root), "venvs")
+    for wanted, said in (([], "is missing"), (OLD_LIBRARIES, "is too old")):
+        venv = str(venvs / str(len(wanted)))
+        capture(["uv", "venv", "--quiet", "--python", interpreter, venv], cwd=here, env=place.env)
+        if wanted:
+            capture(["uv", "pip", "install", "--quiet", "--python", venv, *wanted], cwd=here, env=place.env)
+        python = str(Path(venv) / ("Scripts" if os.name == "nt" else "bin") / "python")
+        before = contents(here)
+        done = subprocess.run(
+            [python, str(place.entry / "scripts" / "create_and_wait.py"), *JOB],
+            cwd=here, env=place.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8",
+        )  # fmt: skip
+        (line,), (words,) = done.stdout.splitlines(), done.stderr.splitlines()
+        error = json.loads(line)["error"]
+        expect(done.returncode == 1 and said in error["message"], f"{said} is expected, not {done.stdout}")
+        for text in (error["hint"], words):
+            expect("uv run" in text and "-m venv" in text, f"no way out in {text}")
+        expect(contents(here) == before, "something was written")
+
+
+def check_unchanged(place: Place, version: str) -> None:
+    """A commit that changes nothing of the skill is no update of it."""
+    installed = {name: told.partition(" ")[0] for name, told in contents(place.installed).items()}
     state = place.installed / "STATE"
     state.touch()
     (place.published / "elsewhere").write_text("a commit that changes nothing of the skill\n", encoding="utf-8")
     place.git("add", "--all", "--force")
     place.git("commit", "-q", "-m", "the same version")
-    place.skills(CURRENT, "update", "-y")
-    expect(state.exists(), "an unchanged version was installed again")
+    told = place.skills(version, "update", "-y")
+    if version == CURRENT:
+        expect("up to date" in told, f"an unchanged version is an update: {told}")
+    if version != "1.5.18":  # that one compares nothing, and copies the same files again
+        expect(state.exists(), "an unchanged version was installed again")
+    state.unlink(missing_ok=True)
+    now = {name: told.partition(" ")[0] for name, told in contents(place.installed).items()}
+    expect(now == installed, "an update of the same version changed files")
+
+
+def check_lifecycle(place: Place) -> None:
+    """Re-install, update, remove and a global install with the current installer."""
+    source, agents = place.source, ["-a", "claude-code", "-a", "codex"]
+    state = place.installed / "STATE"
+    state.touch()
     place.skills(CURRENT, "add", source, "-y", *agents)
     expect(not state.exists(), "a re-install is expected to replace the folder: state in it would be lost")
     listed = json.loads(place.skills(CURRENT, "list", "--json"))
@@ -379,9 +417,13 @@ def main() -> int:
                 say(f"skills {version}: every file arrived")
                 check_job_runs(place, python)
                 say(f"skills {version}: the job runs from the installed copy, which stays untouched")
+                check_unchanged(place, version)
+                say(f"skills {version}: an unchanged version is no update")
                 if version == CURRENT:
+                    check_libraries(place, args.python)
+                    say(f"skills {version}: missing and too old libraries are one line each for machines and people")
                     check_lifecycle(place)
-                    say(f"skills {version}: no update of the same, re-install, list, update, remove, global")
+                    say(f"skills {version}: re-install, list, update, remove, global")
             place = make_place(new_folder(folder, "root"), repository, dist=False)
             install(place, CURRENT)
             check_files(place, CURRENT)
