@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import threading
@@ -71,7 +72,7 @@ class HttpServer(ThreadingTCPServer):
     Not `http.server.HTTPServer`: that asks the resolver for the host's name, which takes seconds on some machines.
     """
 
-    allow_reuse_address = True
+    allow_reuse_address = os.name != "nt"  # there it would let another process take the port
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128

@@ -98,10 +98,21 @@ class Store:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-            os.replace(part, self.path)
+            _replace(part, self.path)
         except BaseException:
             os.unlink(part)
             raise
+
+
+def _replace(part: Path, path: Path) -> None:
+    """os.replace, tried again: on Windows a scanner or indexer holds a new file for moments."""
+    for pause_s in (0.02, 0.1, 0.5):
+        try:
+            os.replace(part, path)
+            return
+        except PermissionError:
+            time.sleep(pause_s)
+    os.replace(part, path)
 
 
 def _prune(state: State) -> None:

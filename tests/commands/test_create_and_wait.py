@@ -613,3 +613,15 @@ def test_the_same_command_finds_its_own_copy_and_never_another_file(server: Task
     done = call("create_and_wait.py", "--base-url", server.base, *command, env={"SKILLS_VIDEO_API_KEY": KEY})
     assert done.exit_code == 1 and "exists already" in json.dumps(done.error)
     assert target.read_bytes() == b"mine" and server.paid == 1
+
+
+@pytest.mark.parametrize("output", ["nul", "CON.mp4", "boat:1.mp4", "boat?.mp4"])
+def test_a_name_that_windows_has_no_file_of_is_told_before_the_payment(
+    output: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from videotasks.core import durable_files
+
+    monkeypatch.setattr(durable_files, "WINDOWS", True)
+    done = call("create_and_wait.py", "--sandbox", *BOAT, "--output", output)
+    assert done.exit_code == 1 and output in done.error["message"] and "Windows" in done.error["expected"]
+    assert not list(workspace.glob("task-status/.artifacts/2*"))

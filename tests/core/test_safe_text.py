@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videotasks.core.redaction import LONG_TEXT, REDACTED, redact
-from videotasks.core.safe_text import LIMIT, cut_query, inert, markdown_fence, one_line
+from videotasks.core.safe_text import LIMIT, cut_query, inert, markdown_fence, one_line, why_no_windows_name
 
 KEY = "sk-CANARY-7f3a"
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -293,3 +293,38 @@ def test_hostile_text_stays_in_its_fence(text: str) -> None:
 @pytest.mark.parametrize("text", hostile("markdown"))
 def test_hostile_markdown_is_code_only(text: str) -> None:
     test_a_commonmark_parser_sees_code_only(text)
+
+
+# -- names on Windows --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("CON", "device"), ("nul.mp4", "device"), ("Aux", "device"), ("com1.tar.gz", "device"), ("LPT9 .mp4", "device"),
+        ("nul:x", "device"), ("COM\u00b9", "device"), ("video:1.mp4", "':'"), ("a?.mp4", "'?'"), ('"x"', "'\"'"),
+        ("a|b", "'|'"), ("a\tb", "'\\t'"), ("boat.", "ends in"), ("boat ", "ends in"),
+    ],
+)  # fmt: skip
+def test_windows_has_no_such_file(name: str, why: str) -> None:
+    assert why in (why_no_windows_name(name) or "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "boat.mp4",
+        "console",
+        "con-1.mp4",
+        "com10",
+        "nulls.mp4",
+        ".mp4",
+        "..",
+        "",
+        "雨.mp4",
+        "a b.mp4",
+        "20261121-093000",
+    ],
+)
+def test_windows_has_such_a_file(name: str) -> None:
+    assert why_no_windows_name(name) is None

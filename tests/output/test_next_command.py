@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -91,3 +92,26 @@ inputs: {{prompt: {{to: prompt}}, model: {{to: model}}}}
         assert done.exit_code == 0, done
         argv = done.final["next_argv"]
         assert argv[argv.index("--provider") + 1] == str(tmp_path / "mine.yaml")
+
+
+BACKSLASHES = r"C:\Users\Ann Lee\my videos" + "\\"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--artifacts-dir", BACKSLASHES, "--run-id", "20261121-093000-01234-5678"],
+        ["--output", "out\\", "--base-url", "https://gateway.example/v1?a=b&c=d", "--provider", r".\acme.yaml"],
+        ["--output", 'a "quoted" name', "--set", 'x={"a": 1}', "--model", "a,b", "--image", "@RUN"],
+    ],
+)
+def test_a_line_for_windows_reads_the_same_in_its_shells(words: list[str]) -> None:
+    line = next_command.for_windows([r"C:\Program Files\Python\python.exe", "task_status.py", *words])
+    assert shlex.split(line) == ["C:/Program Files/Python/python.exe", "task_status.py", *words]  # Git's bash
+    bare = re.sub(r'"(?:\\\\|\\"|[^"])*"', "", line)
+    assert not re.search(r"[^\w./:=+~ -]", bare), "PowerShell gives its own meaning to other signs outside of quotes"
+
+
+def test_a_program_without_blanks_is_a_command_to_every_shell() -> None:
+    line = next_command.for_windows([r"C:\v\Scripts\python.exe", "x.py"])
+    assert line == "C:/v/Scripts/python.exe x.py"

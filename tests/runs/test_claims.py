@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,6 +169,7 @@ def test_a_planted_link_is_a_claim_and_its_target_stays(claims: Claims, tmp_path
 CHILD = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from videotasks.runs.claims import Claims, FolderClaims
 assert Claims(FolderClaims(Path(sys.argv[1]))).take({"a": 0}, "r1") is not None
 print("claimed", flush=True)
@@ -198,3 +200,13 @@ def test_the_run_of_a_dead_owner_may_be_somebody_elses_by_now(claims: Claims) ->
     taken(claims, {"a": 1})
     assert claims.sender_of_run(["a"], "r1") is Sender.BUSY
     assert claims.sender_of_run(["a"], "r2") is Sender.GONE
+
+
+def test_a_draft_that_a_scanner_holds_costs_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def held(path: Any) -> None:
+        raise PermissionError(13, "held by a scanner", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", held)
+        assert Claims(FolderClaims(tmp_path / ".claims"), ME).take({"a": 0}, "r1") is not None
+    assert only(Claims(FolderClaims(tmp_path / ".claims"), ME)).run_id == "r1"

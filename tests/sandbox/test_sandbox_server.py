@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -26,6 +27,7 @@ from support.sandbox_http import (
     create,
     finished_link,
 )
+from videotasks_sandbox import state
 from videotasks_sandbox.dialect import shipped
 from videotasks_sandbox.scenarios import SandboxError
 from videotasks_sandbox.server import start_sandbox
@@ -406,3 +408,24 @@ class TestScript:
         returned, body = self.run(*arguments)
         assert (returned, body["exit_code"], body["ok"], body["final"]) == (code, code, False, True)
         assert words in body["message"]
+
+
+@pytest.mark.parametrize(("refusals", "kept"), [(2, True), (9, False)])
+def test_a_state_file_that_a_scanner_holds_is_written_a_moment_later(
+    refusals: int, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, pauses = os.replace, []
+
+    def held(source: Any, target: Any) -> None:
+        if len(pauses) < refusals:
+            pauses.append(target)
+            raise PermissionError(13, "held by a scanner")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", held)
+    monkeypatch.setattr(state.time, "sleep", lambda _: None)
+    store = state.Store(tmp_path / "state.json")
+    with contextlib.nullcontext() if kept else pytest.raises(PermissionError), store.transaction() as now:
+        now["creates"] = 7
+    assert store.read()["creates"] == (7 if kept else 0)
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []

@@ -20,10 +20,12 @@ from typing import Any
 
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.json_values import parse_json
+from videotasks.core.safe_text import why_no_windows_name
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a named pipe waits for its other end otherwise
+WINDOWS = os.name == "nt"
 READ_LIMIT = 20_000_000  # bytes of any file of a run folder; what is written stays below (runs/budgets)
 TEMPORARY = ".tmp-"
 STALE_TEMP_S = 3600.0  # a temporary file older than this was left by a killed process
@@ -263,5 +265,12 @@ def no_current_folder() -> TaskError:
 
 
 def user_path(text: str) -> Path:
-    """A path as a user typed it, with ~ expanded."""
-    return Path(os.path.expanduser(text))
+    """A path as a user typed it, with ~ expanded. Raises TaskError for a name that this system has no file of.
+
+    Told here it is told before a payment: Windows would refuse to write the file, or write it into nothing.
+    """
+    path = Path(os.path.expanduser(text))
+    fault = why_no_windows_name(path.name) if WINDOWS else None
+    if fault:
+        raise configuration_error(f"{path.name} {fault}", expected="a file name that Windows allows")
+    return path

@@ -130,3 +130,18 @@ def _escape(character: str) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+# Windows takes these for devices, with any extension and whatever stands after a colon or blanks.
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:[.:].*)?\Z", re.IGNORECASE
+)
+
+
+def why_no_windows_name(name: str) -> str | None:
+    """Why Windows has no file of this name, or not the one that is meant (a colon writes into another file)."""
+    if _DEVICE.match(name):
+        return "is the name of a device"
+    if found := re.search(r'[<>:"|?*\x00-\x1f]', name):
+        return f"holds {found[0]!r}"
+    return "ends in a dot or a blank" if name != name.rstrip(". ") and name.strip(".") else None

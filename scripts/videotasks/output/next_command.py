@@ -7,6 +7,7 @@ holds that, `cli` fills it in from flags and variables alike, and every printed 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -107,8 +108,21 @@ def command(script: str, *arguments: str) -> list[str]:
 
 def quoted(argv: Sequence[str]) -> str:
     """One line for a shell of this system; a reader that can should use the list instead."""
-    if os.name == "nt":
-        import subprocess
+    return for_windows(argv) if os.name == "nt" else shlex.join(argv)
 
-        return subprocess.list2cmdline(list(argv))
-    return shlex.join(argv)
+
+def for_windows(argv: Sequence[str]) -> str:
+    """One line for PowerShell and for Git's bash, which both may be the shell there.
+
+    Quotes keep backslashes from bash; a program in quotes would be a text to PowerShell, so it gets slashes instead,
+    and quotes only where it holds a blank.
+    """
+
+    def in_quotes(word: str) -> str:
+        if re.fullmatch(r"[\w./:=+~-]+", word, re.ASCII):
+            return word
+        word = re.sub(r'(\\*)"', r'\1\1\\"', word)
+        return '"' + re.sub(r"(\\+)\Z", r"\1\1", word) + '"'
+
+    program, *words = argv
+    return " ".join(in_quotes(word) for word in (program.replace("\\", "/"), *words))

@@ -15,6 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,7 +70,8 @@ class FolderClaims:
             except FileExistsError:
                 return False
         finally:
-            os.unlink(draft)
+            with suppress(OSError):  # Windows, where a scanner holds it; what matters is who has the name
+                os.unlink(draft)
         durable_files.sync_dir(self.folder)
         return True
 

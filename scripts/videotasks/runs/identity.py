@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from videotasks.core.record import record
+from videotasks.core.safe_text import why_no_windows_name
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
 # How much of each key a run id shows: enough to find a run by its name among ten thousand.
 INTENT_SHOWN, BODY_SHOWN = 5, 4
 GENERATED_RUN_ID = re.compile(
@@ -83,4 +83,4 @@ def valid_run_id(text: str) -> bool:
     """Whether a run id is a plain folder name on every system (no path, no device name, no trailing dot)."""
     if not RUN_ID.match(text) or text.endswith("."):
         return False
-    return text[0].isdigit() or text.split(".")[0].lower() not in _WINDOWS_DEVICES
+    return text[0].isdigit() or why_no_windows_name(text) is None
