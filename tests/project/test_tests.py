@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from support.sources import tree_of
+
 TESTS = Path(__file__).resolve().parents[1]
 OF_NAMED_TUPLES = {"_replace", "_asdict", "_fields", "_make"}  # public, so spelled lest a field has the name
 ASSERTING = {"raises", "fail"}  # of pytest; helpers of ours that assert are found below
 
 
-@cache
 def trees() -> dict[str, ast.Module]:
-    files = sorted(TESTS.rglob("*.py"))
-    return {path.relative_to(TESTS).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in files}
+    return {path.relative_to(TESTS).as_posix(): tree_of(path) for path in sorted(TESTS.rglob("*.py"))}
 
 
 def name_of(call: ast.Call) -> str:
@@ -23,10 +23,15 @@ def name_of(call: ast.Call) -> str:
 
 
 def can_fail(function: ast.AST, helpers: set[str]) -> bool:
-    return any(
-        isinstance(node, (ast.Assert, ast.Raise)) or (isinstance(node, ast.Call) and name_of(node) in helpers)
-        for node in ast.walk(function)
-    )
+    return not helpers.isdisjoint(what_fails(function))
+
+
+@cache
+def what_fails(function: ast.AST) -> frozenset[str]:
+    """Names of what it calls; an assertion of its own counts as a call of pytest.fail."""
+    nodes = list(ast.walk(function))
+    own = {"fail"} if any(isinstance(node, (ast.Assert, ast.Raise)) for node in nodes) else set()
+    return frozenset(own | {name_of(node) for node in nodes if isinstance(node, ast.Call)})
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
@@ -75,5 +80,5 @@ def test_no_test_knows_a_private_name() -> None:
 def test_the_rules_would_see_a_breach() -> None:
     code = "import m\nfrom m import _a\nm._b\nmonkeypatch.setattr(m, '_c', 1)\nself._d\nsuper()._e()\nm.__version__"
     assert sorted(private_names(ast.parse(code))) == ["_c", "m._a", "m._b"]
-    assert not can_fail(ast.parse("def test_x(): read()"), {"checked"})
+    assert not can_fail(ast.parse("def test_x(): read()"), {"fail", "checked"})
     assert can_fail(ast.parse("def test_x(): checked()"), {"checked"})
