@@ -448,8 +448,16 @@ def test_the_documented_models_and_their_fields_are_those_of_the_catalogue() -> 
     for model in (one for one in catalogue.models if one.makes == "video"):
         row = next((line for line in text.splitlines() if line.startswith(f"| `{model.id}` |")), "")
         assert row, f"{model.id} is not in the table"
-        for field in (to for key, to in (model.fields or {}).items() if key not in ("count", "sound")):
-            assert f"`{field.removesuffix('[+]')}`" in row, f"{model.id}: {field}"
+        told = dict(zip(("duration", "ratio", "resolution", "seed"), row.split("|")[2:], strict=False))
+        fields = model.fields or {}
+        assert ("(no prompt)" in row) is ("prompt" not in fields), model.id
+        for key, field in fields.items():
+            usual = {"ratio": "aspect_ratio"}.get(key, key) == field
+            if key in told and usual:
+                assert told[key].strip() and "`" not in told[key], f"{model.id}: {key}"
+            elif key not in ("prompt", "count", "sound"):
+                assert f"`{field.removesuffix('[+]')}`" in row, f"{model.id}: {field}"
+        assert not [key for key, cell in told.items() if cell.strip() and key not in fields], model.id
 
 
 # ---------------------------------------------------------------- links, reach, size
