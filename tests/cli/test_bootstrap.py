@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support import faults
-from support.commands import SCRIPTS, call, environment, start
+from support.commands import SCRIPTS, call, call_unchecked, environment, start
 from support.faultserver import FaultServer
 from videotasks.cli import bootstrap
 from videotasks.core import installation
@@ -245,12 +245,8 @@ def test_a_look_goes_without_what_it_does_not_need(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", ENTRY)
 def test_help_is_ascii_and_names_each_exit_code(script: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS / script), "--help"],
-        env=environment(PYTHONIOENCODING="ascii"), capture_output=True, timeout=30,
-    )  # fmt: skip
-    assert done.returncode == 0 and done.stderr == b""
-    done.stdout.decode("ascii")
+    code, out, err = call_unchecked(script, "--help")
+    assert code == 0 and err == b"" and out.isascii()
 
 
 @pytest.mark.process

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from support.commands import SCRIPTS, call, environment, fast_sandbox
+from support.commands import SCRIPTS, call, call_unchecked, fast_sandbox
 
 CREATE = "create_and_wait.py"
 
@@ -77,11 +75,9 @@ def test_a_role_that_is_nearly_one_is_named_unless_such_a_file_is_there(tmp_path
 
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
 def test_every_command_says_its_version(script: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS / script), "--version"], capture_output=True, text=True, env=environment()
-    )
+    code, out, _ = call_unchecked(script, "--version")
     skill = (SCRIPTS.parent / "SKILL.md").read_text(encoding="utf-8")
-    assert done.returncode == 0 and f'version: "{done.stdout.split()[1]}"' in skill
+    assert code == 0 and f'version: "{out.decode().split()[1]}"' in skill
 
 
 def test_a_wait_suggests_only_what_it_has() -> None:

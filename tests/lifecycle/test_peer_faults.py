@@ -16,6 +16,7 @@ from support import faults
 from support.faults import answer, html, json_answer, retry_after
 from support.faultserver import Action
 from support.lifecycle import SHORT, Client
+from support.parameters import most_are_slow
 from support.taskserver import VIDEO, WIRES, FileHost, TaskServer, taken, whole_stream
 from support.virtual import Slow, body, json_body, silence, wait
 from videotasks.core.record import replace
@@ -39,7 +40,7 @@ BLIPS: dict[str, list[Action]] = {
 }
 
 
-@pytest.mark.parametrize("provider", ["ark", "skills-video"])
+@pytest.mark.parametrize("provider", most_are_slow(["ark", "skills-video"], "ark"))
 @pytest.mark.parametrize("blip", BLIPS, ids=str)
 def test_every_blip_is_survived(tmp_path: Path, blip: str, provider: str) -> None:
     with TaskServer(WIRES[provider], polls=BLIPS[blip], polls_needed=len(BLIPS[blip]) + 1) as server:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from support.parameters import most_are_slow
 from videotasks.core import user_cache
 from videotasks.core.errors import Category, TaskError
 from videotasks.providers import check_profile, normalize
@@ -257,7 +258,7 @@ def test_ratios_stay_texts() -> None:
     assert "16:9" in load_profile("ark").models[0].limits["ratio"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", most_are_slow(NAMES, *TRIED))
 def test_the_cache_gives_the_same_profile(name: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_profile(name)
     assert list(own_cache.rglob("*.json"))

@@ -19,6 +19,7 @@ from videotasks.providers.provider import ListPage, ManyLooks, Provider
 from videotasks_sandbox.dialect import load_dialect
 
 PROVIDERS = shipped_names()
+TRIED = [name for name in PROVIDERS if load_profile(name).tried]
 # What a create of the API needs beside a prompt.
 NEEDS = {
     "runway": ("--ratio", "16:9", "--duration", "5"),
@@ -49,7 +50,7 @@ def create(provider: str, *options: str, total_s: float = 0.1) -> Any:
         return call("create_and_wait.py", "--sandbox", *what, *options)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", most_are_slow(PROVIDERS, *TRIED, "runway", "gemini", "vertex-veo"))
 def test_from_the_create_to_the_end(provider: str) -> None:
     done = create(provider, "--no-download")
     assert (done.exit_code, done.final["status"]) == (0, "succeeded"), done.stdout

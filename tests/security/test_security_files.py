@@ -137,10 +137,11 @@ def test_an_injected_image_that_is_no_image_is_refused_by_its_content(scene: Sce
     ssh = scene.home / ".ssh"
     ssh.mkdir()
     foreign = profile_file(tmp_path, api.base_url, how=how)
+    own, by_address = ["--provider", str(foreign)], ["--base-url", api.base_url, "--model", "openai/sora-2"]
     os.environ["VIDEO_TASKS_KEY_MINE"] = "my-own-key"
     for name, content in files_of_a_home().items():
         (ssh / name).write_bytes(content)
-        for words in (["--provider", str(foreign)], ["--base-url", api.base_url, "--model", "openai/sora-2"]):
+        for words in (own, by_address) if how == "data_uri" else (own,):
             for flag in ("--image", "--video", "--audio"):
                 said = scene.run("create_and_wait", *words, "--prompt", "x", flag, f"~/.ssh/{name}", *FAST)
                 assert said.code == 1, said.out

@@ -14,6 +14,7 @@ import pytest
 from support import scene as scenes
 from support.faults import answer, json_answer, sse
 from support.faultserver import Action, Request
+from support.parameters import combinations
 from support.scene import CANARY, SCRIPTS, Scene, canary_in, done, healthy
 from videotasks.core.errors import TaskError
 from videotasks.providers import credentials
@@ -44,14 +45,8 @@ def test_01_the_hunt_itself_finds_the_key_in_every_form() -> None:
     assert not canary_in(CANARY[:-1])
 
 
-@pytest.mark.parametrize("entry", ENTRIES)
-@pytest.mark.parametrize("option", ["--api-key", "--Authorization", "-token"])
+@pytest.mark.parametrize(("entry", "option"), combinations(ENTRIES, ["--api-key", "--Authorization", "-token"]))
 def test_01_no_command_takes_a_key_and_the_refusal_does_not_repeat_it(scene: Scene, entry: str, option: str) -> None:
-    if entry == "sandbox":
-        said = scene.spawn(entry, option, CANARY)
-        assert said.code == 2 and option in said.out
-        said.processes.clear()  # there it stands, for it was put there
-        return
     for words in ([option, CANARY], [f"{option}={CANARY}"]):
         said = scene.run(entry, *words)
         assert said.code == 2
