@@ -13,6 +13,7 @@ from support.commands import Done, call, fast_sandbox, follow, journal, sandbox_
 from support.faults import answer, json_answer, routes
 from support.faultserver import FaultServer, refused_port
 from support.taskserver import KEY, WIRES, TaskServer
+from videotasks.core import durable_files
 
 ROOT = Path("task-status") / ".artifacts"
 ENV = {"SKILLS_VIDEO_API_KEY": KEY, "ARK_API_KEY": KEY, "CREATOK_API_KEY": KEY, "OCTOPUSX_API_KEY": KEY}
@@ -77,6 +78,20 @@ def test_the_result_files_are_written_each_time() -> None:
     result.write_text("{broken", encoding="utf-8")
     assert call("task_status.py", "--latest", "--sandbox").exit_code == 0
     assert json.loads(result.read_text(encoding="utf-8"))["status"] == "succeeded"
+
+
+def test_one_look_writes_each_result_file_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    real = durable_files.write_atomic
+    monkeypatch.setattr(
+        durable_files, "write_atomic", lambda path, *rest: (written.append(path.name), real(path, *rest))[1]
+    )
+    with FaultServer(json_answer(WIRES["skills-video"].task("task-1", "running", None))) as server:
+        call("task_status.py", "task-1", *SV, "--base-url", server.base_url, env=ENV)
+        assert {"result.json", "result.md", "response.json"} <= set(written)
+        written.clear()
+        call("task_status.py", "task-1", *SV, "--base-url", server.base_url, env=ENV)
+    assert sorted(written) == ["response.json", "result.json", "result.md"]
 
 
 @pytest.mark.parametrize("status", [302, 304, 412, 501])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 
 from videotasks.core.invocation import program
@@ -133,8 +132,8 @@ def seconds(minimum: float = 0.0) -> Callable[[str], float]:
         try:
             value = float(text)
         except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or value <= minimum or value > 604_800:
+            value = minimum
+        if not minimum < value <= 604_800:
             raise argparse.ArgumentTypeError(f"not a number of seconds above {minimum:g}")
         return value
 

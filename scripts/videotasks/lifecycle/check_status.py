@@ -8,6 +8,7 @@ from typing import Any
 from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, configuration_error
 from videotasks.core.record import replace
 from videotasks.core.task import Outcome, Status, require_task_id
+from videotasks.core.times import iso
 from videotasks.lifecycle import final_line, free_calls
 from videotasks.lifecycle.fetch_outputs import record_ending
 from videotasks.lifecycle.free_calls import PASSING
@@ -99,18 +100,17 @@ def look_once(session: Session, run: Run, look: Look | None = None, **more: Any)
     state = run.state()
     if state.task_id is None:
         raise configuration_error(f"the run {run.run_id} has no task id to look at")
-    if state.ended and state.outcome not in (Outcome.SUCCEEDED, Outcome.NO_RESULT):
-        return report_status(session, run, **more)
-    if state.outcome is Outcome.SUCCEEDED and (session.provider.keyless or results.video_file(run, state)):
-        return report_status(session, run, **more)
-    if look is None:
-        look = ask(session, TaskRef(state.task_id, state.follow))
-    if look.snapshot is None:
-        if state.ended:
-            return report_status(session, run, **more)  # what is known to be over stays known
-        raise refusal(error_of(look))
-    take_in(session, run, look)
-    return report_status(session, run, hint_s=look.hint_s, **more)
+    over = state.ended and state.outcome not in (Outcome.SUCCEEDED, Outcome.NO_RESULT)
+    here = session.provider.keyless or results.video_file(run, state) is not None
+    if not over and not (state.outcome is Outcome.SUCCEEDED and here):
+        look = look or ask(session, TaskRef(state.task_id, state.follow))
+        if look.snapshot is not None:
+            take_in(session, run, look)
+            return report_status(session, run, hint_s=look.hint_s, **more)
+        if not state.ended:  # what is known to be over stays known
+            raise refusal(error_of(look))
+    write_results(session.ctx, run)  # a kill may have come between the journal and the files
+    return report_status(session, run, **more)
 
 
 def error_of(look: Look) -> ApiError:
@@ -141,9 +141,7 @@ def take_in(session: Session, run: Run, look: Look) -> None:
 
 def report_status(session: Session, run: Run, *, hint_s: float | None = None, **more: Any) -> int:
     """The final line of one look: canonical status, link, reason, a summary, and when to look again."""
-    ctx = session.ctx
-    document = write_results(ctx, run)
-    state = run.state()
+    ctx, state = session.ctx, run.state()
     exit_code = int(state.outcome.exit_code if state.outcome is not None else ExitCode.OK)
     fields = final_line.terminal_fields(ctx, run, state)
     fields["error"] = state.error
@@ -159,11 +157,8 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
         next_argv = final_line.go_on(ctx, run)
     elif state.outcome is Outcome.SUCCEEDED and fields["video_file"] is None:
         next_argv = final_line.look_at(ctx, run, fetch=True)
-        fields["reminder"] = (
-            f"the link works until {document.get('expires_at')}"
-            if document.get("expires_at")
-            else "the link may expire soon"
-        )
+        until = state.expires_at
+        fields["reminder"] = f"the link works until {iso(until)}" if until else "the link may expire soon"
     ctx.reporter.people(results.summary(run, state))
     final_line.keep_unread_line(ctx, run)
     ctx.reporter.final("status", exit_code, next_argv=next_argv, **fields, **more)
