@@ -121,7 +121,7 @@ class Client:
             asked=Asked(str(self.root), place=("--base-url", profile.base_url)),
         )
         provider = Provider(profile, credentials.Key("TEST_KEY", KEY))
-        made = Session(profile, provider, ctx, place_of(profile.base_url))
+        made = Session(provider, ctx, place_of(profile.base_url))
         self.sessions.append(made)
         return made
 

@@ -213,10 +213,10 @@ def open_session(
                 local = profile.with_base_url(server.base_url)
                 redaction.remember(server.api_key)
                 provider = Provider(local, credentials.Key("sandbox", server.api_key))
-                yield Session(local, provider, ctx, f"sandbox:{profile.name}")
+                yield Session(provider, ctx, f"sandbox:{profile.name}")
             return
         key = credentials.require_key(profile) if needs_key else credentials.find_key(profile)
-        yield Session(profile, Provider(profile, key), ctx, origins.place_of(profile.base_url))
+        yield Session(Provider(profile, key), ctx, origins.place_of(profile.base_url))
 
 
 @record

@@ -90,12 +90,15 @@ class Context:
 
 @record
 class Session:
-    """One command's provider and surroundings."""
+    """One provider in a command's surroundings, which a wait for many tasks or a batch shares among several."""
 
-    profile: Profile
     provider: Provider
     ctx: Context
     origin: str  # as runs are told apart: an origin with its base path, or sandbox:<provider>
+
+    @property
+    def profile(self) -> Profile:
+        return self.provider.profile
 
     def ask(self, verb: Callable[[Client], T], timeout: float, **more: Any) -> T:
         """A call that costs nothing, see `free_calls.ask`."""
