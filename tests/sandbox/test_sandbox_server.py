@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -429,3 +430,20 @@ def test_a_state_file_that_a_scanner_holds_is_written_a_moment_later(
         now["creates"] = 7
     assert store.read()["creates"] == (7 if kept else 0)
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_without_fcntl_the_state_is_changed_by_one_process_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals, asked = [OSError(13, "held by another process")], []
+
+    def locking(descriptor: int, mode: int, count: int) -> None:
+        asked.append((mode, count))
+        if refusals:
+            raise refusals.pop()
+
+    monkeypatch.setattr(state, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(LK_NBLCK=2, locking=locking))
+    with Store(tmp_path / "state.json").transaction() as now:
+        now["creates"] = 3
+    assert asked == [(2, 1), (2, 1)] and json.loads((tmp_path / "state.json").read_bytes())["creates"] == 3
