@@ -68,10 +68,10 @@ def build_parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    import runpy
-
     invocation.called_as[:] = [os.path.abspath(sys.argv[0])]
     args = build_parser().parse(argv)
+
+    import runpy
 
     if args.json:
         invocation.called_as.append("--json")

@@ -65,4 +65,4 @@ else:
 
     def replace(one, **members):
         """A copy with some members replaced, as dataclasses.replace."""
-        return type(one)(**{name: getattr(one, name) for name in one.__annotations__} | members)
+        return type(one)(**{name: getattr(one, name) for name in type(one).__annotations__} | members)
