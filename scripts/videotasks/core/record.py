@@ -1,7 +1,7 @@
 """Data classes that cost nothing at start-up: those of the standard library compile code of their own for each class.
 
-One look takes in forty of them: 45 ms as data classes, 3 ms as records. To a type checker a record is a data class, and
-both are used alike; where a module is loaded after the network has been asked, a data class does.
+The forty that one look loads were a fifth of it: 178 of 889 million instructions, 4 as records. To a type checker a
+record is a data class, and both are used alike; in modules that a look does not load, a data class does.
 """
 
 from __future__ import annotations
