@@ -24,7 +24,7 @@ from videotasks.core.workers import Interrupted, Mailbox, Message
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.lifecycle import check_status, preflight, reconcile
 from videotasks.lifecycle.collect import Collector
-from videotasks.lifecycle.create_or_attach import DEAD_SENDER, CreatedRun, create_or_attach
+from videotasks.lifecycle.create_or_attach import DEAD_SENDER, SILENT_SENDER, CreatedRun, create_or_attach
 from videotasks.lifecycle.free_calls import FreeCalls
 from videotasks.lifecycle.outcome import Ending, write_results
 from videotasks.lifecycle.session import Context, Session
@@ -66,7 +66,7 @@ class Places(Protocol):
     def leave(self) -> None: ...
 
 
-class _Unshared:
+class Unshared:
     """This process alone uses the key: what it counts by itself is enough."""
 
     def take(self) -> bool:
@@ -82,7 +82,7 @@ class _Desk:
 
     parallel: int
     gap_s: float
-    places: Places = field(default_factory=_Unshared)
+    places: Places = field(default_factory=Unshared)
     queue: deque[Item] = field(default_factory=deque)
     aside: dict[str | None, list[Item]] = field(default_factory=dict)  # model -> rows that wait for its first one
     tried: dict[str | None, bool | None] = field(
@@ -122,7 +122,7 @@ class Carrier:
         ctx: Context,
         wishes: Wishes,
         pace: Pace,
-        places: Callable[[Session, int], Places] = lambda session, parallel: _Unshared(),
+        places: Callable[[Session, int], Places] = lambda session, parallel: Unshared(),
     ) -> None:
         self.items, self.planner, self.ledger, self.ctx = items, planner, ledger, ctx
         self.wishes, self.pace, self._places = wishes, pace, places
@@ -137,7 +137,8 @@ class Carrier:
         self._followers: list[Item] = []
         self._poor: list[Item] = []  # rows that found no room within --max-cost, while others are under way
         self._creators = self._creating = 0
-        self._unknown = self._failed = 0
+        self.unknown = 0  # rows whose answers were lost
+        self._failed = 0
         self._stop: tuple[ExitCode, str] | None = None
         self._deadline = float("inf")
         self._by_run: dict[str, Item] = {}
@@ -221,7 +222,7 @@ class Carrier:
             with suppress(TaskError):
                 item.step = Step.GO_ON if reconcile.found_by_itself(item.session, item.run) else Step.UNKNOWN
             # A kill says nothing of the provider; an answer that was lost stops the batch until somebody has looked.
-            self._unknown += item.step is Step.UNKNOWN and item.run.state().doubt != DEAD_SENDER
+            self.unknown += item.step is Step.UNKNOWN and not _by_a_kill(item)
         if item.step is Step.ENDED and item.run is not None and ended_without_video(item.run.state()):
             self._failed += 1
         if item.step is Step.GO_ON and item.run is not None and item.session is not None:
@@ -533,7 +534,7 @@ class Carrier:
             item.code = ExitCode(error.exit_code)
             if error.category is Category.SUBMISSION_UNKNOWN:
                 item.step = Step.UNKNOWN
-                self._unknown += 1
+                self.unknown += not _by_a_kill(item)
             else:
                 item.step = Step.ENDED
                 self._failed += 1
@@ -548,7 +549,7 @@ class Carrier:
     def _stop_if_enough(self) -> None:
         """--stop-after-unknown and --stop-after-failed, over all that this batch has met so far."""
         most = self.pace.stop_after_failed
-        if self._unknown >= self.pace.stop_after_unknown:
+        if self.unknown >= self.pace.stop_after_unknown:
             why = "not sent: the answer to another row was lost, which a person should look at first"
             self._stop = self._stop or (ExitCode.SUBMISSION_UNKNOWN, why)
         elif most is not None and self._failed >= most:
@@ -596,6 +597,11 @@ class Carrier:
             return False
         item.note = f"{wanted:g} s were asked for, and the file has {made:g} s"
         return True
+
+
+def _by_a_kill(item: Item) -> bool:
+    """Whether a row is in doubt because the process that sent it is no more, which says nothing of the provider."""
+    return item.run is not None and item.run.state().doubt in (DEAD_SENDER, SILENT_SENDER)
 
 
 def make_folder(path: str | None) -> None:

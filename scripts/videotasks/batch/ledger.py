@@ -37,6 +37,7 @@ from videotasks.runs.store import RunStore, write_json
 
 FOLDER = "batches"  # under the artifacts root
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}\Z")
+MOVED = "moved.json"  # in the folder of a batch that goes on elsewhere
 LOCK_S = 30.0
 LINE_BYTES = 100_000  # of one entry; ours have some hundred
 COLUMNS = (
@@ -90,7 +91,12 @@ class _Reserved:
 
 
 class BatchHome(Protocol):
-    """Where a batch keeps its log and its document. All raise OSError; `turn` and `prepare` TaskError, too."""
+    """Where a batch keeps its log and its document. All raise OSError; `turn` and `prepare` TaskError, too.
+
+    `folder` is its folder on this machine, whatever else it has.
+    """
+
+    folder: Path
 
     def prepare(self) -> None: ...
 
@@ -110,12 +116,16 @@ class BatchHome(Protocol):
 
     def write_document(self, document: Mapping[str, Any]) -> None: ...
 
+    def publish(self, file: Path) -> str:
+        """Where a file out of the batch's own folder can be read by whoever reads the batch."""
+        ...
+
 
 class FolderHome:
     """A batch's own folder: spending.jsonl under a lock of the system's, and batch.json."""
 
-    def __init__(self, store: RunStore, folder: Path) -> None:
-        self.store, self.folder = store, folder
+    def __init__(self, store: RunStore, folder: Path, moving_to: str | None = None) -> None:
+        self.store, self.folder, self._moving_to = store, folder, moving_to
 
     def prepare(self) -> None:
         self.store.prepare()
@@ -134,9 +144,22 @@ class FolderHome:
         if not lock.acquire(give_up=lambda: time.monotonic() > end):
             raise configuration_error("another command holds this batch", expected="to run it again")
         try:
+            moved = durable_files.read_json(self.folder / MOVED)
+            if isinstance(moved, dict) and moved.get("to") != self._moving_to:
+                raise configuration_error(
+                    f"this batch was moved to {inert(str(moved.get('to')), 200)}",
+                    expected="batch_fleet.py with that --store",
+                    hint="what is made here would be paid for a second time",
+                    code="batch_moved",
+                )
             yield
         finally:
             lock.release()
+
+    def close(self) -> None:
+        """From now on only who moves it takes a turn. Raises OSError, TaskError."""
+        with self.turn():
+            write_json(self.folder / MOVED, {"to": self._moving_to})
 
     def read(self, position: int) -> tuple[list[Any], int]:
         """Of a half line that a kill left, nothing was sent."""
@@ -169,6 +192,9 @@ class FolderHome:
     def write_document(self, document: Mapping[str, Any]) -> None:
         write_json(self.folder / "batch.json", document)
 
+    def publish(self, file: Path) -> str:
+        return str(file)
+
     @property
     def _log(self) -> Path:
         return self.folder / "spending.jsonl"
@@ -183,8 +209,8 @@ class Ledger:
                 f"{name[:60]!r} is no batch id", expected="letters, digits, dots, dashes, underscores; up to 80"
             )
         self.store, self.id = store, name
-        self.folder = store.root / FOLDER / name
-        self.home = home or FolderHome(store, self.folder)
+        self.home = home or FolderHome(store, store.root / FOLDER / name)
+        self.folder = self.home.folder
         self._token = secrets.token_hex(8)
         self._reserved: dict[str, _Reserved] = {}
         self._takes: dict[str, int] = {}
@@ -289,6 +315,12 @@ class Ledger:
             yield {"event": "reserved", "intent": intent, "amount": amount, "unit": unit}
 
         self._append(held)
+
+    def busy(self) -> list[Owner]:
+        """Processes that have opened this batch and are not certainly gone: this one aside."""
+        self._read()
+        me = Owner.me()
+        return [owner for owner in self._owners.values() if owner != me and not owner.is_gone(me)]
 
     def release(self, intent: str) -> None:
         """It is certain that this process created nothing for it."""

@@ -98,9 +98,18 @@ class RowSessions(SessionPool):
     """One session for each provider and kind that the rows need."""
 
     def __init__(
-        self, options: SessionOptions, *, needs_key: bool, reporter: Reporter, on_open: Callable[[Session], None]
+        self,
+        options: SessionOptions,
+        *,
+        needs_key: bool,
+        reporter: Reporter,
+        on_open: Callable[[Session], None],
+        store: RunStore | None = None,
+        stand_ins: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
-        super().__init__(options, needs_key=needs_key, reporter=reporter, on_open=on_open)
+        super().__init__(
+            options, needs_key=needs_key, reporter=reporter, on_open=on_open, store=store, stand_ins=stand_ins
+        )
         self._profiles: dict[tuple[str | None, str | None], Profile] = {}
 
     def profile(self, provider: str | None, kind: str | None) -> Profile:
@@ -410,11 +419,11 @@ class Planner:
         for kind, role, value in row.media:
             if not value.startswith("@"):
                 named, value = parse_media(value) if role is None else (role, value)
-                role, value = named, self._beside(value)
+                role, value = named, self.beside(value)
             given.media(kind).append((role, value))
         return given
 
-    def _beside(self, value: str) -> str:
+    def beside(self, value: str) -> str:
         """A relative path from the current folder, else from that of the batch file."""
         beside = os.path.join(self.folder, value)
         if "://" in value or os.path.isabs(value) or os.path.exists(value) or not os.path.exists(beside):

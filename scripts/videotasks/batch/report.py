@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videotasks.batch import plan as planning
@@ -136,6 +137,18 @@ class Report:
         self._count()
         self._thread = threading.Thread(target=self._tick, daemon=True)
         self._thread.start()
+
+    def of_shard(self, ctx: Context) -> None:
+        """Nothing is said here: whoever asked for these rows gets their documents."""
+        self._ctx = ctx
+
+    def documents(self, carrier: Carrier | None) -> list[dict[str, Any]]:
+        """Every row as batch.json has it, with the step that it is at and its exit code."""
+        told = []
+        for item in self.items:
+            code = self._code(item, carrier) if carrier is not None else item.code
+            told.append({**self._document(item), "step": item.step.value, "code": None if code is None else int(code)})
+        return told
 
     def stop(self) -> None:
         self._stop.set()
@@ -273,14 +286,16 @@ class Report:
         if item.row.problems:
             row["error"] = {"category": Category.VALIDATION.value, "message": item.row.problems[0]["message"]}
         if item.run is not None and state is not None:
-            file = results.video_file(item.run, state)
+            main = results.main_file(item.run, state)
+            file = item.run.place_of(main) if main is not None else None
+            signed = item.run.signed_link(main) if main is not None else None
             expected = final_line.expected_cost(item.run) or {}
             begun, ended = epoch_of(state.submitted_at), epoch_of(state.ended_at)
             row |= {
                 "error": row["error"] or state.error,
                 "task_id": state.task_id,
                 "file": item.output if item.output and os.path.isfile(item.output) else file,
-                "link": state.url_of("video"),
+                "link": signed or state.url_of("video"),
                 "cost": state.cost,
                 "expected": expected.get("amount"),
                 "unit": state.cost_unit if state.cost is not None else expected.get("unit"),
@@ -297,7 +312,7 @@ class Report:
         files: dict[str, Any] = {}
         try:
             rows = self._write()
-            files["results"] = str(self.ledger.write_table(_table_rows(rows)))
+            files["results"] = self.ledger.home.publish(self.ledger.write_table(_table_rows(rows)))
             files["gallery"] = self._gallery(ctx)
         except (OSError, TaskError) as error:
             main.event("warning", message=f"the batch's own files could not be written: {error}")
@@ -381,7 +396,8 @@ class Report:
 
         try:
             batch = page.read_batch(self.ledger.folder)
-            return str(page.write_batch_gallery(self.ledger.folder, batch, ctx.store, now=ctx.clock()).file)
+            written = page.write_batch_gallery(self.ledger.folder, batch, ctx.store, now=ctx.clock())
+            return self.ledger.home.publish(Path(written.file))
         except ImportError:
             self.main.people("no gallery: the package jinja2 is missing")
             return None

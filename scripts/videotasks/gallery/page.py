@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, urlsplit
 
 from videotasks.core import durable_files
 from videotasks.core.errors import Category, category_message, configuration_error
@@ -28,7 +28,6 @@ from videotasks.core.times import iso
 from videotasks.output import account
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
-from videotasks.runs.recorded_files import intact
 from videotasks.runs.store import Run, RunStore
 
 FILE_NAME = "gallery.html"
@@ -67,8 +66,9 @@ _TONES = {
 class Card:
     """One run, or one row of a batch that has none, as the page shows it. Texts are inert and cut already.
 
-    `files` are those of the run's own making that are on disk as they were fetched: (how the browser shows it: video,
-    audio, image or link; absolute path). `axes` are what cards are set side by side by: (name, value).
+    `files` are those of the run's own making that are there as they were fetched: (how the browser shows it: video,
+    audio, image or link; absolute path, or the link to one in a store). `axes` are what cards are set side by side by:
+    (name, value).
     """
 
     status: str
@@ -90,8 +90,8 @@ class Card:
     cost_unit: str = ""
     sandbox: bool = False
     vouched: bool = True
-    files: tuple[tuple[str, Path], ...] = ()
-    poster: Path | None = None
+    files: tuple[tuple[str, Path | str], ...] = ()
+    poster: Path | str | None = None
     axes: tuple[tuple[str, str], ...] = field(default=())
     crossed: bool = False
 
@@ -155,9 +155,7 @@ def card_of_run(run: Run, row: Mapping[str, Any] | None = None) -> Card:
         cost_unit=unit,
         sandbox=run.mode == "sandbox",
         vouched=vouched,
-        files=tuple(
-            (_shown_as(entry), _own(run, entry)) for entry in main[:20] if _linked(entry) and intact(run.folder, entry)
-        ),
+        files=tuple((_shown_as(entry), _own(run, entry)) for entry in main[:20] if _linked(entry) and run.holds(entry)),
         poster=_poster(run, state),
         axes=_axes(row) or (("prompt", one_line(prompt, 200)), ("model", made_by)),
         crossed=bool(_axes(row)),
@@ -214,16 +212,16 @@ def _cost(request: Mapping[str, Any], state: RunState) -> str:
     return "unknown" if expected == "unknown" else one_line(f"{expected} expected", 60)
 
 
-def _poster(run: Run, state: RunState) -> Path | None:
+def _poster(run: Run, state: RunState) -> Path | str | None:
     for kind in ("thumbnail", "last_frame"):
         for entry in state.files:
-            if entry.get("kind") == kind and _shown_as(entry) == "image" and intact(run.folder, entry):
+            if entry.get("kind") == kind and _shown_as(entry) == "image" and run.holds(entry):
                 return _own(run, entry)
     return None
 
 
-def _own(run: Run, entry: Mapping[str, Any]) -> Path:
-    return run.folder / str(entry["path"])
+def _own(run: Run, entry: Mapping[str, Any]) -> Path | str:
+    return run.link_of(entry) or run.folder / str(entry["path"])
 
 
 def _ending(entry: Mapping[str, Any]) -> str:
@@ -320,6 +318,8 @@ def write_gallery(file: Path, cards: Sequence[Card], *, title: str, now: float, 
 
 def render(cards: Sequence[Card], *, folder: str, title: str, now: float, left_out: int = 0) -> str:
     """The page as it stands in `folder` (a real path). Raises ImportError without Jinja2."""
+    linked = [place for card in cards for place in (*(one for _, one in card.files), card.poster)]
+    hosts = {"{0.scheme}://{0.netloc}".format(urlsplit(place)) for place in linked if isinstance(place, str)}
     return compiled_template().render(
         folder=folder,
         cards=cards,
@@ -327,6 +327,7 @@ def render(cards: Sequence[Card], *, folder: str, title: str, now: float, left_o
         made=iso(now),
         version=skill_version(),
         left_out=left_out,
+        hosts=sorted(host for host in hosts if host.startswith("http")),
         sums=_sums(cards),
         counts=_counted(card.status for card in cards),
         providers=_counted(card.provider for card in cards if card.provider),
@@ -341,7 +342,7 @@ def compiled_template() -> Any:
     from jinja2 import Environment, StrictUndefined
 
     pages = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    pages.filters.update(source_hash=_source_hash, link=link)
+    pages.filters.update(source_hash=_source_hash, link=link, name=_name)
     return pages.from_string((skill_folder() / "shared" / "gallery.html.j2").read_text(encoding="utf-8"))
 
 
@@ -355,14 +356,23 @@ def is_gallery(file: Path) -> bool:
         return False
 
 
-def link(place: Path, folder: str) -> str:
-    """The address of a file, relative to a folder: each name percent-encoded, so that #, ?, % and blanks are names."""
+def link(place: Path | str, folder: str) -> str:
+    """The address of a file, relative to a folder: each name percent-encoded, so that #, ?, % and blanks are names.
+
+    One in a store has its own.
+    """
+    if isinstance(place, str):
+        return place
     real = os.path.join(os.path.realpath(place.parent), place.name)
     try:
         relative = os.path.relpath(real, folder)
     except ValueError:  # another drive
         return Path(real).as_uri()
     return "/".join(quote_from_bytes(os.fsencode(part), safe="") for part in Path(relative).parts)
+
+
+def _name(place: Path | str) -> str:
+    return os.path.basename(urlsplit(place).path) if isinstance(place, str) else place.name
 
 
 def _source_hash(source: str) -> str:

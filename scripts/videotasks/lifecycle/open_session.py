@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,8 +166,11 @@ def open_session(
     mailbox: Mailbox | None = None,
     reporter: Reporter | None = None,
     store: RunStore | None = None,
+    stand_in: tuple[str, str] | None = None,
 ) -> Iterator[Session]:
     """Profile, origin, key, run store and signals for one command; the sandbox runs while it is open.
+
+    `stand_in` is the address and key of one that another process serves already.
 
     Raises TaskError for whatever is wrong with them, before anything is sent.
     """
@@ -209,11 +212,14 @@ def open_session(
             dialect = derived_dialect(profile)
             if dialect is not None:
                 reporter.event("warning", message=DERIVED)
-            with sandbox_server(profile, store, options.sandbox_scenario, dialect) as server:
-                local = profile.with_base_url(server.base_url)
-                redaction.remember(server.api_key)
-                provider = Provider(local, credentials.Key("sandbox", server.api_key))
-                yield Session(provider, ctx, f"sandbox:{profile.name}")
+            with ExitStack() as serving:
+                if stand_in is None:
+                    served = serving.enter_context(sandbox_server(profile, store, options.sandbox_scenario, dialect))
+                    stand_in = served.base_url, served.api_key
+                local = profile.with_base_url(stand_in[0])
+                redaction.remember(stand_in[1])
+                provider = Provider(local, credentials.Key("sandbox", stand_in[1]))
+                yield Session(provider, ctx, f"sandbox:{profile.name}", stand_in)
             return
         key = credentials.require_key(profile) if needs_key else credentials.find_key(profile)
         yield Session(Provider(profile, key), ctx, origins.place_of(profile.base_url))

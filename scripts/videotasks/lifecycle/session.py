@@ -95,6 +95,7 @@ class Session:
     provider: Provider
     ctx: Context
     origin: str  # as runs are told apart: an origin with its base path, or sandbox:<provider>
+    stand_in: tuple[str, str] | None = None  # in a rehearsal: its address, and the key that it takes
 
     @property
     def profile(self) -> Profile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,8 +33,9 @@ class SessionPool:
         reporter: Reporter | None = None,
         on_open: Callable[[Session], None] = lambda session: None,
         store: RunStore | None = None,
+        stand_ins: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
-        self.options = options
+        self.options, self._stand_ins = options, stand_ins or {}
         self._needs_key, self._reporter, self._on_open, self._store = needs_key, reporter, on_open, store
         self._mailbox = Mailbox()  # one: signals and answers arrive in one place
         self._stack = ExitStack()
@@ -69,6 +70,7 @@ class SessionPool:
                     mailbox=self._mailbox,
                     reporter=self._reporter,
                     store=self._store,
+                    stand_in=self._stand_ins.get(profile.name),
                 )
             )
             self._on_open(session)

@@ -103,6 +103,11 @@ class Provider:
         return self.profile.name
 
     @property
+    def key_mark(self) -> str:
+        """Tells whether two processes use one key; "" without one."""
+        return self._key.mark if self._key is not None else ""
+
+    @property
     def keyless(self) -> bool:
         return self._key is None
 

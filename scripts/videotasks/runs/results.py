@@ -107,13 +107,16 @@ def measures(state: RunState) -> dict[str, Any]:
 MAIN = ("video", "image", "audio")
 
 
+def main_file(run: Run, state: RunState) -> dict[str, Any] | None:
+    """The record of the first video (else of the first file) that is there as it was fetched."""
+    held = (entry for wanted in MAIN for entry in state.files if entry.get("kind") == wanted)
+    return next((entry for entry in held if run.holds(entry)), None)
+
+
 def video_file(run: Run, state: RunState) -> str | None:
     """Where the first video (else the first file) is, as it was fetched: an absolute path, or an address in a store."""
-    for wanted in MAIN:
-        for entry in state.files:
-            if entry.get("kind") == wanted and run.holds(entry):
-                return run.place_of(entry)
-    return None
+    entry = main_file(run, state)
+    return run.place_of(entry) if entry is not None else None
 
 
 def summary(run: Run, state: RunState, *, brief: bool = False) -> str:

@@ -187,6 +187,14 @@ class Run:
         """Where a recorded file is, as people are told: its absolute path."""
         return str(self.folder / str(entry["path"]))
 
+    def signed_link(self, entry: Mapping[str, Any]) -> str | None:
+        """An address that anybody may open for a while, where whoever keeps the file gives one."""
+        return None
+
+    def link_of(self, entry: Mapping[str, Any]) -> str | None:
+        """Where a page may find a recorded file that is not in this folder."""
+        return None
+
     def local_file(self, entry: Mapping[str, Any]) -> str | None:
         """The absolute path of a recorded file on this machine; None when it is not here as it was fetched."""
         return str(self.folder / str(entry["path"])) if intact(self.folder, entry) else None
