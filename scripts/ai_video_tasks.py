@@ -34,6 +34,7 @@ WHAT = {
     "inspect": "read a specification (JSON)",
     "error": "what an answer of an API means",
     "batch": "many videos from one file",
+    "fleet": "the same by many machines",
     "gallery": "a page of what was made",
     "models": "which models there are",
     "mcp": "serve the commands as tools (MCP)",

@@ -90,6 +90,7 @@ class Captured(Exception):
 LIBRARY_OF = {
     "create_and_wait.py": ("cli.create_and_wait", "create_and_wait"),
     "batch.py": ("cli.batch", "batch"),
+    "batch_fleet.py": ("cli.batch_fleet", "batch_fleet"),
     "wait_generation.py": ("cli.wait_generation", "wait_generation"),
     "task_status.py": ("cli.task_status", "task_status"),
     "list_models.py": ("cli.list_models", "list_models"),

@@ -36,13 +36,14 @@ PYPROJECT = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))
 # stands above it. Rooms that are still to come have their rows already.
 ROOMS = {
     "cli": {
-        "batch", "gallery", "lifecycle", "catalogue", "request", "downloads", "providers", "openapi", "network", "runs",
-        "output", "formats", "core",
+        "fleet", "batch", "gallery", "lifecycle", "catalogue", "request", "downloads", "providers", "openapi",
+        "network", "runs", "output", "formats", "core",
     },
     "mcp_tools": {
         "batch", "gallery", "lifecycle", "catalogue", "request", "downloads", "providers", "openapi", "network", "runs",
         "output", "formats", "core",
     },
+    "fleet": {"batch", "lifecycle", "providers", "runs", "output", "core"},
     "batch": {
         "gallery", "lifecycle", "catalogue", "request", "downloads", "providers", "openapi", "network", "runs",
         "output", "formats", "core",
@@ -87,13 +88,16 @@ NETWORK = {"asyncio", "ftplib", "http", "requests", "socket", "socketserver", "s
 # Third-party libraries are imported inside functions: --help loads only the standard library. These modules consist
 # of one library and are themselves imported inside functions.
 LIBRARY_AT_TOP = {"network.connection": {"requests", "urllib3"}, "output.live_line": {"rich"}}
-THIRD_PARTY = {"requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "jinja2", "mcp", "mcp_types", "anyio"}
+THIRD_PARTY = {
+    "requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "jinja2", "mcp", "mcp_types", "anyio", "obstore",
+    "distributed",
+}  # fmt: skip
 # Libraries that only these scripts need: uv fetches for a create what a create needs.
-OF_SOME_SCRIPTS = {"jinja2": {"gallery.py", "batch.py", "ai_video_tasks.py"}}
+OF_SOME_SCRIPTS = {"jinja2": {"gallery.py", "batch.py", "batch_fleet.py", "ai_video_tasks.py"}}
 
 # Keys are read in credentials.py. Elsewhere a variable is read by its literal name, and only these:
 PLAIN_VARIABLES = re.compile(
-    r"VIDEO_TASKS_(ARTIFACTS|PROVIDERS|PRICES|SANDBOX\w*)|UV(_\w+)?|XDG_(CACHE|STATE)_HOME|LOCALAPPDATA|HOME|TERM|COLUMNS|NO_COLOR"
+    r"VIDEO_TASKS_(ARTIFACTS|PROVIDERS|PRICES|SANDBOX\w*)|AWS_ALLOW_HTTP|UV(_\w+)?|XDG_(CACHE|STATE)_HOME|LOCALAPPDATA|HOME|TERM|COLUMNS|NO_COLOR"
     r"|PYTHON\w+|CI"
 )
 WHOLE_ENVIRONMENT = {"providers.credentials", "runs.workspace"}  # workspace takes it as a parameter for its tests
@@ -200,14 +204,16 @@ def test_script_block_equals_pyproject(path: Path) -> None:
     # Without a block `uv run` takes the installed skill for a project and writes .venv and a lock file into it.
     block = script_block(path)
     assert block is not None, "no PEP 723 block"
-    assert block["requires-python"] == PYPROJECT["project"]["requires-python"]
+    fleet = path.name == "batch_fleet.py"  # obstore has no wheel for less
+    assert block["requires-python"] == (">=3.11" if fleet else PYPROJECT["project"]["requires-python"])
     if path.name == "sandbox.py":  # it speaks for itself, without the client's libraries
         assert set(block["dependencies"]) < set(PYPROJECT["project"]["dependencies"])
         return
     others = {name for name, scripts in OF_SOME_SCRIPTS.items() if path.name not in scripts}
     needed = [each for each in PYPROJECT["project"]["dependencies"] if re.split(r"\W", each)[0] not in others]
-    extra = PYPROJECT["project"]["optional-dependencies"]["mcp"] if path.name == "mcp_server.py" else []
-    assert block["dependencies"] == needed + extra
+    named = {"mcp_server.py": "mcp", "batch_fleet.py": "fleet"}.get(path.name)
+    extra = PYPROJECT["project"]["optional-dependencies"][named] if named else []
+    assert block["dependencies"] == needed + [each.partition(";")[0] for each in extra]
 
 
 @by_name(PARSES_ON_OLD_PYTHON)
@@ -348,7 +354,7 @@ def breaches(path: Path) -> frozenset[tuple[str, str]]:
     name = module_name(path)
     room = room_of(name)
     found = set()
-    if room != "network":
+    if room not in ("network", "fleet"):  # the fleet's are those of its libraries: to its store and to its workers
         found |= {each.name.partition(".")[0] for each in imports_of(path) if each.within(NETWORK)}
     if room != "cli" and any(each.within({"argparse"}) for each in imports_of(path, types=True)):
         found.add("argparse")

@@ -16,6 +16,7 @@ SUBCOMMANDS = {
     "inspect": "inspect_openapi.py",
     "error": "handle_runtime_error.py",
     "batch": "batch.py",
+    "fleet": "batch_fleet.py",
     "gallery": "gallery.py",
     "models": "list_models.py",
     "mcp": "mcp_server.py",
