@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videotasks.core.redaction import LONG_TEXT, REDACTED, redact
+from videotasks.core.redaction import REDACTED, redact
 from videotasks.core.safe_text import LIMIT, cut_query, inert, markdown_fence, one_line, why_no_windows_name
 
 KEY = "sk-CANARY-7f3a"
@@ -246,9 +246,25 @@ def test_redact_in_any_case(spelled: Callable[[str], str]) -> None:
 @settings(max_examples=40)
 @given(SECRETS, st.sampled_from(["A", '{"a": ', "%", "\\", "\\/", "%2", "é"]))
 def test_redact_finds_in_a_long_text_what_it_finds_in_a_short_one(secret: str, filler: str) -> None:
-    filling = filler * (LONG_TEXT // len(filler) + 1)
+    filling = filler * (10_000 // len(filler) + 1)
     for spelling in (secret, secret.swapcase(), quote(secret, safe=""), json.dumps(secret)[1:-1]):
         assert REDACTED in redact(filling + " " + spelling + " " + filling, [secret])
+
+
+@pytest.mark.parametrize("before", ["%", "%4", "\\", "\\x", "\\x4", "\\u00", "\\u004", "%%4"])
+@pytest.mark.parametrize(
+    "secret", ["41abcdef-0123-4567", "1abcdef-0123-4567", "u0041bcdef-0123-4567", "x41bcdef-0123-4567"]
+)
+def test_redact_where_an_escape_seems_to_begin_before_the_secret(before: str, secret: str) -> None:
+    for spelling in (secret, quote(secret).replace("-", "%2d"), secret.upper().replace("-", "\\x2d")):
+        assert redact(f"a=b{before}{spelling}&c", [secret]) == f"a=b{before}{REDACTED}&c"
+    encoded = base64.b64encode(secret.encode()).decode()
+    assert REDACTED in redact(f"{before}{encoded}", [secret])
+
+
+def test_redact_in_letters_that_only_look_alike() -> None:
+    # Kelvin, long s, dotless i: to a pattern that ignores case they are the same letters.
+    assert redact("\u017fk-\u212aey-\u0131nside-0123", ["sk-key-inside-0123"]) == REDACTED
 
 
 def test_redact_before_cutting_leaves_no_half_key() -> None:

@@ -154,12 +154,15 @@ def _finish_many(
         collector.stop(stop.signum)
     trouble += collector.trouble
     rows, codes, left = [], {}, []
+    told: list[tuple[Run, Outcome]] = []
     for run in runs:
         state = run.state()
         rows.append(results.row(run, state))
         codes[run.run_id] = own = _code_of(run, state, ctx.download, collector)
         if state.task_id and (state.unfinished or (state.outcome is Outcome.SUCCEEDED and own != ExitCode.OK)):
             left.append(run)
+        if state.outcome is not None and not (state.reported and state.delivered):
+            told.append((run, state.outcome))
     ctx.reporter.live_end()
     if ctx.reporter.shows_tables:
         for line in list_runs.table(rows):
@@ -179,10 +182,8 @@ def _finish_many(
         trouble=within(trouble, 1000),
         runs=within(rows, 5000),
     )
-    for run in runs:
-        state = run.state()
-        if state.outcome is not None and not (state.reported and state.delivered):
-            final_line.mark_reported(ctx, run, state.outcome, codes[run.run_id])
+    for run, outcome in told:
+        final_line.mark_reported(ctx, run, outcome, codes[run.run_id])
     return code
 
 

@@ -28,8 +28,9 @@ def forget_all() -> None:
 
 MIN_SECRET = 6  # shorter values ("none", "test") would blacken ordinary words
 REDACTED = "[REDACTED]"
-LONG_TEXT = 10_000  # characters
 _ESCAPE = re.compile(r"(?:%|\\u00|\\x)[0-9A-Fa-f]{2}")
+_SWALLOWED = 5  # characters of a secret at most that an escape just before it may seem to own: \\x4 1abcdef
+_SAME_LETTERS = {0x130: "i", 0x131: "i", 0x17F: "s"}  # to re.IGNORECASE, and not to str.lower
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
@@ -43,22 +44,26 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     usable = tuple(sorted((value for value in values if len(value) >= MIN_SECRET), key=lambda v: (-len(v), v)))
     if not usable or not text:
         return text
-    # The pattern takes half a second a megabyte, and a video may stand in an answer as megabytes of base64.
-    if len(text) > LONG_TEXT and not _may_hold(text, usable):
-        return text
-    return _pattern(usable).sub(REDACTED, text)
+    # The pattern takes half a second a megabyte: 2 ms of each look at a task of 4 kB, and a video may stand in an answer
+    # as megabytes of base64.
+    return _pattern(usable).sub(REDACTED, text) if _may_hold(text, usable) else text
 
 
 def _may_hold(text: str, secrets: tuple[str, ...]) -> bool:
-    """False only when the pattern surely finds nothing: compared once without escapes, as plain text."""
-    bare = _ESCAPE.sub(_unescaped, text).replace("\\", "")
-    folded, standard = bare.lower().replace(" ", "+"), bare.replace("-", "+").replace("_", "/")
+    """False only when the pattern surely finds nothing: compared once without escapes, as plain text.
+
+    Escapes are taken from the left, so that one before a secret can take the secret's own first characters for its
+    digits; what comes after them stands there all the same.
+    """
+    bare = _ESCAPE.sub(_unescaped, text).replace("\\", "") if "%" in text or "\\" in text else text
+    letters = bare if bare.isascii() else bare.translate(_SAME_LETTERS)
+    folded, standard = letters.lower().replace(" ", "+"), bare.replace("-", "+").replace("_", "/")
     return any(
         not secret.isascii()
         or "\\" in secret
         or "%" in secret
-        or secret.lower().replace(" ", "+") in folded
-        or any(core in standard for core in _base64_cores(secret))
+        or secret[_SWALLOWED:].lower().replace(" ", "+") in folded
+        or any(core[_SWALLOWED:] in standard for core in _base64_cores(secret))
         for secret in secrets
     )
 
@@ -95,6 +100,7 @@ def _spellings(character: str) -> str:
     return f"(?:{'|'.join(forms)})"
 
 
+@lru_cache(maxsize=16)
 def _base64_cores(secret: str) -> list[str]:
     """The characters of its base64 that depend on the secret alone, at each alignment."""
     raw = secret.encode("utf-8", "surrogatepass")

@@ -83,22 +83,27 @@ class RunSessions(SessionPool):
 
     def __init__(self, options: SessionOptions, on_open: Callable[[Session], None] = lambda session: None) -> None:
         super().__init__(options, on_open=on_open)
-        self._failed: dict[tuple[str | None, str | None], TaskError] = {}
+        self._found: dict[tuple[str, str | None], Session | TaskError] = {}
 
     def of(self, run: Run) -> Session:
-        """The session of a run's provider and kind, at the run's own origin. Raises TaskError."""
-        options = select_run.with_provider_of(self.options, RunStore(run.folder.parent), run)
-        kind = run.request.get("kind")
-        key = (options.provider_named, kind if isinstance(kind, str) else None)
-        if key in self._failed:
-            raise self._failed[key]
-        try:
-            session = self.opened(key, options, select_run.session_profile(options, run))
-        except TaskError as error:
-            self._failed[key] = error
-            raise
-        select_run.require_same_place(session, run)
-        return session
+        """The session of a run's provider and kind, at the run's own origin. Raises TaskError.
+
+        What a run's words lead to is found once: for each of a thousand runs it was a quarter of all that is done.
+        """
+        kind = run.request.get("kind") if isinstance(run.request.get("kind"), str) else None
+        found = self._found.get((run.provider, kind))
+        if found is None:
+            try:
+                options = select_run.with_provider_of(self.options, RunStore(run.folder.parent), run)
+                profile = select_run.session_profile(options, run)
+                found = self.opened((options.provider_named, kind), options, profile)
+            except TaskError as error:
+                found = error
+            self._found[run.provider, kind] = found
+        if isinstance(found, TaskError):
+            raise found
+        select_run.require_same_place(found, run)
+        return found
 
     def watch(self, runs: list[Run], trouble: list[dict[str, Any]]) -> list[Watched]:
         """Runs as the waiting loop takes them; what is in the way of one goes to `trouble`."""

@@ -60,15 +60,15 @@ class Run:
     def run_id(self) -> str:
         return self.folder.name
 
-    @property
+    @cached_property
     def journal_file(self) -> Path:
         return self.folder / "journal.jsonl"
 
-    @property
+    @cached_property
     def outputs(self) -> Path:
         return self.folder / "outputs"
 
-    @property
+    @cached_property
     def result_file(self) -> Path:
         return self.outputs / "result.json"
 
