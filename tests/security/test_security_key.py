@@ -30,10 +30,9 @@ logging.basicConfig(level=logging.DEBUG)
 """
 BROKEN = """\
 import requests
-def broken(self, *args, **kwargs):
-    signed = vars(kwargs["auth"](requests.Request()))
-    raise RuntimeError(f"https://cdn.example/v.mp4?Signature=SIGNED-7b {signed}")
-requests.Session.request = broken
+def broken(self, request, **kwargs):
+    raise RuntimeError(f"https://cdn.example/v.mp4?Signature=SIGNED-7b {vars(request)}")
+requests.adapters.HTTPAdapter.send = broken
 """
 
 

@@ -62,9 +62,16 @@ def refuse_link(path: Path) -> None:
 
 
 def write_atomic(
-    path: Path, data: bytes, *, replace_attempts: int = 5, pause: Callable[[float], None] = time.sleep
+    path: Path,
+    data: bytes,
+    *,
+    last: bool = True,
+    replace_attempts: int = 5,
+    pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """`data` as the whole content of `path`, or the old content untouched. 0600, fsynced, folder included."""
+    """`data` as the whole content of `path`, or the old content untouched. 0600, fsynced; the folder, too, unless more
+    files follow in it (`last`): the fsync after the last one keeps all their names.
+    """
     handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
         try:
@@ -79,7 +86,8 @@ def write_atomic(
         except OSError:
             pass
         raise
-    sync_dir(path.parent)
+    if last:
+        sync_dir(path.parent)
 
 
 def replace(source: Path, target: Path, *, attempts: int = 5, pause: Callable[[float], None] = time.sleep) -> None:

@@ -44,8 +44,8 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     usable = tuple(sorted((value for value in values if len(value) >= MIN_SECRET), key=lambda v: (-len(v), v)))
     if not usable or not text:
         return text
-    # The pattern takes half a second a megabyte: 2 ms of each look at a task of 4 kB, and a video may stand in an answer
-    # as megabytes of base64.
+    # The pattern takes half a second a megabyte: 2 ms of each look at a task of 4 kB, and a video may stand in an
+    # answer as megabytes of base64.
     return _pattern(usable).sub(REDACTED, text) if _may_hold(text, usable) else text
 
 

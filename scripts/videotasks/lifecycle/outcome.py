@@ -64,8 +64,6 @@ def write_results(ctx: Context, run: Run, snapshot: Snapshot | None = None) -> d
     """result.json, result.md and, when there is a raw body, response.json. A full disk is told, not fatal."""
     raw = snapshot.raw if snapshot is not None else None
     try:
-        if raw is not None:
-            results.write_response(run, raw)
         return results.write(run, now=ctx.clock(), raw=raw)
     except OSError as error:
         ctx.reporter.event("warning", message=f"result.json could not be written: {error.strerror}")

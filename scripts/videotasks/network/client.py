@@ -21,10 +21,12 @@ from videotasks.network.origins import is_loopback
 if TYPE_CHECKING:
     import requests
 
+    from videotasks.network.connection import Head, PlainSession
+
 
 MAX_JSON_BYTES = 10_000_000  # a task body is a few kB; past this it is no task body
 CONNECT_TIMEOUT_S = 10.0
-USER_AGENT = "ai-video-tasks/0.1"
+PLAIN_HEADERS = {"Accept-Encoding": "gzip, deflate", "User-Agent": "ai-video-tasks/0.1"}
 
 
 @record(frozen=True)
@@ -64,7 +66,7 @@ class Client:
         self._authorise = authorise
         self._headers = headers if callable(headers) else (lambda: headers or {})
         self._guard = guard
-        self._session: requests.Session | None = None
+        self._session: PlainSession | None = None
         self.flight = Flight()
 
     def close(self) -> None:
@@ -114,14 +116,14 @@ class Client:
         flight = flight or Flight()
         self.flight = flight
         session = self._open_session()
-        all_headers = {"User-Agent": USER_AGENT, **self._headers(), **(headers or {})}
+        all_headers = {**PLAIN_HEADERS, **self._headers(), **(headers or {})}
         payload = data
         if json_body is not None:
             # Sent as UTF-8, as a person would type it; lone surrogates stay escapes, for they have no UTF-8.
             payload = encode_json(json_body)
             all_headers.setdefault("Content-Type", "application/json")
         try:
-            response = session.request(
+            response = session.fetch(
                 method,
                 url,
                 data=payload,
@@ -132,8 +134,6 @@ class Client:
                 # Plain http is allowed to this machine only; by way of a proxy it would leave it, key and all.
                 proxies={"no_proxy": "*"} if is_loopback(url) else None,
                 timeout=(min(CONNECT_TIMEOUT_S, timeout), timeout),
-                allow_redirects=False,
-                stream=True,
             )
         except Exception as error:
             raise no_answer_of(error, flight, url) from None
@@ -148,14 +148,12 @@ class Client:
             request.headers.update(self._authorise())
         return request
 
-    def _open_session(self) -> requests.Session:
+    def _open_session(self) -> PlainSession:
         if self._session is None:
             from videotasks.network.connection import PlainSession, require_versions, tracking_adapter
 
             require_versions()
             session = PlainSession()
-            session.headers.clear()
-            session.headers["Accept-Encoding"] = "gzip, deflate"
             adapter = tracking_adapter(self)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
@@ -172,7 +170,7 @@ class Client:
 class OpenAnswer:
     """An answer whose head has come. Iterate `chunks()` for bytes as they arrive; close it when done."""
 
-    def __init__(self, response: requests.Response, flight: Flight, url: str) -> None:
+    def __init__(self, response: Head | requests.Response, flight: Flight, url: str) -> None:
         self._response = response
         self._flight = flight
         self.url = url

@@ -6,6 +6,7 @@ A key goes to one origin only: the profile's own, or one that the user named by 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -49,6 +50,7 @@ def is_loopback(url: str) -> bool:
     return is_loopback_host(urlsplit(url).hostname or "")
 
 
+@lru_cache(maxsize=64)
 def is_loopback_host(host: str) -> bool:
     """True for 127.0.0.0/8, ::1 and `localhost` by name; other names are not resolved here."""
     name = host.lower().rstrip(".")

@@ -164,22 +164,20 @@ def summary(run: Run, state: RunState, *, brief: bool = False) -> str:
 
 
 def write(run: Run, *, now: float, raw: Any = None) -> dict[str, Any]:
-    """Write both files from the journal as it stands. `raw` None keeps the raw body that was there."""
+    """Write result.json and result.md from the journal as it stands, and `raw`, the provider's last answer, bounded,
+    as response.json. `raw` None keeps the raw body that was there. Raises OSError, and TaskError for a link.
+    """
     state = run.state()
-    if raw is None:
+    run.prepare()
+    if raw is not None:
+        write_json(run.outputs / "response.json", _bounded(raw, budgets.RESPONSE_LIMIT), last=False)
+    else:
         previous = durable_files.read_json(run.result_file)
         raw = previous.get("raw") if isinstance(previous, dict) else None
     document = without_secrets(result_document(run, state, now=now, raw=_bounded(raw, budgets.RAW_LIMIT)))
-    run.prepare()
-    write_json(run.result_file, document)
+    write_json(run.result_file, document, last=False)
     durable_files.write_atomic(run.outputs / "result.md", result_markdown(document).encode("utf-8", "backslashreplace"))
     return document
-
-
-def write_response(run: Run, raw: Any) -> None:
-    """outputs/response.json: the provider's last answer as it came, bounded. Raises OSError."""
-    run.prepare()
-    write_json(run.outputs / "response.json", _bounded(raw, budgets.RESPONSE_LIMIT))
 
 
 def _bounded(raw: Any, limit: int) -> Any:

@@ -88,7 +88,8 @@ class Run:
 
         A refused event still counts in this process, and is written before the next one: a full disk must not make
         the command forget the id that it has just been given. A change of status alone is not fsynced, and not noted in
-        a journal that has grown large: a server that flaps must neither hold the waiting thread nor fill the disk.
+        a journal that has grown large: a server that flaps must neither hold the waiting thread nor fill the disk. Nor
+        is what was reported: when a power cut takes it, it is told once more, and nothing is paid before that.
         """
         size = self._journal_bytes()
         if event == "status" and size > budgets.QUIET_ABOVE:
@@ -102,7 +103,7 @@ class Run:
         if size == 0 and self._known:
             self.restore()
         while self._unsaved:
-            more = {"durable": False} if self._unsaved[0]["event"] == "status" else {}
+            more = {"durable": False} if self._unsaved[0]["event"] in ("status", "reported") else {}
             durable_files.append_line(self.journal_file, self._unsaved[0], **more)
             self._known.append(self._unsaved[0])
             del self._unsaved[0]
@@ -541,12 +542,15 @@ def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
     return document if clean == text else json.loads(clean)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """`value` as JSON, a line each where that is of use: 10 KB of nested numbers became 460 MB of indentation."""
+def write_json(path: Path, value: Any, *, last: bool = True) -> None:
+    """`value` as JSON, a line each where that is of use: 10 KB of nested numbers became 460 MB of indentation.
+
+    `last` as `durable_files.write_atomic` has it.
+    """
     import json
 
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     if len(text) <= _PRETTY_UP_TO:
         pretty = json.dumps(value, ensure_ascii=False, indent=1, default=str)
         text = pretty if len(pretty) <= 2 * len(text) + 1_000 else text
-    durable_files.write_atomic(path, json_inert(text).encode("utf-8", "backslashreplace") + b"\n")
+    durable_files.write_atomic(path, json_inert(text).encode("utf-8", "backslashreplace") + b"\n", last=last)
