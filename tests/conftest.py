@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import marshal
@@ -186,15 +187,19 @@ def real_work() -> Iterator[SimpleNamespace]:
     """What takes a real command its time takes a test less; yielded is how it was before.
 
     A pause before another try is a hundredth; a rehearsal renders a tenth of the width and height, 0.02 s instead of
-    0.3 for four seconds; and the text of a profile is parsed once, 10 ms, not for each empty home anew.
+    0.3 for four seconds, and one of three seeds, so that another test finds it rendered; and the text of a profile is
+    parsed once, 10 ms, not for each empty home anew.
     """
     from videotasks.downloads import transfer
     from videotasks.lifecycle.session import Context
     from videotasks.providers import load_profile
     from videotasks_sandbox import mp4writer
 
-    def small(prompt: str, *, width: int, height: int, **more: Any) -> Any:
-        return real.render_video(prompt, width=max(2, width // 20 * 2), height=max(2, height // 20 * 2), **more)
+    render = functools.lru_cache(maxsize=100)(mp4writer.render_video)
+
+    def small(prompt: str, *, width: int, height: int, seed: int = 0, **more: Any) -> Any:
+        width, height = (max(2, pixels // real.smaller // 2 * 2) for pixels in (width, height))
+        return render(prompt, width=width, height=height, seed=seed % 3, **more)
 
     def parse_once(data: bytes, path: Path) -> Any:
         if data not in parsed:
@@ -203,6 +208,7 @@ def real_work() -> Iterator[SimpleNamespace]:
 
     parsed: dict[bytes, bytes] = {}
     real = SimpleNamespace(
+        smaller=10,
         pause=Context.pause,
         backoff=transfer.BACKOFF_S,
         most_backoff=transfer.MAX_BACKOFF_S,
@@ -227,6 +233,12 @@ def real_pauses(real_work: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Context, "pause", real_work.pause)
     monkeypatch.setattr(transfer, "BACKOFF_S", real_work.backoff)
     monkeypatch.setattr(transfer, "MAX_BACKOFF_S", real_work.most_backoff)
+
+
+@pytest.fixture
+def half_videos(real_work: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rehearsal in this process renders half the width and height: a smaller frame would be refused as an input."""
+    monkeypatch.setattr(real_work, "smaller", 2)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ FRAME = ("--set", "return_last_frame=true")
 
 
 @pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch, full_videos: None) -> Iterator[None]:  # a small frame cannot be sent
+def fast(monkeypatch: pytest.MonkeyPatch, half_videos: None) -> Iterator[None]:
     monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "50")
     monkeypatch.setattr("os.fsync", lambda _: None)
     with fast_sandbox(0.02):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -15,14 +16,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
-
-import anyio
-import mcp_types as types
-from mcp import StdioServerParameters
-from mcp.client import Client
-from mcp.shared.exceptions import MCPError
-
 from support.commands import SCRIPTS, call, environment, strict_tokens
 from support.taskserver import KEY, WIRES, TaskServer
 from videotasks.core.errors import ApiError, Category, TaskError
@@ -33,6 +26,22 @@ from videotasks.mcp_tools.tools import Confirmations, Settings, Tools
 from videotasks.providers.load_profile import shipped_names
 from videotasks.runs.store import RunStore
 
+
+class Lazily:
+    """A module that is imported when it is first used: the SDK takes 1.2 s of each worker that never uses it."""
+
+    def __init__(self, name: str) -> None:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip("the extra `mcp` is not installed", allow_module_level=True)
+        self.name = name
+
+    def __getattr__(self, member: str) -> Any:
+        if member.startswith("_"):  # asked for by whoever collects tests
+            raise AttributeError(member)
+        return getattr(importlib.import_module(self.name), member)
+
+
+mcp, types, anyio = Lazily("mcp"), Lazily("mcp_types"), Lazily("anyio")
 SERVER = SCRIPTS / "mcp_server.py"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (400).to_bytes(4, "big") * 2
 BOAT = {"prompt": "a paper boat in the rain", "duration": 4}
@@ -48,19 +57,19 @@ def rehearsal(**more: Any) -> Settings:
 
 
 def talk(
-    do: Callable[[Client], Awaitable[Any]], served: Tools | None = None, *, mode: str = "auto", **client: Any
+    do: Callable[[mcp.client.Client], Awaitable[Any]], served: Tools | None = None, *, mode: str = "auto", **client: Any
 ) -> Any:
     """What `do` returns, connected to a server in this process."""
 
     async def run() -> Any:
         front = server.Front(served or Tools(rehearsal()))
-        async with Client(front.server(), mode=mode, **client) as connected:  # type: ignore[arg-type]
+        async with mcp.client.Client(front.server(), mode=mode, **client) as connected:  # type: ignore[arg-type]
             return await do(connected)
 
     return anyio.run(run)
 
 
-async def asked(client: Client, tool: str, **arguments: Any) -> types.CallToolResult:
+async def asked(client: mcp.client.Client, tool: str, **arguments: Any) -> types.CallToolResult:
     result = await client.call_tool(tool, arguments)
     assert isinstance(result, types.CallToolResult)
     assert text_of(result) and "Traceback" not in text_of(result) and "internal error" not in text_of(result)
@@ -71,7 +80,7 @@ def text_of(result: types.CallToolResult) -> str:
     return "\n".join(part.text for part in result.content if isinstance(part, types.TextContent))
 
 
-async def confirmed(client: Client, **arguments: Any) -> types.CallToolResult:
+async def confirmed(client: mcp.client.Client, **arguments: Any) -> types.CallToolResult:
     """A create after its plan."""
     plan = await asked(client, "create_video", **arguments)
     return await asked(client, "create_video", **arguments, confirmation=plan.structured_content["confirmation"])
@@ -114,7 +123,7 @@ def test_the_page_lists_every_tool_with_its_hints() -> None:
 
 
 def test_the_whole_way(workspace: Path) -> None:
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         assert {tool.name for tool in (await client.list_tools()).tools} == set(BY_NAME)
         plan = await asked(client, "plan_video", **BOAT)
         assert plan.structured_content["event"] == "plan" and not list(workspace.glob("task-status/.artifacts/2*"))
@@ -164,7 +173,7 @@ def test_the_whole_way(workspace: Path) -> None:
 
 
 def test_models_are_found_and_shown() -> None:
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         found = (
             await asked(client, "list_models", search="seedance", provider="skills-video", limit=2)
         ).structured_content
@@ -178,7 +187,7 @@ def test_models_are_found_and_shown() -> None:
 
 
 def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         missing = await asked(client, "check_key", provider="fal")
         assert missing.is_error and missing.structured_content["env_var"] == "FAL_KEY"
         monkeypatch.setenv("FAL_KEY", "sk-0123456789abcdef")
@@ -195,7 +204,7 @@ def test_a_run_of_a_script_is_returned_without_any_confirmation(workspace: Path)
     words = ("--sandbox", "--prompt", BOAT["prompt"], "--duration", "4")
     made = call("create_and_wait.py", *map(str, words), "--no-wait")
 
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         found = await asked(client, "create_video", **BOAT)
         assert found.structured_content["run_id"] == made.final["run_id"] and found.structured_content["attached"]
         # However the numbers are spelled.
@@ -221,7 +230,7 @@ def test_a_run_that_another_machine_made_is_no_success_here(workspace: Path, mon
     (run.outputs / "video.mp4").unlink()
     monkeypatch.setenv("XDG_STATE_HOME", str(workspace / "another machine"))
 
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         for tool, more in (("create_video", BOAT), ("check_task", {}), ("download_result", {})):
             told = (await asked(client, tool, **more)).structured_content
             assert told["unverified"] is True and not told["ok"] and "evil.example" not in json.dumps(told)
@@ -243,13 +252,13 @@ def test_a_script_goes_on_with_a_run_of_a_tool(workspace: Path) -> None:
 def test_a_confirmation_after_a_restart(workspace: Path) -> None:
     first = Tools(rehearsal())
 
-    async def pays(client: Client) -> Any:
+    async def pays(client: mcp.client.Client) -> Any:
         word = (await asked(client, "create_video", **BOAT)).structured_content["confirmation"]
         return word, (await asked(client, "create_video", **BOAT, confirmation=word)).structured_content["run_id"]
 
     word, run_id = talk(pays, first)
 
-    async def replays(client: Client) -> None:
+    async def replays(client: mcp.client.Client) -> None:
         again = await asked(client, "create_video", **BOAT, confirmation=word)
         assert again.structured_content["run_id"] == run_id and not again.is_error
         unknown = await asked(client, "create_video", prompt="another", confirmation=word)
@@ -295,7 +304,7 @@ def test_the_file_that_was_shown_is_the_file_that_is_sent(workspace: Path) -> No
     (workspace / "photo.png").write_bytes(PNG)
     arguments = {"prompt": "x", "provider": "ark", "image": "photo.png"}
 
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         word = (await asked(client, "create_video", **arguments)).structured_content["confirmation"]
         (workspace / "photo.png").write_bytes(PNG + b"other")
         changed = await asked(client, "create_video", **arguments, confirmation=word)
@@ -306,7 +315,7 @@ def test_the_file_that_was_shown_is_the_file_that_is_sent(workspace: Path) -> No
 
 
 def test_limits_given_at_start_bind(workspace: Path) -> None:
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         for tool in ("plan_video", "create_video"):
             refused = await asked(client, tool, **BOAT)
             assert refused.is_error and refused.structured_content["error"]["code"] == "unknown_cost"
@@ -318,7 +327,7 @@ def test_limits_given_at_start_bind(workspace: Path) -> None:
 def test_a_replay_of_what_failed_pays_nothing(workspace: Path) -> None:
     served = Tools(rehearsal(sandbox_scenario="failed"))
 
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         word = (await asked(client, "create_video", **BOAT)).structured_content["confirmation"]
         made = await asked(client, "create_video", **BOAT, confirmation=word)
         ended = await asked(client, "wait_for_task", run_id=made.structured_content["run_id"])
@@ -343,7 +352,7 @@ def test_a_client_that_can_ask_is_made_to(workspace: Path, mode: str, action: st
         questions.append(params.message)
         return types.ElicitResult(action=action, content={} if action == "accept" else None)  # type: ignore[arg-type]
 
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         made = await asked(client, "create_video", **BOAT)
         assert len(questions) == 1 and str(BOAT["prompt"]) in questions[0] and "confirmation" not in questions[0]
         assert made.is_error is (action == "decline")
@@ -357,7 +366,7 @@ def test_a_client_that_can_ask_is_made_to(workspace: Path, mode: str, action: st
 def test_after_a_lost_answer_nothing_is_sent_again(workspace: Path) -> None:
     served = Tools(rehearsal(sandbox_scenario="lost-answer"))
 
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         word = (await asked(client, "create_video", **BOAT)).structured_content["confirmation"]
         lost = await asked(client, "create_video", **BOAT, confirmation=word)
         assert lost.is_error and lost.structured_content["exit_code"] == 3
@@ -378,7 +387,7 @@ def test_for_real_the_key_goes_to_the_api_and_into_no_answer(workspace: Path, mo
         wanted = {"provider": "ark", "model": api.wire.model, "prompt": "x"}
         said: list[str] = []
 
-        async def do(client: Client) -> None:
+        async def do(client: mcp.client.Client) -> None:
             plan = await asked(client, "create_video", **wanted)
             assert "VOLCENGINE_ARK_API_KEY" in text_of(plan), "no key is needed for a plan"
             word = plan.structured_content["confirmation"]
@@ -405,7 +414,7 @@ def test_for_real_the_key_goes_to_the_api_and_into_no_answer(workspace: Path, mo
 def test_a_wait_ends_in_time_and_is_no_error() -> None:
     served = Tools(rehearsal(sandbox_scenario="slow:600"))
 
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         made = (await confirmed(client, **BOAT)).structured_content
         began = time.monotonic()
         told = await asked(client, "wait_for_task", seconds=1)
@@ -438,7 +447,7 @@ def test_a_create_that_takes_too_long_for_its_host_goes_on(monkeypatch: pytest.M
     monkeypatch.setattr(server, "MOST_WAIT_S", 0.2)
     served = Patient(rehearsal())
 
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         told = await asked(client, "create_video", prompt="x")
         assert not told.is_error and told.structured_content["run_id"] == "run-1" and served.ended == 0
         assert told.structured_content["next"] == {"tool": "check_task", "arguments": {"run_id": "run-1"}}
@@ -452,7 +461,7 @@ def test_a_create_that_takes_too_long_for_its_host_goes_on(monkeypatch: pytest.M
 def test_a_wait_that_its_client_gives_up_ends() -> None:
     served = Patient(rehearsal())
 
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         with anyio.move_on_after(0.3):
             await client.call_tool("wait_for_task", {})
         with anyio.fail_after(20):
@@ -498,7 +507,7 @@ def test_the_sentences_of_the_public_tool(seen: Snapshot, first: str, more: list
 
 
 def test_a_seedance_task_is_looked_at_and_nothing_is_kept(workspace: Path) -> None:
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         made = (await confirmed(client, prompt="x", provider="ark")).structured_content
         for run in RunStore(workspace / "task-status" / ".artifacts").runs():  # somebody else's task
             os.rename(run.folder, workspace / "elsewhere")
@@ -570,7 +579,7 @@ def test_what_an_api_answered_is_bounded_and_harmless() -> None:
     ],
 )
 def test_bad_arguments_are_one_clear_tool_error(tool: str, arguments: dict[str, Any], words: str) -> None:
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         told = await asked(client, tool, **arguments)
         assert told.is_error and words in text_of(told)
         assert told.structured_content["error"]["category"] in ("configuration", "usage")
@@ -579,13 +588,13 @@ def test_bad_arguments_are_one_clear_tool_error(tool: str, arguments: dict[str, 
 
 
 def test_what_is_not_there_is_a_protocol_error() -> None:
-    async def do(client: Client) -> None:
+    async def do(client: mcp.client.Client) -> None:
         for ask in (
             lambda: client.call_tool("no_such_tool", {}),
             lambda: client.read_resource("run://nobody/result.md"),
             lambda: client.read_resource("run://../secrets/result.md"),
         ):
-            with pytest.raises(MCPError):
+            with pytest.raises(mcp.shared.exceptions.MCPError):
                 await ask()
 
     talk(do)
@@ -616,9 +625,9 @@ def test_a_server_in_nobodys_project_says_how_to_start_it(workspace: Path) -> No
 # ---------------------------------------------------------------- its own process
 
 
-def parameters(folder: Path, *options: str) -> StdioServerParameters:
+def parameters(folder: Path, *options: str) -> mcp.StdioServerParameters:
     words = [str(SERVER), "--workspace", str(folder), "--sandbox", *options]
-    return StdioServerParameters(
+    return mcp.StdioServerParameters(
         command=sys.executable, args=words, env=environment(VIDEO_TASKS_SANDBOX_SPEED="20"), cwd="/"
     )
 
@@ -626,7 +635,7 @@ def parameters(folder: Path, *options: str) -> StdioServerParameters:
 @pytest.mark.slow  # a server of its own
 def test_a_script_goes_on_after_the_server_was_killed(workspace: Path) -> None:
     async def do() -> dict[str, Any]:
-        async with Client(parameters(workspace)) as client:
+        async with mcp.client.Client(parameters(workspace)) as client:
             made = (await confirmed(client, **BOAT)).structured_content
             (pid,) = {
                 int(entry)
@@ -663,7 +672,7 @@ def test_two_servers_and_a_script_at_once_pay_once(workspace: Path) -> None:
     argv = [sys.executable, str(SCRIPTS / "create_and_wait.py"), *words]
     found: dict[str, dict[str, Any]] = {}
 
-    async def tool(name: str, client: Client, word: str) -> None:
+    async def tool(name: str, client: mcp.client.Client, word: str) -> None:
         result = await asked(client, "create_video", **BOAT, confirmation=word)
         found[name] = result.structured_content
 
@@ -673,7 +682,7 @@ def test_two_servers_and_a_script_at_once_pay_once(workspace: Path) -> None:
         found["script"] = json.loads(done.stdout.splitlines()[-1])
 
     async def do() -> None:
-        async with Client(parameters(workspace)) as one, Client(parameters(workspace)) as two:
+        async with mcp.client.Client(parameters(workspace)) as one, mcp.client.Client(parameters(workspace)) as two:
             plans = [(await asked(client, "create_video", **BOAT)).structured_content for client in (one, two)]
             async with anyio.create_task_group() as group:
                 for name, client, plan in zip(("one", "two"), (one, two), plans, strict=True):
@@ -687,7 +696,7 @@ def test_two_servers_and_a_script_at_once_pay_once(workspace: Path) -> None:
 
 @pytest.mark.slow  # every tool for every provider
 def test_every_tool_for_every_provider_over_standard_input_and_output(workspace: Path) -> None:
-    async def every_tool(client: Client, provider: str) -> None:
+    async def every_tool(client: mcp.client.Client, provider: str) -> None:
         wanted = {"provider": provider, "prompt": "a boat", **NEEDS.get(provider, {})}
         assert not (await asked(client, "plan_video", **wanted)).is_error
         made = (await confirmed(client, **wanted)).structured_content
@@ -712,7 +721,7 @@ def test_every_tool_for_every_provider_over_standard_input_and_output(workspace:
         assert shown.is_error or shown.structured_content["status"]
 
     async def do() -> None:
-        async with Client(parameters(workspace)) as client:
+        async with mcp.client.Client(parameters(workspace)) as client:
             for provider in shipped_names():
                 with anyio.fail_after(120):
                     await every_tool(client, provider)
