@@ -16,6 +16,7 @@ from videotasks.runs.journal import RunState
 from videotasks.runs.store import RunStore
 
 LIMIT = {"credits": 20.0}
+UNMADE = [chr(code) for code in range(ord("a"), ord("z"))]
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
 def ledger(root: Path) -> Ledger:
     """As another process opens it."""
     made = Ledger(RunStore(root), "shorts-1234")
-    made.open_spending()
+    made.open_spending(UNMADE)
     return made
 
 

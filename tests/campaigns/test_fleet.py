@@ -89,7 +89,7 @@ def test_workers_scheduler_and_coordinator_die(tmp_path: Path) -> None:
         after(draw.uniform(0.75, 0.85))
         fleet.end(workers[2])
         began = time.monotonic()
-        final = fleet.final_of(coordinator, 60 + 2 * ROWS)
+        final = fleet.final_of(coordinator, 200 + 3 * ROWS)
         prompts = fleet.creates()
         assert len(set(prompts)) == len(prompts), "a row was paid for twice"
         rows = settled(fleet, final["exit_code"])

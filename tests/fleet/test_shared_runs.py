@@ -199,12 +199,17 @@ def test_a_private_store_has_no_word_of_prompts_or_answers(opened: Callable[[], 
     assert len(machines.opened().names(f"runs/{run.run_id}/journal")) == 2
 
 
-def test_a_plan_lists_once_and_a_create_looks_afresh(machines: Machines) -> None:
-    machines.two.list_once()
+def test_a_plan_may_stand_still_and_a_create_looks_afresh(machines: Machines) -> None:
+    machines.two.stand_still([])
     run = machines.one.create(REQUEST, now=NOW)
     assert machines.two.by_identity(IDENTITY) == []
-    machines.two.list_afresh()
+    machines.two.go_on()
     assert only(machines.two).run_id == run.run_id
+    machines.two.stand_still([run.run_id, "../..", "none"])
+    run.record("submitted", NOW, task_id="cgt-1")
+    assert only(machines.two).state().task_id is None
+    machines.two.go_on()
+    assert only(machines.two).state().task_id == "cgt-1"
 
 
 def test_a_run_of_a_folder_is_taken_in_as_often_as_asked(machines: Machines, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class Fleet:
 
     def coordinate(self, *more: str, dask: str | None = None) -> subprocess.Popen[bytes]:
         dask = dask or f"tcp://127.0.0.1:{self.scheduler}"
-        words = self.words("--dask", dask, "--poll-timeout", "900", *more)
+        words = self.words("--dask", dask, "--poll-timeout", str(900 + 3 * self.rows), *more)
         return self.start("batch_fleet.py", *words, out=subprocess.PIPE)
 
     def creates(self) -> list[str]:

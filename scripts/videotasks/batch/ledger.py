@@ -276,14 +276,18 @@ class Ledger:
 
     # -- money --------------------------------------------------------------------------------------------------
 
-    def open_spending(self) -> None:
-        """Read what is reserved, and let go of what dead processes held for creates that never came to be."""
+    def open_spending(self, unmade: Iterable[str]) -> None:
+        """Read what is reserved, and let go of what dead processes held for creates that never came to be.
+
+        `unmade` are the intents of rows that have no run: only these are looked at.
+        """
         self.prepare()
-        me = Owner.me()
+        me, wanted = Owner.me(), set(unmade)
 
         def freed() -> Iterator[dict[str, Any]]:
             yield {"event": "opened", "owner": vars(me)}
-            for intent, entry in self._reserved.items():
+            for intent in wanted & self._reserved.keys():
+                entry = self._reserved[intent]
                 gone = [token for token in entry.holds if (o := self._owners.get(token)) is None or o.is_gone(me)]
                 if entry.settled is None and gone and not self._was_created(intent):
                     for token in gone:

@@ -466,6 +466,11 @@ def _is_being_sent(plan: Plan, run: Run) -> bool:
     return claims.sender_of_run(plan.identity.keys, run.run_id) is Sender.BUSY
 
 
+def unmade(items: Iterable[Item]) -> list[str]:
+    """The intents of rows that have no run so far."""
+    return [item.plan.identity.intent for item in items if item.plan is not None and item.run is None]
+
+
 # -- what a run means for its row ---------------------------------------------------------------------------------
 
 

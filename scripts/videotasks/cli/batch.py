@@ -81,7 +81,7 @@ def batch(
         again = _again(args, sessions, root, drop=("--retry-failed",))
         prepared = Prepared(args.file, sessions, planner, items, ledger, wishes, pace, report, ctx, deadline, again)
         try:
-            ledger.open_spending()
+            ledger.open_spending(planning.unmade(items))
             planner.advance(items)
         except TaskError as error:
             return main.error(error, batch_id=ledger.id)

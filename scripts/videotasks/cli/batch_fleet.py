@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from videotasks.fleet.coordinator import Conductor, FleetReport
 from videotasks.fleet.objects import ObjectHome, Objects, StoreRefused, open_objects
 from videotasks.fleet.shards import Shard
 from videotasks.fleet.shared_runs import SharedRunStore
+from videotasks.gallery.page import MOST_CARDS
 from videotasks.runs.store import RunStore
 from videotasks.runs.workspace import artifacts_root
 
@@ -54,7 +56,7 @@ def batch_fleet(args: argparse.Namespace) -> int:
             code = _import(args, root, store, home)
             if code:
                 return code
-        store.list_once()
+        store.stand_still(coordinator.runs_of(home.read_document()))
         return batch(args, store, home, _by_dask(args, objects) if args.dask else _here)
     except StoreRefused as error:
         raise configuration_error(str(error.strerror), expected="a store that can be read and written") from None
@@ -80,18 +82,19 @@ def _import(args: argparse.Namespace, root: Path, store: SharedRunStore, to: Obj
 
 def _here(on: Prepared) -> int:
     """Without Dask: this process carries all rows out, and any other that runs the same command helps."""
-    _afresh(on)
+    _store_of(on).go_on()
     return carry_out(on)
 
 
-def _afresh(on: Prepared) -> None:
+def _store_of(on: Prepared) -> SharedRunStore:
     assert isinstance(on.ctx.store, SharedRunStore)
-    on.ctx.store.list_afresh()
+    return on.ctx.store
 
 
 def _by_dask(args: argparse.Namespace, objects: Objects) -> Callable[[Prepared], int]:
     def conduct(on: Prepared) -> int:
-        _afresh(on)
+        store = _store_of(on)
+        store.go_on()
         report = FleetReport.of(on.report)
         conductor = Conductor(on.items, on.ledger, on.ctx, objects, report)
         stop = coordinator.stop_mark(objects, on.ledger.id)
@@ -118,6 +121,8 @@ def _by_dask(args: argparse.Namespace, objects: Objects) -> Callable[[Prepared],
                 return report.main.error(error, batch_id=on.ledger.id)
             finally:
                 report.stop()
+        with suppress(StoreRefused):
+            store.stand_still([str(told.get("run_id")) for told in report.told.values()][:MOST_CARDS])
         return report.finish(conductor, on.again)
 
     return conduct

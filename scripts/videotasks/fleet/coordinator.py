@@ -284,6 +284,13 @@ class Conductor:
             self.ledger.takes()  # reads the log, and with it what was spent
 
 
+def runs_of(document: Any) -> list[str]:
+    """The runs that a batch's document names."""
+    rows = document.get("rows") if isinstance(document, dict) else None
+    told = (row.get("run_id") for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
+    return [run_id for run_id in told if isinstance(run_id, str)]
+
+
 def stop_mark(objects: Objects, batch_id: str) -> str:
     """The name of the object that ends the shards of this command. One that was stopped is another one afterwards."""
     return f"batches/{batch_id}/stop/{len(objects.names(f'batches/{batch_id}/stop')):04}"

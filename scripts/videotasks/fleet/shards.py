@@ -20,7 +20,7 @@ from typing import Any
 
 from videotasks.batch.carry import Carrier, Pace, Places, Unshared
 from videotasks.batch.ledger import Ledger
-from videotasks.batch.plan import Planner, RowSessions, Wishes
+from videotasks.batch.plan import Planner, RowSessions, Wishes, unmade
 from videotasks.batch.report import Report
 from videotasks.batch.rows import Row
 from videotasks.core.errors import TaskError, configuration_error, error_fields
@@ -159,7 +159,7 @@ def _carried(shard: Shard, root: Path) -> dict[str, Any]:
         report = Report(reporter, ledger, items, wishes)
         if not sessions.all:
             return _account(shard, report, None)
-        ledger.open_spending()
+        ledger.open_spending(unmade(items))
         planner.advance(items)
         ctx = sessions.all[0].ctx
         carrier = ShardCarrier(items, planner, ledger, ctx, wishes, Pace(**shard.pace), _places)

@@ -18,13 +18,14 @@ import os
 import secrets
 import threading
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from videotasks.core import durable_files
-from videotasks.fleet.objects import ObjectClaims, Objects, StoreRefused
+from videotasks.fleet.objects import READERS, ObjectClaims, Objects, StoreRefused
 from videotasks.runs import machine_mark
 from videotasks.runs.claims import Claims
 from videotasks.runs.identity import Identity, valid_run_id
@@ -174,21 +175,29 @@ class SharedRunStore(RunStore):
         self._journals: dict[str, SharedJournal] = {}
         self._guard = threading.Lock()
         self._listed: dict[str, list[str]] | None = None
+        self._still: set[str] = set()
 
     @cached_property
     def claims(self) -> Claims:
         return Claims(ObjectClaims(self.objects))
 
-    def list_once(self) -> None:
-        """Plan by one listing of all identities instead of two requests a row. For a plan, which decides nothing."""
+    def stand_still(self, run_ids: Iterable[str]) -> None:
+        """From now on, one listing of all identities serves all rows, and these runs are as they are now.
+
+        For plans and pages, which decide nothing: a row costs two requests otherwise, and its run some more.
+        """
         listed: dict[str, list[str]] = {}
         for name in self.objects.names("keys"):
             _, key, run_id = name.split("/", 2)
             listed.setdefault(key, []).append(run_id)
-        self._listed = listed
+        known = set(run_ids) & {run_id for names in listed.values() for run_id in names}
+        with ThreadPoolExecutor(READERS) as pool:
+            list(pool.map(lambda run_id: self._load(self.root / run_id), filter(valid_run_id, known)))
+        self._listed, self._still = listed, known
 
-    def list_afresh(self) -> None:
-        self._listed = None
+    def go_on(self) -> None:
+        """Every look is one at the store again."""
+        self._listed, self._still = None, set()
 
     def run_of(self, folder: Path, request: Mapping[str, Any]) -> Run:
         folder = Path(folder)
@@ -247,6 +256,8 @@ class SharedRunStore(RunStore):
         """A run as the store has it now: its copy is brought up to date, and brings the store what only it has."""
         if folder.is_symlink():
             return None
+        if folder.name in self._still:
+            return self.read(folder)
         journal = self._journal(folder.name)
         with journal.guard:
             journal.pull()
