@@ -24,6 +24,7 @@ from videotasks.core.workers import Interrupted, Mailbox, Message
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.lifecycle import check_status, preflight, reconcile
 from videotasks.lifecycle.collect import Collector
+from videotasks.lifecycle.create_answer import echo_differences
 from videotasks.lifecycle.create_or_attach import DEAD_SENDER, SILENT_SENDER, CreatedRun, create_or_attach
 from videotasks.lifecycle.free_calls import FreeCalls
 from videotasks.lifecycle.outcome import Ending, write_results
@@ -32,7 +33,6 @@ from videotasks.lifecycle.verify_run import why_unverified
 from videotasks.lifecycle.wait import Waiter
 from videotasks.lifecycle.watched import Watched
 from videotasks.providers.provider import TaskRef
-from videotasks.request.echo import differences
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
 
@@ -491,7 +491,7 @@ class Carrier:
         if item.plan is None or item.session is None:
             return
         paths = item.session.profile.create.echo
-        found = differences(item.plan.draft.body, answer, paths)
+        found = echo_differences(item.plan.draft.body, answer, paths)
         if found:
             item.note = "; ".join(found)
         if found or any(isinstance(jmespath_eval.evaluate(path, answer), dict) for path in paths):

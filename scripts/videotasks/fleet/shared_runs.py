@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from videotasks.core import durable_files
+from videotasks.core.durable_files import intact
 from videotasks.fleet.objects import READERS, ObjectClaims, Objects, StoreRefused
 from videotasks.runs import machine_mark
 from videotasks.runs.claims import Claims
 from videotasks.runs.identity import Identity, valid_run_id
-from videotasks.runs.recorded_files import intact
 from videotasks.runs.store import Run, RunStore, write_json
 
 KEY_CHARS = 40

@@ -71,9 +71,9 @@ def _go_on(plan: Plan, created: CreatedRun, deadline: float, no_wait: bool) -> i
     ctx.reporter.event("created", task_id=submitted.task_id, status=first)
     ctx.reporter.people(f"created task {submitted.task_id} (run {run.run_id})")
     if submitted.snapshot is not None:
-        from videotasks.request.echo import differences
+        from videotasks.lifecycle.create_answer import echo_differences
 
-        for line in differences(plan.draft.body, submitted.snapshot.raw, session.profile.create.echo):
+        for line in echo_differences(plan.draft.body, submitted.snapshot.raw, session.profile.create.echo):
             ctx.reporter.event("warning", message=line)
             ctx.reporter.people("warning: " + line)
     if submitted.interrupted is not None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from videotasks.core import durable_files
+from videotasks.core.durable_files import intact, noted
 from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
 from videotasks.core.record import record, replace
 from videotasks.core.safe_text import cut_query
@@ -27,7 +28,6 @@ from videotasks.network import origins
 from videotasks.network.flight import Flight
 from videotasks.providers.provider import Provider, TaskRef
 from videotasks.runs.journal import RunState
-from videotasks.runs.recorded_files import intact, noted
 from videotasks.runs.store import Run
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from videotasks.core import durable_files
+from videotasks.core.durable_files import intact
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import json_inert
@@ -31,7 +32,6 @@ from videotasks.runs.identity import (
 from videotasks.runs.journal import RunState, fold
 from videotasks.runs.locks import FileLock
 from videotasks.runs.outlines import Outline
-from videotasks.runs.recorded_files import intact
 
 T = TypeVar("T")
 _PRETTY_UP_TO = 100_000  # characters; the deepest answer is 100 levels, so that a try is 10 MB at most

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from videotasks.runs import recorded_files
-from videotasks.runs.recorded_files import intact, noted
+from videotasks.core import durable_files
+from videotasks.core.durable_files import intact, noted
 
 DATA = b"a whole video" * 100
 
@@ -38,7 +38,7 @@ def test_the_same_bytes_are_intact(folder: Path) -> None:
 
 def test_an_untouched_file_is_not_hashed_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = noted(folder, ENTRY)
-    monkeypatch.setattr(recorded_files, "sha256_of", lambda *_: pytest.fail("hashed"))
+    monkeypatch.setattr(durable_files, "sha256_of", lambda *_: pytest.fail("hashed"))
     assert intact(folder, entry)
 
 

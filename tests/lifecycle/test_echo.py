@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from videotasks.request.echo import differences
+from videotasks.lifecycle.create_answer import echo_differences
 
 SENT = {"prompt": "p", "duration": 5, "aspect_ratio": "9:16", "image_url": "https://e.example/1.png"}
 
@@ -27,19 +27,20 @@ SENT = {"prompt": "p", "duration": 5, "aspect_ratio": "9:16", "image_url": "http
     ],
 )
 def test_what_was_dropped_or_changed_is_told(echo: Any, words: list[str]) -> None:
-    found = differences(SENT, {"id": "x", "input": echo}, ["input"])
+    found = echo_differences(SENT, {"id": "x", "input": echo}, ["input"])
     assert len(found) == len(words) and all(word in line for word, line in zip(words, found, strict=True))
 
 
 def test_inputs_inside_the_body() -> None:
     sent = {"version": "v", "input": {"prompt": "p", "duration": 5}}
-    assert differences(sent, {"input": {"prompt": "p"}}, ["input"]) == [
+    assert echo_differences(sent, {"input": {"prompt": "p"}}, ["input"]) == [
         "'duration' was sent and is not in the answer's inputs"
     ]
-    assert differences(sent, {"id": "x"}, ["input"]) == []
+    assert echo_differences(sent, {"id": "x"}, ["input"]) == []
 
 
 def test_a_flood_is_cut() -> None:
     assert (
-        len(differences({f"m{n}": 1 for n in range(100)} | {"prompt": "p"}, {"input": {"prompt": "p"}}, ["input"])) == 5
+        len(echo_differences({f"m{n}": 1 for n in range(100)} | {"prompt": "p"}, {"input": {"prompt": "p"}}, ["input"]))
+        == 5
     )
