@@ -75,7 +75,7 @@ server = Server(("127.0.0.1", 0), Handler)
 print(server.server_address[1], flush=True)
 server.serve_forever()
 """
-STORE = "from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
+STORE = SCRIPTS.parent / "tests" / "support" / "s3_server.py"
 
 
 def main() -> None:
@@ -131,7 +131,7 @@ def serve_bucket(env: dict[str, str]) -> tuple[subprocess.Popen[bytes], str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = [sys.executable, "-c", STORE.format(port=port)]
+    words = [sys.executable, str(STORE), str(port)]
     process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     at = "http" + f"://127.0.0.1:{port}"
     make = urllib.request.Request(f"{at}/films", method="PUT")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from videotasks.batch.ledger import Ledger, batch_id
+from support.homes import HOMES, objects_of
+from videotasks.batch.ledger import BatchHome, Ledger, batch_id
 from videotasks.core.errors import TaskError
 from videotasks.core.record import replace
 from videotasks.runs.claims import Owner
@@ -24,15 +26,27 @@ def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda _: None)
 
 
-def ledger(root: Path) -> Ledger:
+def ledger(root: Path, home: BatchHome | None = None) -> Ledger:
     """As another process opens it."""
-    made = Ledger(RunStore(root), "shorts-1234")
+    made = Ledger(RunStore(root), "shorts-1234", home)
     made.open_spending(UNMADE)
     return made
 
 
-def test_what_is_under_way_counts_until_it_is_certain_that_it_was_not_made(tmp_path: Path) -> None:
-    first, second = ledger(tmp_path), ledger(tmp_path)
+@pytest.fixture(params=["folder", *HOMES])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Ledger]]:
+    """What opens the same ledger in a folder, and in each store, as another process or machine would."""
+    if request.param == "folder":
+        yield lambda: ledger(tmp_path)
+        return
+    with objects_of(request.param, tmp_path) as objects:
+        from videotasks.fleet.objects import ObjectHome
+
+        yield lambda: ledger(tmp_path, ObjectHome(objects(), "shorts-1234", tmp_path / "copy"))
+
+
+def test_what_is_under_way_counts_until_it_is_certain_that_it_was_not_made(opened: Callable[[], Ledger]) -> None:
+    first, second = opened(), opened()
     first.reserve("a", 12.0, "credits", LIMIT)
     with pytest.raises(TaskError, match="12 of 20") as refused:
         second.reserve("b", 9.0, "Credits", LIMIT)
@@ -43,8 +57,8 @@ def test_what_is_under_way_counts_until_it_is_certain_that_it_was_not_made(tmp_p
     assert second.spent() == ({"credits": 20.0}, 0)
 
 
-def test_two_that_send_one_row_hold_its_price_once_and_until_both_let_go(tmp_path: Path) -> None:
-    first, second = ledger(tmp_path), ledger(tmp_path)
+def test_two_that_send_one_row_hold_its_price_once_and_until_both_let_go(opened: Callable[[], Ledger]) -> None:
+    first, second = opened(), opened()
     first.reserve("a", 12.0, "credits", LIMIT)
     second.reserve("a", 12.0, "credits", LIMIT)
     assert second.spent()[0] == {"credits": 12.0}
@@ -53,13 +67,13 @@ def test_two_that_send_one_row_hold_its_price_once_and_until_both_let_go(tmp_pat
         second.reserve("b", 12.0, "credits", LIMIT)
 
 
-def test_what_was_charged_takes_the_place_of_what_was_reserved(tmp_path: Path) -> None:
-    first = ledger(tmp_path)
+def test_what_was_charged_takes_the_place_of_what_was_reserved(opened: Callable[[], Ledger]) -> None:
+    first = opened()
     first.reserve("a", 12.0, "credits", LIMIT)
     first.settle("a", RunState(cost=5.0, cost_unit="credits"))
     first.settle("b", RunState(cost=99.0, cost_unit="credits"))  # not of this batch
     first.reserve("b", 15.0, "credits", LIMIT)
-    assert ledger(tmp_path).spent()[0] == {"credits": 20.0}
+    assert opened().spent()[0] == {"credits": 20.0}
 
 
 def test_a_dead_process_holds_nothing_for_a_create_that_never_came_to_be(tmp_path: Path) -> None:
@@ -87,8 +101,8 @@ def test_a_half_line_of_a_kill_is_passed_over(tmp_path: Path) -> None:
     assert ledger(tmp_path).spent()[0] == {"credits": 20.0}
 
 
-def test_many_threads_never_pass_the_limit_together(tmp_path: Path) -> None:
-    shared, other = ledger(tmp_path), ledger(tmp_path)
+def test_many_threads_never_pass_the_limit_together(opened: Callable[[], Ledger]) -> None:
+    shared, other = opened(), opened()
     made: list[str] = []
 
     def work(mine: Ledger, name: str) -> None:
@@ -103,11 +117,11 @@ def test_many_threads_never_pass_the_limit_together(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(made) == 6 and ledger(tmp_path).spent()[0] == {"credits": 18.0}
+    assert len(made) == 6 and opened().spent()[0] == {"credits": 18.0}
 
 
-def test_a_take_moves_on_once_however_many_ask(tmp_path: Path) -> None:
-    first, second = ledger(tmp_path), ledger(tmp_path)
+def test_a_take_moves_on_once_however_many_ask(opened: Callable[[], Ledger]) -> None:
+    first, second = opened(), opened()
     assert first.retake({"a": (1, 2)}) == {"a": 2}
     assert second.retake({"a": (1, 2), "b": (1, 3)}) == {"a": 2, "b": 3}, "it saw take 1, which is no more"
     first.write({"rows": []})
@@ -130,8 +144,8 @@ def test_the_id_is_of_the_file_and_of_its_manner(tmp_path: Path) -> None:
         Ledger(RunStore(tmp_path), "../x")
 
 
-def test_a_cell_that_a_spreadsheet_would_compute_is_text(tmp_path: Path) -> None:
-    place = ledger(tmp_path).write_table([{"row": 2, "status": "failed", "error": "=HYPERLINK(1)", "cost": -1.5}])
+def test_a_cell_that_a_spreadsheet_would_compute_is_text(opened: Callable[[], Ledger]) -> None:
+    place = opened().write_table([{"row": 2, "status": "failed", "error": "=HYPERLINK(1)", "cost": -1.5}])
     line = place.read_text(encoding="utf-8-sig").splitlines()[1]
     assert "'=HYPERLINK(1)" in line and ",-1.5," in line
 

@@ -59,6 +59,17 @@ def test_a_file_is_stored_once_and_comes_back_whole_or_not_at_all(
     assert not objects.fetch_file("v.mp4", str(back), "0" * 64) and not back.exists()
 
 
+def test_a_store_that_overwrites_is_none_to_pay_by(
+    opened: Callable[[], Objects], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        opened().require_one_winner()
+    monkeypatch.setattr(Objects, "create", lambda self, name, data: self.replace(name, data) or True)
+    with pytest.raises(TaskError) as told:
+        Objects("memory://another").require_one_winner()
+    assert told.value.code == "store_overwrites"
+
+
 def test_names_are_listed_in_order_and_behind_one(opened: Callable[[], Objects]) -> None:
     objects = opened()
     for name in ("log/000002", "log/000001", "log/000003", "logs/000004"):

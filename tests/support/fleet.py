@@ -49,8 +49,8 @@ class Fleet:
         self.start("sandbox.py", *words, "--speed", str(self.speed))
         self.until_served(self.api)
         if self.bucket is not None:
-            code = f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{self.bucket}'])"
-            self.started.append(self._popen([sys.executable, "-c", code], subprocess.DEVNULL))
+            words = [sys.executable, str(Path(__file__).with_name("s3_server.py")), str(self.bucket)]
+            self.started.append(self._popen(words, subprocess.DEVNULL))
             self.until_served(self.bucket)
             make = urllib.request.Request(f"http://127.0.0.1:{self.bucket}/films", method="PUT")
             make.add_header("Authorization", "AWS4-HMAC-SHA256 Credential=none/20261126/us-east-1/s3/aws4_request")

@@ -30,12 +30,13 @@ def objects_of(home: str, folder: Path) -> Iterator[Callable[[], Objects]]:
 
 
 def _of_s3() -> Iterator[Callable[[], Objects]]:
-    moto = pytest.importorskip("moto.server", reason="a server that speaks S3: the group `fleet`")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    pytest.importorskip("moto.server", reason="a server that speaks S3: the group `fleet`")
+    from support.s3_server import bucket_server
+
+    server = bucket_server()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        host, port = server.get_host_and_port()
-        place = f"http://{host}:{port}"
+        place = f"http://127.0.0.1:{server.server_port}"
         told = {"AWS_ENDPOINT_URL": place, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
         told |= {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
         with pytest.MonkeyPatch.context() as patch:
@@ -48,7 +49,7 @@ def _of_s3() -> Iterator[Callable[[], Objects]]:
             prefix = uuid4().hex  # the server's objects outlive it in this process
             yield lambda: Objects(f"s3://films/{prefix}")
     finally:
-        server.stop()
+        server.shutdown()
 
 
 def at_once(count: int, work: Callable[[int], None]) -> None:

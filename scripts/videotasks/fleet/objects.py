@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,6 +61,7 @@ class Objects:
                 expected="s3://BUCKET/PREFIX, gs://..., az://..., or file:///FOLDER; its key in the environment",
             )
         self.address = address.rstrip("/")
+        self._one_winner = False  # this process has seen that the second does not overwrite the first
         self.sign_s: float | None = None  # links in the batch's page are signed for so long
         self._folder = address[len("file://") :] if scheme == "file" else None
         self._store = self._open(address)
@@ -100,6 +102,21 @@ class Objects:
                 return bool(data) and self.read(name) == data
             self._sync(name)
         return True
+
+    def require_one_winner(self) -> None:
+        """Raises TaskError for a store that overwrites what is there: a claim in it would decide nothing."""
+        if not self._one_winner:
+            name = "probe/made-only-if-absent"
+            for _ in range(2):
+                made = self.create(name, secrets.token_bytes(16))
+            if made:
+                raise configuration_error(
+                    f"the store at {one_line(self.address, 200)} overwrites objects that are to be made only if absent",
+                    expected="a store with conditional writes (If-None-Match), such as S3, GCS, Azure or a folder",
+                    hint="without them two machines could pay for one row",
+                    code="store_overwrites",
+                )
+            self._one_winner = True
 
     def replace(self, name: str, data: bytes) -> None:
         import obstore
@@ -298,9 +315,9 @@ class ObjectHome:
         self._place, self._private = f"batches/{batch_id}", private
 
     def prepare(self) -> None:
-        """Raises TaskError when the store cannot be reached, or the copy not be made."""
+        """Raises TaskError when the store cannot be reached, is no store to pay by, or the copy not be made."""
         try:
-            self.objects.read(f"{self._place}/batch.json")
+            self.objects.require_one_winner()
             durable_files.make_private_dir(self.folder)
         except StoreRefused as error:
             raise configuration_error(str(error.strerror), expected="a store that can be read and written") from None
