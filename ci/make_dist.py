@@ -27,8 +27,9 @@ NAME = "ai-video-tasks"  # the frontmatter's name must be the folder's
 REPO = Path(__file__).resolve().parent.parent
 # agents/ is what Codex shows of a skill.
 PARTS = ("SKILL.md", "LICENSE", "pyproject.toml", "agents", "references", "scripts", "shared")
-# Only the README leads there, or only who writes a dialect reads it.
-UNSHIPPED = ("references/comparison.md", "shared/dialects/README.md")
+# Only the README leads there, or only who writes a dialect or a client of the commands reads it.
+UNSHIPPED = ("references/comparison.md", "shared/dialects/README.md", "shared/schemas/events.schema.json")
+REMARK = re.compile(r"^ *# .*\n|(?<=\S) {2,}# .*$", re.MULTILINE)
 COMPACT: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":")}
 MOST_FILES, MOST_BYTES = 270, 2 * 1024 * 1024  # what an install may copy into somebody's project
 
@@ -66,6 +67,8 @@ def make_dist(repo: Path, out: Path) -> Path:
     project.write_text(project.read_text(encoding="utf-8").split("\n[dependency-groups]\n")[0], encoding="utf-8")
     for path in skill.rglob("*.py"):
         path.write_text(tabbed(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in (skill / "shared" / "dialects").glob("*.yaml"):  # their remarks cite contracts that are not shipped
+        path.write_text(REMARK.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
     for path in skill.rglob("*.json"):  # laid out for who works on them; 31 kB less for who uses them
         path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")), **COMPACT) + "\n", encoding="utf-8")
     version, description = facts_of(skill)

@@ -84,7 +84,7 @@ def _by_id(second: Document) -> Document:
     return {**second, "path": path}
 
 
-# ------------------------------------------------------------ one call each
+# -- one call each --
 
 
 def _create(profile: Document) -> Document:
@@ -230,7 +230,7 @@ def _upload(profile: Document, upload: Document) -> list[Document]:
     return calls
 
 
-# ------------------------------------------------------------ addresses
+# -- addresses --
 
 
 def _route(path: str) -> str:
@@ -282,7 +282,7 @@ def _header_check(header: str, value: str) -> Document:
     }
 
 
-# ------------------------------------------------------------ places in bodies
+# -- places in bodies --
 
 
 def put(body: Document, path: str, value: Any) -> None:

@@ -62,7 +62,7 @@ class Call:
     sent: Any = None
     parsed: Any = None
 
-    # ------------------------------------------------------------ one request
+    # -- one request --
 
     def run(self, path: str, authorised: bool) -> Answer:
         """The answer to a request for `path`, the dialect's prefix included."""
@@ -175,7 +175,7 @@ class Call:
         link = media.upload_link(self.request.origin, self.dialect.name, key, kind, self.now)
         return self._reply(self.rule["answer"], scope.more(upload_key=key, upload_url=link))
 
-    # ------------------------------------------------------------ tasks
+    # -- tasks --
 
     def _own_tasks(self) -> list[Task]:
         return [
@@ -276,7 +276,7 @@ class Call:
             if self.pause(wait):
                 return
 
-    # ------------------------------------------------------------ answers
+    # -- answers --
 
     def refusal(self, name: str, **values: Any) -> Answer:
         """One of the dialect's refusals; `values` are put in."""
@@ -306,7 +306,7 @@ class Call:
             reply.body = body.encode()
         return reply
 
-    # ------------------------------------------------------------ names
+    # -- names --
 
     def _request_scope(self, *, parse: bool = True) -> Scope:
         """What can be named of a request. `parse` False: whatever the body is, it is not looked at."""
@@ -401,7 +401,7 @@ class Call:
         moment = seen.ended if fixed else self.now
         return media.link(self.request.origin, task, file, moment, self.dialect.link_ttl_s)
 
-    # ------------------------------------------------------------ bodies
+    # -- bodies --
 
     def _body(self) -> Any:
         """The request's body as a JSON value, without members that are null; refused in the API's words otherwise."""

@@ -66,7 +66,7 @@ def _thumbnail(prompt: str, width: int, height: int, duration_s: float, caption:
     return write_png(small[0], small[1], picture.rgb_rows())
 
 
-# ------------------------------------------------------------ MP4
+# -- MP4 --
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _runs(durations: Sequence[int]) -> bytes:
     return struct.pack(">I", len(runs)) + b"".join(struct.pack(">II", *run) for run in runs)
 
 
-# ------------------------------------------------------------ PNG
+# -- PNG --
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -47,7 +47,7 @@ class Picture:
         self._draw_prompt(prompt, strip_top)
         self._planes: Planes | None = None
 
-    # --- what stays ---
+    # -- what stays --- --
 
     def _draw_strip(self, caption: str) -> int:
         """The caption bar at the bottom; returns its top line."""
@@ -105,7 +105,7 @@ class Picture:
         for number, line in enumerate(lines):
             self._write(line, left + pad, top + pad + number * pitch, scale)
 
-    # --- what moves ---
+    # -- what moves --- --
 
     def advance(self, progress: float) -> list[Rect]:
         """Show `progress` (0..1); returns the rectangles that changed."""
@@ -144,7 +144,7 @@ class Picture:
         self._write(text[same:stop], start_x, top, scale)
         return [rect]
 
-    # --- drawing ---
+    # -- drawing --- --
 
     def _fill(self, rect: Rect, layer: int) -> None:
         """Add a layer to a rectangle."""
@@ -175,7 +175,7 @@ class Picture:
                 merged = (below | int.from_bytes(ink, "big")).to_bytes(len(ink), "big")
                 self._lines[y] = line[:left] + merged + line[left + len(ink) :]
 
-    # --- colours ---
+    # -- colours --- --
 
     def planes(self) -> Planes:
         """The frame as YCbCr 4:2:0, padded to whole macroblocks; the same object is kept up to date by `advance`."""

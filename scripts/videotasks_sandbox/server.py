@@ -221,7 +221,7 @@ def start_sandbox(
     return Sandbox(played, Path(state_file), wanted, host, port, speed, clock, pause)
 
 
-# ------------------------------------------------------------ answers that are broken on purpose
+# -- answers that are broken on purpose --
 
 
 def _lost(scenario: str) -> Reply:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import start
+from videotasks_sandbox.dialect import read_yaml
 
 REPO = Path(__file__).resolve().parents[2]
 MAKE = REPO / "ci" / "make_dist.py"
@@ -54,6 +55,14 @@ def test_its_programs_are_those_of_the_commit(dist: Path, tmp_path: Path) -> Non
         theirs = shipped.read_text(encoding="utf-8")
         assert len(theirs.splitlines()) == len(ours.splitlines())
         assert ast.dump(ast.parse(theirs)) == ast.dump(ast.parse(ours)), shipped
+
+
+def test_its_dialects_are_those_of_the_repository_without_remarks(dist: Path) -> None:
+    (skill,) = (dist / "skills").iterdir()
+    for shipped in (skill / "shared" / "dialects").iterdir():
+        theirs = shipped.read_text(encoding="utf-8")
+        assert read_yaml(theirs) == read_yaml((REPO / shipped.relative_to(skill)).read_text(encoding="utf-8")), shipped
+        assert "  # " not in theirs
 
 
 @pytest.mark.process

@@ -146,7 +146,7 @@ class Carrier:
         self._collector: Collector
         self._waiter: Waiter
 
-    # -- the main thread ------------------------------------------------------------------------------------------
+    # -- the main thread --
 
     def run(self, deadline: float) -> None:
         """Create, wait and fetch until all rows have ended, the deadline (monotonic) passes, or a signal comes."""
@@ -207,7 +207,7 @@ class Carrier:
         for mailbox in self._mailboxes:
             mailbox.put(Message("interrupt", None, signum))
 
-    # -- rows -----------------------------------------------------------------------------------------------------
+    # -- rows --
 
     def _enter(self, item: Item) -> None:
         if item.step in (Step.CREATE, Step.FOLLOW, Step.GO_ON):
@@ -256,7 +256,7 @@ class Carrier:
         task.output = item.output
         self._waiter.add(task)
 
-    # -- creators -------------------------------------------------------------------------------------------------
+    # -- creators --
 
     def _creator(self) -> threading.Thread:
         mailbox = Mailbox()
@@ -388,7 +388,7 @@ class Carrier:
             self._hold(item, code, why)
         self._poor, self._followers = [], []
 
-    # -- one create -----------------------------------------------------------------------------------------------
+    # -- one create --
 
     def _own_session(self, session: Session, mailbox: Mailbox) -> Session:
         ctx = session.ctx
@@ -555,7 +555,7 @@ class Carrier:
         elif most is not None and self._failed >= most:
             self._stop = self._stop or (ExitCode.TASK_ENDED, f"not sent: {self._failed} rows failed before it")
 
-    # -- ends -----------------------------------------------------------------------------------------------------
+    # -- ends --
 
     def _settled(self, task: Watched) -> None:
         """In a worker of the collector: a task's record and files are as good as they will be."""

@@ -218,7 +218,7 @@ class Ledger:
         self._position = 0
         self._reading = threading.RLock()  # this process's threads need not poll for the lock among processes
 
-    # -- batch.json ---------------------------------------------------------------------------------------------
+    # -- batch.json --
 
     @property
     def file(self) -> Path:
@@ -274,7 +274,7 @@ class Ledger:
         durable_files.write_atomic(place, b"\xef\xbb\xbf" + text.getvalue().encode("utf-8", "backslashreplace"))
         return place
 
-    # -- money --------------------------------------------------------------------------------------------------
+    # -- money --
 
     def open_spending(self, unmade: Iterable[str]) -> None:
         """Read what is reserved, and let go of what dead processes held for creates that never came to be.

@@ -395,7 +395,7 @@ class Planner:
             if error.code != output_copy.TAKEN or not (held or item.step is Step.ENDED):
                 raise
 
-    # -- inputs -------------------------------------------------------------------------------------------------
+    # -- inputs --
 
     def inputs(self, row: Row) -> CommonInputs:
         """A row's values as a create's options. Raises TaskError."""
@@ -471,7 +471,7 @@ def unmade(items: Iterable[Item]) -> list[str]:
     return [item.plan.identity.intent for item in items if item.plan is not None and item.run is None]
 
 
-# -- what a run means for its row ---------------------------------------------------------------------------------
+# -- what a run means for its row --
 
 
 def ended_without_video(state: RunState) -> bool:
@@ -491,7 +491,7 @@ def step_of(state: RunState, run: Run, *, fetches: bool) -> Step:
     return Step.GO_ON
 
 
-# -- the plan as it is told ---------------------------------------------------------------------------------------
+# -- the plan as it is told --
 
 
 def problems_of(items: Iterable[Item]) -> list[dict[str, Any]]:

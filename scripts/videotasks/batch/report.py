@@ -54,7 +54,7 @@ class Report:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    # -- the plan -------------------------------------------------------------------------------------------------
+    # -- the plan --
 
     def plan(self, balances: Mapping[str, Balance], send: list[str], file: str) -> int:
         """The last line of --dry-run. Exit 22 with problems that nobody chose to leave out."""
@@ -128,7 +128,7 @@ class Report:
             self.main.people(f"{entry['provider']}: {entry['rows']} videos, {price}{balance}")
         self.main.people(f"dry run: nothing was sent; {paying} rows would pay")
 
-    # -- while it goes on -----------------------------------------------------------------------------------------
+    # -- while it goes on --
 
     def begin(self, file: str, ctx: Context) -> None:
         self._ctx, self._file, self._began = ctx, file, ctx.monotonic()
@@ -244,7 +244,7 @@ class Report:
         sums, unknown = self.ledger.spent()
         return [{"amount": amount, "unit": unit} for unit, amount in sums.items()], unknown
 
-    # -- files and the last line ----------------------------------------------------------------------------------
+    # -- files and the last line --
 
     def _write(self) -> list[dict[str, Any]]:
         rows = [self._document(item) for item in self.items]

@@ -118,7 +118,7 @@ def column_of(name: Any) -> str:
     )
 
 
-# -- the three forms ---------------------------------------------------------------------------------------------
+# -- the three forms --
 
 
 @dataclass
@@ -277,7 +277,7 @@ def _of_yaml(text: str) -> tuple[list[_Raw], dict[str, Any], dict[str, list[Any]
     return rows, defaults or {}, lists
 
 
-# -- defaults, matrix, values ------------------------------------------------------------------------------------
+# -- defaults, matrix, values --
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -377,7 +377,7 @@ def _keyed_asker(profile: Profile) -> Asker | None:
     return at
 
 
-# -- the specification inside a page of documentation: only the fenced block is taken, never the page's prose ----------
+# -- the specification inside a page of documentation: only the fenced block is taken, never the page's prose --
 # Mintlify hosts answer `<page>.md` with `````yaml <file> <METHOD> <path>`` and the operation's OpenAPI, Apidog hosts
 # with a whole document in a yaml fence, GitBook hosts with one in a json fence; `llms.txt` lists the pages.
 

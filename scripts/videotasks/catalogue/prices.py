@@ -79,7 +79,7 @@ def quote_body(template: Any, model: str | None, body: Mapping[str, Any]) -> Any
     return template.replace("{model}", model or "") if isinstance(template, str) else template
 
 
-# -- what an API tells of its rates ------------------------------------------------------------------------------
+# -- what an API tells of its rates --
 
 MAX_ROWS = 200
 # Words in the name of a rate, such as duration_seconds_with_audio_4k, and what each says.

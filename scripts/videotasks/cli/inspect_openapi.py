@@ -79,7 +79,7 @@ def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     return _fitted(found, args), failed
 
 
-# ---------------------------------------------------------------- listing
+# -- listing --
 
 
 def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def _row(operation: Operation) -> dict[str, Any]:
     return row
 
 
-# ---------------------------------------------------------------- one endpoint
+# -- one endpoint --
 
 
 def _operation(spec: Document, args: argparse.Namespace) -> Operation:
@@ -262,7 +262,7 @@ def _after_contract(operation: Operation, args: argparse.Namespace) -> list[str]
     return _next(args, "--endpoint", operation.endpoint, "--include-template")
 
 
-# ---------------------------------------------------------------- a profile
+# -- a profile --
 
 
 def _profile(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
@@ -323,7 +323,7 @@ def _profile(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- validation
+# -- validation --
 
 
 def _payload(path: str) -> Any:
@@ -386,7 +386,7 @@ def _validated(operation: Operation, payload: Any, args: argparse.Namespace) -> 
     return found, not report.ok
 
 
-# ---------------------------------------------------------------- output
+# -- output --
 
 
 def _warnings(spec: Document, args: argparse.Namespace) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class PartFile:
         self._handle: int | None = None
         self._resume()
 
-    # -- opening ----------------------------------------------------------------------------------------------
+    # -- opening --
 
     def _resume(self) -> None:
         known = read_json(self._sidecar, 10_000)
@@ -83,7 +83,7 @@ class PartFile:
         # O_EXCL never opens what somebody put there in the meantime, least of all a link to elsewhere.
         self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY, 0o600)
 
-    # -- writing ----------------------------------------------------------------------------------------------
+    # -- writing --
 
     def reset(self) -> None:
         """Forget the bytes: they are no part of what the server has now."""
@@ -148,7 +148,7 @@ class PartFile:
         assert self._handle is not None, "the part file is closed"
         return self._handle
 
-    # -- the end ----------------------------------------------------------------------------------------------
+    # -- the end --
 
     def sync(self) -> None:
         os.fsync(self._open_handle)

@@ -86,7 +86,7 @@ class Transfer:
         self._head_alarm: threading.Timer | None = None
         self._head_late = False
 
-    # -- time and cancellation --------------------------------------------------------------------------------
+    # -- time and cancellation --
 
     def expire(self) -> None:
         """From another thread: the deadline has come, whatever is being waited for."""
@@ -143,7 +143,7 @@ class Transfer:
             left = min(left, self.deadline - self.monotonic())
         return max(0.05, left)
 
-    # -- tries ------------------------------------------------------------------------------------------------
+    # -- tries --
 
     def fetch(self, part: PartFile) -> Checked:
         """Tries with pauses of 0.5 s doubling to 8 s; one that brought a second's worth of bytes starts them anew."""
@@ -242,7 +242,7 @@ class Transfer:
         part.append(piece)
         self.on_progress(part.size, length)
 
-    # -- judging answers --------------------------------------------------------------------------------------
+    # -- judging answers --
 
     def _judged_head(self, stream: Iterator[bytes], facts: Facts) -> bytes:
         """The first bytes of a whole body, when they may be what is expected; nothing on disk is touched before."""

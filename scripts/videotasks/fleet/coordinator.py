@@ -42,7 +42,7 @@ IMPORTED = "imported"
 INTERRUPT_GRACE_S = 30.0  # for the answers of creates that are under way on workers
 
 
-# -- shards -------------------------------------------------------------------------------------------------------
+# -- shards --
 
 
 def shards_of(items: Sequence[Item], rows_each: int) -> list[list[Item]]:
@@ -97,7 +97,7 @@ def told_row(item: Item, objects: Objects, *, private: bool, beside: Callable[[s
     return {"line": item.row.line, "values": values, "matrix": item.row.matrix}
 
 
-# -- Dask ---------------------------------------------------------------------------------------------------------
+# -- Dask --
 
 
 @contextmanager
@@ -375,7 +375,7 @@ def copies_root(root: Path, batch_id: str) -> Path:
     return root / "batches" / batch_id / "copies"
 
 
-# -- from a folder --------------------------------------------------------------------------------------------------
+# -- from a folder --
 
 
 def import_batch(items: Sequence[Item], ledger: Ledger, home: FolderHome, store: SharedRunStore, to: ObjectHome) -> int:

@@ -273,7 +273,7 @@ def _places(session: Session, parallel: int) -> Places:
     return LeasedPlaces(f"{session.profile.name}-{session.provider.key_mark}", parallel)
 
 
-# -- being one of a fleet -------------------------------------------------------------------------------------------
+# -- being one of a fleet --
 
 
 def quiet_logs() -> None:

@@ -234,7 +234,7 @@ class SharedRunStore(RunStore):
     def _keys_of(request: Mapping[str, Any]) -> list[str]:
         return sorted({str(request[name])[:KEY_CHARS] for name in ("intent", "identity") if request.get(name)})
 
-    # -- finding --------------------------------------------------------------------------------------------------
+    # -- finding --
 
     def related(self, identity: Identity) -> list[Run]:
         """Runs of an identity by either key, newest first, as the store has them now. Raises TaskError."""

@@ -122,7 +122,7 @@ class Written:
     total: int
 
 
-# -- cards ------------------------------------------------------------------------------------------------------
+# -- cards --
 
 
 def card_of_run(run: Run, row: Mapping[str, Any] | None = None) -> Card:
@@ -267,7 +267,7 @@ def _pixels(value: Any) -> int | None:
     return int(value) if _positive(value) and value < 100_000 else None
 
 
-# -- batches ----------------------------------------------------------------------------------------------------
+# -- batches --
 
 
 def read_batch(folder: Path) -> Mapping[str, Any]:
@@ -292,7 +292,7 @@ def write_batch_gallery(
     return write_gallery(file or folder / FILE_NAME, cards, title=title, now=now, total=len(rows))
 
 
-# -- the page ---------------------------------------------------------------------------------------------------
+# -- the page --
 
 
 def write_gallery(file: Path, cards: Sequence[Card], *, title: str, now: float, total: int | None = None) -> Written:

@@ -164,7 +164,7 @@ def server_date(value: str | None) -> float | None:
         return None
 
 
-# -- what the API took of a create, where its answer repeats the inputs: what it dropped is told at once ---------------
+# -- what the API took of a create, where its answer repeats the inputs: what it dropped is told at once --
 
 MOST_TOLD = 5
 

@@ -185,7 +185,7 @@ class Waiter:
             moments.append(deadline if now < deadline else (hard_end or deadline))
         return max(min(moments) - now, 0.0) if moments else None
 
-    # -- looking ----------------------------------------------------------------------------------------------
+    # -- looking --
 
     def lane(self, task: Watched) -> Lane:
         lane = self._lanes.get(id(task.provider))
@@ -309,7 +309,7 @@ class Waiter:
             # A fault of ours in reading one answer must not end the wait for a paid task.
             self._fault(task, f"the answer could not be read ({type(value).__name__})", None)
 
-    # -- many by one request ----------------------------------------------------------------------------------
+    # -- many by one request --
 
     def _of_list(self, request: Request, asked: Round, kind: str, value: Any) -> None:
         """A page of a list: each task that it shows was looked at; one that no page has is asked for by itself."""
@@ -447,7 +447,7 @@ class Waiter:
         delay = schedule.delay(elapsed, random=self.ctx.random(), hint_s=hint_s, faults=task.faults)
         return delay / self.ctx.limits.sandbox_speed
 
-    # -- streams ----------------------------------------------------------------------------------------------
+    # -- streams --
 
     def _of_stream(self, task: Watched, kind: str, value: Any) -> None:
         ctx, now = self.ctx, self.ctx.monotonic()
@@ -486,7 +486,7 @@ class Waiter:
             stream.flight.abort()
             stream.client.close()
 
-    # -- deciding ---------------------------------------------------------------------------------------------
+    # -- deciding --
 
     def _observe(self, task: Watched, snapshot: Snapshot, source: str) -> None:
         """Take a snapshot in: journal what changed, print it, and decide whether the wait is over."""

@@ -150,7 +150,7 @@ class Front:
         except NotImplementedError:  # Windows
             return
 
-    # -- tools --------------------------------------------------------------------------------------------------------
+    # -- tools --
 
     async def list_tools(self, ctx: ServerRequestContext[Any], params: Any) -> types.ListToolsResult:
         import mcp_types as types
@@ -238,7 +238,7 @@ class Front:
                 told, last = call.heard.news, now
                 await ctx.session.report_progress(round(now - began, 1), float(MOST_WAIT_S), told or None)
 
-    # -- resources ----------------------------------------------------------------------------------------------------
+    # -- resources --
 
     async def list_resources(self, ctx: ServerRequestContext[Any], params: Any) -> types.ListResourcesResult:
         import mcp_types as types

@@ -71,7 +71,7 @@ class Settings:
     allow_unknown_cost: bool = False
 
 
-# -- confirmations ----------------------------------------------------------------------------------------------------
+# -- confirmations --
 
 
 @dataclass
@@ -145,7 +145,7 @@ def _refused(code: str, message: str) -> TaskError:
     )
 
 
-# -- one call ---------------------------------------------------------------------------------------------------------
+# -- one call --
 
 
 class Heard(Reporter):
@@ -219,7 +219,7 @@ class Tools:
             call.heard.error(TaskError(Category.UNKNOWN, message, hint="check_task says how the newest run stands"))
         return _answer(call.heard.lines())
 
-    # -- paying -------------------------------------------------------------------------------------------------------
+    # -- paying --
 
     def plan_video(self, given: dict[str, Any], call: Call) -> None:
         with self._planned(given, call) as (plan, terms, found):
@@ -295,7 +295,7 @@ class Tools:
             plan = Plan(session, draft, int(given.get("take") or 1), preflight.prompt_of(inputs, draft))
             yield plan, terms, preflight.check(plan, terms)
 
-    # -- a task that exists -------------------------------------------------------------------------------------------
+    # -- a task that exists --
 
     def check_task(self, given: dict[str, Any], call: Call) -> None:
         self._with_task(given, call, check_status.look_once)
@@ -380,7 +380,7 @@ class Tools:
             elif end_unverified(session, run) is None:
                 work(session, run, look)
 
-    # -- what is there ------------------------------------------------------------------------------------------------
+    # -- what is there --
 
     def list_tasks(self, given: dict[str, Any], call: Call) -> None:
         options = self._options(given)
@@ -467,7 +467,7 @@ class Tools:
             service = session.profile.title.partition(" (")[0].rpartition(" ")[2]
             return seedance_answer(look.snapshot, task_id, service)
 
-    # -- inside -------------------------------------------------------------------------------------------------------
+    # -- inside --
 
     def _options(self, given: Mapping[str, Any], *, default: str | None = None, **more: Any) -> SessionOptions:
         """`default` is the provider that is meant where neither the call nor the server's start names one."""
@@ -524,7 +524,7 @@ def _speaker_of(words: str, preferred: str | None) -> str:
     return known[0].name
 
 
-# -- arguments --------------------------------------------------------------------------------------------------------
+# -- arguments --
 
 
 def _checked(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -586,7 +586,7 @@ def _typed(value: Any) -> str | None:
     return None if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-# -- answers ----------------------------------------------------------------------------------------------------------
+# -- answers --
 
 _OF_A_COMMAND = ("final", "generation_id", "next_argv", "send", "send_needs")
 _OURS = ("message", "hint", "expected", "note", "notes", "reminder", "summary", "if_wrong")
@@ -756,7 +756,7 @@ def bounded(raw: Any) -> Any:
     return kept if len(text) <= RAW_LIMIT else {"truncated": True, "text": text[:RAW_LIMIT]}
 
 
-# -- resources --------------------------------------------------------------------------------------------------------
+# -- resources --
 
 PARTS = {"result.md": ("outputs", "text/markdown"), "request.json": ("inputs", "application/json")}
 PART_LIMIT = 200_000  # bytes of a resource

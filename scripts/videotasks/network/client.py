@@ -78,7 +78,7 @@ class Client:
         """Raises ImportError or TaskError (exit 1) when no request could be made, or its answer not be read."""
         self._open_session()
 
-    # -- requests ---------------------------------------------------------------------------------------------
+    # -- requests --
 
     def request(
         self,

@@ -147,7 +147,7 @@ def _duplicate(name: str) -> str:
     return f"duplicate key {name[:80]!r}: the last one counts"
 
 
-# ------------------------------------------------------------ what a text or a parsed document is
+# -- what a text or a parsed document is --
 
 
 def _refuse_binary(data: bytes) -> None:

@@ -185,7 +185,7 @@ def _document(spec: str) -> Document:
     return loaded[key]
 
 
-# ------------------------------------------------------------ jsonschema over converted schemas, so that nothing hangs
+# -- jsonschema over converted schemas, so that nothing hangs --
 
 
 class TooComplex(Exception):

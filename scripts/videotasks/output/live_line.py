@@ -48,7 +48,7 @@ class LiveScreen:
         """False on a console without escape sequences: plain lines do there."""
         return not self._console.legacy_windows
 
-    # -- what is shown -----------------------------------------------------------------------------------------
+    # -- what is shown --
 
     def status(self, text: str, percent: float | None) -> None:
         with self._lock:
@@ -118,7 +118,7 @@ class LiveScreen:
                 self._stop.set()
                 self._stop = None
 
-    # -- painting ----------------------------------------------------------------------------------------------
+    # -- painting --
 
     def _show(self) -> None:
         if not self._shown:

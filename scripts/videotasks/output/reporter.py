@@ -69,7 +69,7 @@ class Reporter:
         self._used = self._said = 0
         self._live: Any = None
 
-    # -- machines ---------------------------------------------------------------------------------------------
+    # -- machines --
 
     def event(self, name: str, **fields: Any) -> None:
         """One line. Fields that are None are left out; server text must come as `server_message`."""
@@ -174,7 +174,7 @@ class Reporter:
                 if self.on_closed is not None:
                     self.on_closed(line)
 
-    # -- people -----------------------------------------------------------------------------------------------
+    # -- people --
 
     @property
     def shows_tables(self) -> bool:

@@ -238,7 +238,7 @@ def _nearest(word: object, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-# -- what a schema cannot say: members that contradict each other, or that nothing would read -------------------------
+# -- what a schema cannot say: members that contradict each other, or that nothing would read --
 
 
 def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:

@@ -72,7 +72,7 @@ def _checked(variable: str, value: str) -> str:
     return value
 
 
-# -- tokens that a command of the user's prints -----------------------------------------------------------------------
+# -- tokens that a command of the user's prints --
 
 COMMAND_S = 30.0
 TOKEN_LIFE_S = 600.0  # the shortest-lived tokens of the APIs that have them live half an hour
@@ -194,7 +194,7 @@ def _bad_key(variable: str, what: str) -> TaskError:
     )
 
 
-# -- what people are told of their keys -------------------------------------------------------------------------------
+# -- what people are told of their keys --
 
 RESTART_NOTE = (
     "a variable set in a shell reaches only programs started from it afterwards: "

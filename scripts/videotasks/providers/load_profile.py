@@ -210,7 +210,7 @@ def _load_foreign(path: Path) -> Profile:
     return build_profile(document, foreign=True)
 
 
-# -- parsed shipped profiles, kept as JSON by the hash of their YAML: importing PyYAML is what costs (26 ms of 30) ---
+# -- parsed shipped profiles, kept as JSON by the hash of their YAML: importing PyYAML is what costs (26 ms of 30) --
 # A cache must not be able to move a key: an entry counts only when its origin and its key variables stand in the YAML
 # text itself, so that a planted cache folder cannot send a key elsewhere.
 

@@ -126,7 +126,7 @@ class Provider:
     def url(self, path_or_url: str) -> str:
         return origins.api_url(self.profile.base_url, path_or_url)
 
-    # -- looking ----------------------------------------------------------------------------------------------
+    # -- looking --
 
     def status_request(self, ref: TaskRef) -> tuple[str, str, Any]:
         """(method, URL, body or None) of one look. Raises TaskError when a part of the address is not known."""
@@ -313,7 +313,7 @@ class Provider:
     def _hint(self, answer: Answer) -> float | None:
         return classify_error.poll_hint(self.profile, answer.headers, self._clock())
 
-    # -- afterwards -------------------------------------------------------------------------------------------
+    # -- afterwards --
 
     def cancel(self, ref: TaskRef, *, client: Client, timeout: float = 20.0) -> Answer:
         """Send the cancel request. The caller has looked first: it may destroy the record of a finished task."""

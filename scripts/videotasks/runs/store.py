@@ -239,7 +239,7 @@ class RunStore:
         """So that two processes that ask about one unknown task wait for each other; nothing is paid under it."""
         return FileLock(self.root / ".locks" / f"{key[:32]}.lock")
 
-    # -- making ---------------------------------------------------------------------------------------------
+    # -- making --
 
     def create(self, request: Mapping[str, Any], *, now: float, run_id: str | None = None) -> Run:
         """A new run folder with its request on disk, fsynced. Raises TaskError for a bad or taken run id.
@@ -316,7 +316,7 @@ class RunStore:
 
             rmtree(run.folder, ignore_errors=True)
 
-    # -- finding --------------------------------------------------------------------------------------------
+    # -- finding --
 
     def open(self, run_id: str) -> Run:
         """The run of that id. Raises TaskError (exit 1) when there is none."""
