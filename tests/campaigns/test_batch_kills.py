@@ -30,8 +30,8 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "20")
 
 
-def write_rows(count: int = ROWS) -> None:
-    rows = [f"b{n},boat number {n},4" for n in range(count)]
+def write_rows(count: int = ROWS, storms: int = 0) -> None:
+    rows = [f"b{n},{'storm' if n % 10 == 7 and n < 10 * storms else 'boat'} number {n},4" for n in range(count)]
     Path("rows.csv").write_text("id,prompt,duration\n" + "\n".join(rows) + "\n", encoding="utf-8")
 
 
@@ -104,12 +104,11 @@ def test_two_hundred_rows_through_three_kills() -> None:
 
 
 def test_moderated_rows_are_asked_for_once_however_often_it_runs() -> None:
-    write_rows(60)
-    trouble = ("--sandbox-scenario", "failed@boat number 1")  # 1 and 10 to 19
-    for _ in range(5):
-        done = call("batch.py", "rows.csv", *CREATOK, *trouble)
-        assert done.exit_code == 10 and done.final["rows"] == {"succeeded": 49, "failed": 11}
-        assert creates() == 60
+    write_rows(storms=20)
+    for number in range(5):
+        done = call("batch.py", "rows.csv", *CREATOK, "--sandbox-scenario", "moderation@storm")
+        assert done.exit_code == 10 and done.final["rows"] == {"succeeded": ROWS - 20, "failed": 20}
+        assert done.final["created"] == (0 if number else ROWS) and creates() == ROWS
     made_once()
 
 

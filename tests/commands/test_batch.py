@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from support.commands import Done, call, call_unchecked, checked, fast_sandbox, follow, sandbox_state
 from support.faultserver import refused_port
+from videotasks.batch import carry
+from videotasks.core.record import replace
 from videotasks.runs.store import RunStore
 
 ROOT = Path("task-status") / ".artifacts"
@@ -246,6 +251,57 @@ def test_a_busy_api_is_a_queue() -> None:
     done = batch("rows.csv", *SKILLS, "--sandbox-scenario", "busy:2")
     assert done.exit_code == 0 and creates() == 7 and done.final["rows"] == {"succeeded": 7}
     assert len(list(ROOT.glob("2*"))) == 7, "a row that waited its turn has one run folder"
+
+
+def test_creates_keep_to_the_pace_of_their_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Leaping()
+    begun: list[float] = []
+
+    class Paced(carry.Carrier):
+        """With a clock that leaps over every pause, and six creates a minute: one in ten seconds of it."""
+
+        def __init__(self, items: list[Any], planner: Any, ledger: Any, ctx: Any, wishes: Any, pace: Any) -> None:
+            ctx.monotonic = clock
+            for item in items:
+                item.session.ctx.monotonic = clock
+                limits = replace(item.session.profile.limits, creates_per_minute=6 / ctx.limits.sandbox_speed)
+                item.session.provider.profile = replace(item.session.profile, limits=limits)
+            super().__init__(items, planner, ledger, ctx, wishes, pace, lambda session, parallel: self)
+
+        def take(self) -> bool:
+            begun.append(clock())
+            return True
+
+        def leave(self) -> None:
+            pass
+
+    monkeypatch.setattr("videotasks.cli.batch.Carrier", Paced)
+    leaping = SimpleNamespace(Condition=clock.condition, Lock=threading.Lock, Thread=threading.Thread)
+    monkeypatch.setattr(carry, "threading", leaping)
+    rows_file([f"boat {n}" for n in range(5)])
+    done = batch("rows.csv", *SKILLS)
+    assert done.final["rows"] == {"succeeded": 5} and creates() == 5 and len(begun) == 5
+    assert min(later - sooner for sooner, later in pairwise(begun)) > 9
+
+
+class Leaping:
+    """A monotonic clock that a wait for a condition puts forward instead of waiting."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def condition(self) -> threading.Condition:
+        clock = self
+
+        class Leap(threading.Condition):
+            def wait(self, timeout: float | None = None) -> bool:
+                clock.ahead += timeout or 0.0
+                return super().wait(0.001)
+
+        return Leap()
 
 
 def test_the_first_row_of_an_assumed_name_goes_alone() -> None:
