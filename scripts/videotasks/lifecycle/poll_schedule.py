@@ -39,7 +39,7 @@ class PollSchedule:
         return max(base * (1.0 - JITTER * random), wanted)
 
 
-PER_MINUTE = 6_000.0  # of one key where no limit is known: a thousand tasks are then seen every 10 s
+PER_MINUTE = 5_400.0  # of one key where no limit is known: a thousand tasks are then seen every 11.2 s
 _WINDOW_S = 60.0
 _CATCH_UP_S = 0.5  # a thread that woke up late may make up for so much
 _MOST_GAP_S = 10.0

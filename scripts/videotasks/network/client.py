@@ -175,7 +175,7 @@ class OpenAnswer:
         self._flight = flight
         self.url = url
         self.status: int = response.status_code
-        self.headers: Mapping[str, str] = {k.lower(): v for k, v in response.headers.items()}
+        self.headers: Mapping[str, str] = {name.lower(): response.headers[name] for name in response.headers}
         self.truncated = False
 
     def __enter__(self) -> OpenAnswer:

@@ -36,12 +36,12 @@ class FinalAnswer(http.client.HTTPResponse):
 
 
 class Head:
-    """What is used of a requests.Response: a cookie jar and an encoding for each were a tenth of a look."""
+    """What is used of a requests.Response; a cookie jar, an encoding and headers for each were a tenth of a look."""
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
         self.status_code: int = raw.status
-        self.headers = requests.structures.CaseInsensitiveDict(raw.headers)
+        self.headers = raw.headers
 
     def close(self) -> None:
         self.raw.close()
