@@ -12,6 +12,7 @@ import pytest
 from support.commands import Done, call, sandbox_state
 from support.homes import WHY
 from videotasks.core.installation import skill_version
+from videotasks.runs.claims import Owner
 
 pytest.importorskip("obstore", reason=WHY)
 
@@ -146,6 +147,33 @@ def test_what_is_missing_is_said(words: tuple[str, ...], said: str) -> None:
     write_rows(1)
     done = call("batch_fleet.py", *words)
     assert done.exit_code == 1 and said in json.dumps(done.error)
+
+
+def test_a_batch_that_is_carried_out_is_not_moved() -> None:
+    write_rows(1)
+    here = ("--artifacts-dir", "one")
+    call("batch.py", "rows.csv", *CREATOK, *here, "--dry-run")
+    assert call("batch.py", "rows.csv", *CREATOK, *here, "--max-cost", "1credits").exit_code == 1
+    (log,) = Path("one").rglob("spending.jsonl")
+    alive = {"by": "x", "event": "opened", "owner": {**vars(Owner.me()), "pid": 1, "started": ""}}
+    with log.open("a", encoding="ascii") as file:
+        file.write(json.dumps(alive) + "\n")
+    refused = fleet("one", "--import")
+    assert refused.exit_code == 1 and "being carried out" in refused.error["message"]
+    assert call("batch.py", "rows.csv", *CREATOK, *here).exit_code == 0, "it is not closed"
+
+
+def test_rows_of_a_matrix_are_told_apart() -> None:
+    from videotasks.batch.plan import Item
+    from videotasks.batch.rows import read_rows
+    from videotasks.fleet.coordinator import FleetReport
+
+    text = "matrix: {model: [a, b]}\nrows: [{prompt: boat}]\n"
+    items = [Item(row) for row in read_rows(text, "yaml")]
+    report = FleetReport.of(FleetReport(None, None, items, None))  # type: ignore[arg-type]
+    report.of_shard_number["0"] = items
+    report.take_in("0", [{"step": "ended", "code": 0, "status": "succeeded"}, {"step": "held", "code": 1}])
+    assert [item.step.value for item in items] == ["ended", "held"]
 
 
 def test_nothing_to_import_is_said() -> None:

@@ -26,7 +26,7 @@ from videotasks.core.record import replace
 from videotasks.core.safe_text import one_line
 from videotasks.core.workers import Interrupted
 from videotasks.fleet.objects import ObjectHome, Objects
-from videotasks.fleet.shards import IN_STORE, Shard, carry_shard, dask, progress_name, quiet_logs
+from videotasks.fleet.shards import IN_STORE, Shard, carry_shard, dask, progress_name
 from videotasks.fleet.shared_runs import SharedRunStore
 from videotasks.lifecycle.session import Context
 from videotasks.runs.identity import Identity
@@ -103,7 +103,6 @@ def told_row(item: Item, objects: Objects, *, private: bool, beside: Callable[[s
 @contextmanager
 def cluster_at(address: str, workers: int) -> Iterator[str]:
     """The address of the scheduler; `local` starts workers of this machine for as long as the block lasts."""
-    quiet_logs()
     distributed = dask()
     if address != "local":
         yield address
@@ -264,7 +263,7 @@ class Conductor:
         if isinstance(error, dict):
             self.report.refuse(number, error)
             return
-        self.report.take_in(told.get("rows") or ())
+        self.report.take_in(number, told.get("rows") or ())
         self._created_by[number] = int(told.get("created") or 0)
         self._unknown_in[number] = int(told.get("unknown") or 0)
         self.created = sum(self._created_by.values())
@@ -308,12 +307,9 @@ class FleetReport(Report):
         made.told, made.of_shard_number = {}, {}
         return made
 
-    def take_in(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        by_line = {(item.row.line, item.row.id): item for item in self.items}
-        for row in rows:
-            item = by_line.get((row.get("line") or 0, row.get("id")))
-            if item is None or item.step in (Step.INVALID, Step.LEFT_OUT):
-                continue
+    def take_in(self, number: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Documents of a shard's rows, in its order: rows of a matrix share their line."""
+        for item, row in zip(self.of_shard_number.get(number, ()), rows, strict=False):
             with suppress(ValueError):
                 item.step = Step(row.get("step"))
                 item.code = None if row.get("code") is None else ExitCode(int(row["code"]))
@@ -385,16 +381,17 @@ def import_batch(items: Sequence[Item], ledger: Ledger, home: FolderHome, store:
     meanwhile finds a claim without its run, and sends nothing. All is made only if absent: it may be done again.
     Raises TaskError while another process carries the batch out, or where the store has another claim.
     """
-    home.close()
-    busy = ledger.busy()
-    if busy:
-        where = ", ".join(f"process {owner.pid} on {owner.host}" for owner in busy[:3])
-        raise configuration_error(
-            f"this batch is being carried out ({where}), so it cannot be moved",
-            expected="that command ended",
-            hint="end it with Ctrl-C, which keeps what was created, and run this again",
-        )
     to.prepare()
+    for act in (home.close, lambda: None):  # who opened it meanwhile finds it closed, or is found
+        busy = ledger.busy()
+        if busy:
+            where = ", ".join(f"process {owner.pid} on {owner.host}" for owner in busy[:3])
+            raise configuration_error(
+                f"this batch is being carried out ({where}), so it cannot be moved",
+                expected="that command ended",
+                hint="end it with Ctrl-C, which keeps what was created, and run this again",
+            )
+        act()
     _import_log(home, to)
     local = ledger.store
     for identity in _identities(items, ledger.takes()):

@@ -276,20 +276,18 @@ def _places(session: Session, parallel: int) -> Places:
 # -- being one of a fleet --
 
 
-def quiet_logs() -> None:
-    """What Dask says of workers that come and go is not for the one who waits for videos."""
-    for name in ("distributed", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
 def dask() -> Any:
-    """The package distributed. Raises TaskError, one line that says how to get it."""
+    """The package distributed; what it says of workers that come and go is not for who waits for videos.
+
+    Raises TaskError, one line that says how to get it.
+    """
     try:
         import distributed
     except ModuleNotFoundError as error:
         if error.name not in ("distributed", "dask"):
             raise
         raise missing_library("distributed") from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     return distributed
 
 
@@ -329,7 +327,6 @@ def serve_worker(address: str) -> int:
 
 
 def _until_stopped(serve: Callable[[], Coroutine[Any, Any, None]]) -> int:
-    quiet_logs()
     dask()
     try:
         asyncio.run(serve())
