@@ -90,7 +90,7 @@ NETWORK = {"asyncio", "ftplib", "http", "requests", "socket", "socketserver", "s
 LIBRARY_AT_TOP = {"network.connection": {"requests", "urllib3"}, "output.live_line": {"rich"}}
 THIRD_PARTY = {
     "requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "jinja2", "mcp", "mcp_types", "anyio", "obstore",
-    "distributed",
+    "dask", "distributed",
 }  # fmt: skip
 # Libraries that only these scripts need: uv fetches for a create what a create needs.
 OF_SOME_SCRIPTS = {"jinja2": {"gallery.py", "batch.py", "batch_fleet.py", "ai_video_tasks.py"}}

@@ -40,7 +40,8 @@ from videotasks.providers.profile import Profile
 LOOK_AT_STORE_S = 3.0  # how often a worker tells how far it is, and looks whether it should stop
 IN_STORE = "store:"  # a local input that was put into the store, by the name of its object
 SIGINT = 2
-QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # of the worker's own process
+QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # of processes that Dask starts
+UNSEEN: Any = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # Dask serves its state to everybody otherwise
 AGAIN_S = 2.0  # between tries to reach a scheduler
 LONGEST_S = 7 * 86_400.0  # a shard ends by its rows, or by the mark that stops it
 
@@ -287,7 +288,10 @@ def dask() -> Any:
         if error.name not in ("distributed", "dask"):
             raise
         raise missing_library("distributed") from None
+    from dask import config
+
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    config.set({"distributed.nanny.pre-spawn-environ": QUIET})
     return distributed
 
 
@@ -300,7 +304,7 @@ def serve_scheduler(place: str) -> int:
     async def serve() -> None:
         from distributed import Scheduler
 
-        async with Scheduler(host=host or None, port=int(port), dashboard=False) as scheduler:
+        async with Scheduler(host=host or None, port=int(port), **UNSEEN) as scheduler:
             _say(f"scheduler at {scheduler.address}")
             await scheduler.finished()
 
@@ -315,7 +319,7 @@ def serve_worker(address: str) -> int:
 
         while True:
             try:
-                async with Nanny(address, nthreads=1, dashboard=False, death_timeout=60, env=QUIET) as nanny:
+                async with Nanny(address, nthreads=1, **UNSEEN, death_timeout=60) as nanny:
                     _say(f"worker of {address}")
                     await nanny.finished()
             except (OSError, TimeoutError, asyncio.TimeoutError, RuntimeError) as error:
