@@ -125,7 +125,7 @@ def readme_command(start: str) -> list[str]:
 class Checks:
     def __init__(self, work: Path) -> None:
         self.work = work
-        self._audits: subprocess.Popen[bytes] | None = None
+        self._begun: dict[str, subprocess.Popen[bytes]] = {}
         self.pythons = find_pythons()
         if not self.pythons:
             raise StepError(f"no Python of {', '.join(SUPPORTED)} runs here")
@@ -142,25 +142,26 @@ class Checks:
         command = ["ci/readme_check.py", "--how", "uv", "--without-tests", "--within", "60"]
         run([sys.executable, *command, "--python", self.pythons[self.newest()]])
 
-    def install(self) -> None:
-        run([sys.executable, "ci/install_check.py", "--python", next(iter(self.pythons.values()))])
+    def beside(self) -> dict[str, list[str]]:
+        """What mostly waits for downloads and for programs on one core: it runs beside the first of the other steps."""
+        return {
+            "install": [sys.executable, "ci/install_check.py", "--python", next(iter(self.pythons.values()))],
+            "audits": [sys.executable, "ci/audits.py"],
+        }
 
-    def begin_audits(self) -> None:
-        """Start them beside the first steps: they mostly wait for downloads and for programs on one core."""
-        self._audits = subprocess.Popen(
-            [sys.executable, "ci/audits.py"],
-            cwd=REPO,
-            stdin=subprocess.DEVNULL,
-            stdout=open(self.work / "audits.txt", "wb"),  # noqa: SIM115 - the child has it until it ends
-            stderr=subprocess.STDOUT,
-        )
+    def begin(self, name: str) -> None:
+        """Start one of these; what it prints is shown at its turn, so that no two steps speak at once."""
+        with open(self.work / f"{name}.txt", "wb") as output:
+            self._begun[name] = subprocess.Popen(
+                self.beside()[name], cwd=REPO, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
 
-    def audits(self) -> None:
-        if self._audits is None:
-            self.begin_audits()
-        assert self._audits is not None
-        code = self._audits.wait()
-        say((self.work / "audits.txt").read_text(encoding="utf-8", errors="replace"))
+    def finish(self, name: str) -> None:
+        if name not in self._begun:
+            run(self.beside()[name])
+            return
+        code = self._begun[name].wait()
+        say((self.work / f"{name}.txt").read_text(encoding="utf-8", errors="replace"))
         if code:
             raise StepError(f"exit {code}")
 
@@ -234,12 +235,12 @@ class Checks:
             "lint": self.lint,
             "types": self.types,
             "job": self.job,
-            "install": self.install,
-            "audits": self.audits,
-            "tests": self.tests,
             "slow": self.slow,
             "clients": self.clients,
             "browser": self.browser,
+            "install": lambda: self.finish("install"),
+            "audits": lambda: self.finish("audits"),
+            "tests": self.tests,
             "tests-lowest": self.tests_lowest,
         }
         if self.oldest() != self.newest():
@@ -278,8 +279,8 @@ def main(wanted: list[str]) -> int:
             say(f"unknown step: {', '.join(unknown)}; there are: {', '.join(steps)}")
             return 2
         names = wanted or list(steps)
-        if "audits" in names and "install" in names:
-            checks.begin_audits()
+        for name in set(checks.beside()) & set(names if len(names) > 1 else ()):
+            checks.begin(name)
         for name in names:
             say(f"\n=== {name}")
             started = time.monotonic()
