@@ -6,7 +6,7 @@ import csv
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.commands import Done, call, call_unchecked, checked, fast_sandbox, follow, sandbox_state
+from support.commands import Done, call, call_unchecked, checked, follow, sandbox_state
 from support.faultserver import refused_port
 from videotasks.batch import carry
 from videotasks.core.record import replace
@@ -26,12 +26,7 @@ CREATOK = ("--sandbox", "--provider", "creatok")  # whose stand-in tells prices:
 SKILLS = ("--sandbox",)
 
 
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "50")
-    monkeypatch.setattr("os.fsync", lambda _: None)
-    with fast_sandbox(0.02):
-        yield
+pytestmark = pytest.mark.usefixtures("instant_tasks")
 
 
 def rows_file(prompts: Sequence[str], name: str = "rows.csv", **more: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.commands import call, fast_sandbox, sandbox_state
+from support.commands import call, sandbox_state
 from videotasks.runs.store import RunStore
 
 ROOT = Path("task-status") / ".artifacts"
@@ -17,12 +16,7 @@ ARK = ("--sandbox", "--provider", "ark", "--duration", "4")
 FRAME = ("--set", "return_last_frame=true")
 
 
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch, half_videos: None) -> Iterator[None]:
-    monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "50")
-    monkeypatch.setattr("os.fsync", lambda _: None)
-    with fast_sandbox(0.02):
-        yield
+pytestmark = pytest.mark.usefixtures("instant_tasks", "half_videos")
 
 
 def bodies() -> list[dict[str, Any]]:

@@ -52,12 +52,6 @@ def check_results(folder: Path) -> list[dict[str, Any]]:
 MODELS = {"fal": "--model fal-ai/veo3", "replicate": "--model bytedance/seedance-1-lite"}
 
 
-@pytest.fixture(autouse=True)
-def fast_motion(clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rehearsals ten times faster: what is tested here is what is said, not how long it takes."""
-    monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "10")
-
-
 PROVIDERS = ["skills-video", "creatok", "octopusx", "ark", "modelark", "openai-compatible", "fal", "replicate"]
 
 

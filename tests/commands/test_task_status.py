@@ -84,7 +84,9 @@ def test_one_look_writes_each_result_file_once(monkeypatch: pytest.MonkeyPatch) 
     written: list[str] = []
     real = durable_files.write_atomic
     monkeypatch.setattr(
-        durable_files, "write_atomic", lambda path, *rest: (written.append(path.name), real(path, *rest))[1]
+        durable_files,
+        "write_atomic",
+        lambda path, *rest, **more: (written.append(path.name), real(path, *rest, **more))[1],
     )
     with FaultServer(json_answer(WIRES["skills-video"].task("task-1", "running", None))) as server:
         call("task_status.py", "task-1", *SV, "--base-url", server.base_url, env=ENV)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -149,11 +151,21 @@ def test_every_wait_is_sliced_for_it_holds_signals_back() -> None:
 # -- signals -------------------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def heard(number: signal.Signals) -> Iterator[None]:
+    """Tests that were started by `nohup` ignore a hangup, which is then nobody's message."""
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="os.kill ends a process there")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_becomes_a_message_also_during_a_wait(name: str) -> None:
     number, box = getattr(signal, name), Mailbox()
-    with signals_to(box):
+    with heard(number), signals_to(box):
         later(0.05, os.kill, os.getpid(), number)
         assert box.get(5) == Message("interrupt", None, number)
 

@@ -47,11 +47,6 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (400).to_bytes(4, "big") * 2
 BOAT = {"prompt": "a paper boat in the rain", "duration": 4}
 
 
-@pytest.fixture(autouse=True)
-def fast_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "20")
-
-
 def rehearsal(**more: Any) -> Settings:
     return Settings(sandbox=True, create_provider="skills-video", **more)
 

@@ -39,12 +39,6 @@ COMMAND = re.compile(
 )
 
 
-@pytest.fixture(autouse=True)
-def fast_motion(clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rehearsals ten times faster: what is tested here is what is said, not how long it takes."""
-    monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "10")
-
-
 class Command(NamedTuple):
     page: str
     script: str

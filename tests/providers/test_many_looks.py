@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-import re
+import json
 from typing import Any
 
 import pytest
-import responses
+import requests
 
 from videotasks.core.task import Status
+from videotasks.network.client import Answer, Client
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.provider import ListPage, ManyLooks, Provider, TaskRef
 
 
+class Asked(Client):
+    """Keeps what is asked, and has the answer ready."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer, self.urls = answer, []
+
+    def request(self, method: str, url: str, **_: Any) -> Answer:
+        self.urls.append(str(requests.Request(method, url).prepare().url))
+        return Answer(200, {}, json.dumps(self.answer).encode())
+
+
 def asked_for(name: str, ids: list[str], page: ListPage, answer: Any) -> tuple[str, ManyLooks]:
     """The address that is asked for a page of tasks, and what is read of the answer."""
-    made = Provider(load_profile(name), None)
-    with responses.RequestsMock() as mock:
-        mock.add(responses.GET, re.compile(re.escape(made.profile.base_url) + "/"), json=answer)
-        client = made.client()
-        looks = made.look_at_many({one: TaskRef(one) for one in ids}, page, client=client)
-        client.close()
-        return str(mock.calls[0].request.url), looks
+    client = Asked(answer)
+    looks = Provider(load_profile(name), None).look_at_many({one: TaskRef(one) for one in ids}, page, client=client)
+    return client.urls[0], looks
 
 
 def test_ids_are_named_in_the_query() -> None:
