@@ -3,8 +3,8 @@
     python3 ci/readme_check.py [--python EXECUTABLE ...] [--how uv|venv ...] [--within SECONDS] [--without-tests]
 
 The commands are read out of README's "Try it": the block for uv, and the one without it. They run in one shell, as they
-are pasted, in a copy of HEAD. What packages they need is in the caches of uv and pip before (`--within` is about a warm
-index): uv's script environment and the virtual environment are made anew each time. Of what follows there, real
+are pasted, in a clone of HEAD. What packages they need is in the caches of uv and pip before (`--within` is about a
+warm index): uv's script environment and the virtual environment are made anew each time. Of what follows there, real
 runs and keys are tests' work (tests/project/test_documents.py).
 Prints one line for each Python and way; exits 1 when one of them is red.
 """
@@ -23,7 +23,6 @@ from itertools import product
 from pathlib import Path
 
 from check_job import check_job
-from make_dist import stage
 
 REPO = Path(__file__).resolve().parent.parent
 FIRST_WORDS = {"uv": "uv run ", "venv": "python3 -m venv "}
@@ -104,7 +103,8 @@ def check(python: str, how: str, *, within: float, tests: bool) -> str:
         env = surroundings(root, python, how)
         if how == "uv":
             warm(root, python)
-        folder = stage(REPO, root)
+        folder = root / "ai-video-tasks"
+        output_of(["git", "clone", "--quiet", "--depth", "1", REPO.as_uri(), str(folder)])
         told = follow(lines, folder, env)
         at = next(number for number, line in enumerate(lines) if is_job(line))
         seconds, stdout = told[at]

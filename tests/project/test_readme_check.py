@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,14 @@ def test_each_way_has_one_job_and_one_run_of_the_tests(check: ModuleType, how: s
     assert len([line for line in lines if check.is_job(line)]) == 1
     assert lines[-1].endswith("pytest -q")
     assert check.commands(README, how, tests=False) == [line for line in lines if "pytest" not in line]
+
+
+def test_the_tests_have_what_they_need_without_uv(check: ModuleType) -> None:
+    """Every package of the group `test`, but those of the extras: without them their tests are skipped."""
+    group = (REPO / "pyproject.toml").read_text(encoding="utf-8").split("\ntest = [\n")[1].split("\n]")[0]
+    (line,) = [line for line in check.commands(README, "venv") if "pip install pytest" in line]
+    wanted = set(re.findall(r'^ +"([\w-]+)', group, re.M)) - {"mcp", "obstore"}
+    assert len(wanted) > 5 and wanted <= set(line.split())
 
 
 def test_a_block_that_is_gone_is_told(check: ModuleType) -> None:

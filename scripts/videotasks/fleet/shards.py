@@ -10,12 +10,12 @@ import asyncio
 import json
 import logging
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from videotasks.batch.carry import Carrier, Pace, Places, Unshared
@@ -231,7 +231,7 @@ def _scratch() -> Iterator[Path]:
     """A folder of this process for copies of runs; what only it has (the store was away) is left for `--import`."""
     root = Path(tempfile.mkdtemp(prefix="video-tasks-shard-", dir=_worker_folder()))
     yield root
-    shutil.rmtree(root, ignore_errors=True)
+    rmtree(root, ignore_errors=True)
 
 
 def _worker_folder() -> str | None:
