@@ -8,6 +8,7 @@ import subprocess
 import sys
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,3 +60,12 @@ def test_home_and_current_folder_are_throwaway(repo: Path, workspace: Path) -> N
     assert Path.cwd() == workspace.resolve()
     assert repo not in (Path.cwd(), *Path.cwd().parents)
     assert list(Path.home().iterdir()) == []
+
+
+def test_a_folder_that_somebody_wrote_into_is_not_lent_again(empty_folders: Any) -> None:
+    with empty_folders.one() as used:
+        (used / "x").touch()
+    with empty_folders.one() as clean:
+        assert clean != used and list(clean.iterdir()) == []
+    with empty_folders.one() as again:
+        assert again == clean
