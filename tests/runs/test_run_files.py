@@ -207,6 +207,27 @@ def test_a_status_that_flaps_is_noted_only_so_often_and_never_synced(
     assert synced and run.state().outcome == "failed"
 
 
+def test_a_journal_of_many_lines_is_read_once_while_it_stays_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path)
+    run.record("submitted", NOW, task_id="t-1")
+    line = json.dumps({"at": "2026-11-21T00:00:00.000Z", "event": "status", "status": "running", "progress": 5.0})
+    with run.journal_file.open("a", encoding="ascii") as journal:
+        journal.write(f"{line}\n" * 10_000)
+    read, real = [], durable_files.read_lines
+    monkeypatch.setattr(durable_files, "read_lines", lambda path: read.append(path) or real(path))
+    again = RunStore(tmp_path).open(run.run_id)
+    for one in (run, again, run, again):
+        assert one.state().progress == 5.0
+    assert len(read) == 1
+    run.record("ended", NOW, outcome="failed", status="failed")
+    assert run.state().ended and again.state().ended and len(read) == 2
+    with run.journal_file.open("a", encoding="ascii") as journal:
+        journal.write(json.dumps({"event": "reported", "exit_code": 4}) + "\n")
+    assert again.state().reported and run.state().reported and len(read) == 3
+
+
 def test_indentation_never_multiplies(tmp_path: Path) -> None:
     deep: Any = [0] * 5_000
     for _ in range(90):
