@@ -375,6 +375,7 @@ def check_server(place: Place, command: str) -> None:
     """The server of the wheel by the protocol's own inspector: every tool is listed and called, a resource is read."""
     inspector = ["npx", "-y", "-p", "node@22", "-p", INSPECTOR, "--", "mcp-inspector", "--cli"]
     inspector += [command, "mcp", "--workspace", str(place.project), "--sandbox"]
+    inspector += ["--connect-timeout", "60000"]  # its own 15 s are too few for a start beside the campaigns
 
     def ask(*words: str) -> dict[str, Any]:
         told = capture([*inspector, "--method", *words], cwd=place.project, env=place.env, codes=frozenset({0, 5}))
