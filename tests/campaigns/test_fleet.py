@@ -65,11 +65,11 @@ def test_workers_scheduler_and_coordinator_die(tmp_path: Path) -> None:
     with Fleet(tmp_path, ROWS, s3=True) as fleet:
         scheduler = fleet.serve_scheduler()
         workers = [fleet.serve_worker() for _ in range(3)]
-        shards = ("--shard-rows", str(max(ROWS // 12, 4)), "--concurrency", "12")
+        shards = ("--shard-rows", str(max(ROWS // 12, 4)), "--concurrency", str(max(ROWS // 10, 12)))
         coordinator = fleet.coordinate(*shards)
 
         def after(part: float) -> None:
-            fleet.until_created(int(ROWS * part))
+            fleet.until_created(int(ROWS * part), 300 + ROWS)
             time.sleep(draw.random())
 
         after(draw.uniform(0.1, 0.2))

@@ -189,6 +189,40 @@ def test_without_dask_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
     assert not prompts()
 
 
+def refusing(patch: pytest.MonkeyPatch, what: str, times: int) -> None:
+    """The store takes no object of such a name, so many times."""
+    from videotasks.fleet.objects import Objects, StoreRefused
+
+    real, left = Objects.create, [times]
+
+    def create(self: Objects, name: str, data: bytes) -> bool:
+        if what in name and left[0]:
+            left[0] -= 1
+            raise StoreRefused(5, "the store is away")
+        return real(self, name, data)
+
+    patch.setattr(Objects, "create", create)
+
+
+@pytest.mark.parametrize("what", ["runs/", "keys/", "claims/", "journal/000001", "log/"])
+def test_nothing_is_sent_before_the_store_has_its_line(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(1)
+    with monkeypatch.context() as patch:
+        refusing(patch, what, 1_000)
+        done = fleet("one")
+    assert done.exit_code == 1 and "away" in json.dumps(done.final) and not prompts()
+    assert fleet("two").exit_code == 0 and len(prompts()) == 1
+
+
+def test_an_id_that_the_store_did_not_take_at_once_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(1)
+    with monkeypatch.context() as patch:
+        refusing(patch, "journal/000002", 1)
+        assert fleet("one").exit_code == 0
+    done = fleet("two")
+    assert done.exit_code == 0 and done.final["created"] == 0 and len(prompts()) == 1
+
+
 # -- shards -------------------------------------------------------------------------------------------------------
 
 
