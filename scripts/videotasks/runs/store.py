@@ -498,7 +498,10 @@ def _lines_of(path: str) -> list[dict[str, Any]]:
 
     A planted one of 100,000 lines takes 0.8 s of each question after its state, and a create asks several times.
     """
-    info = os.lstat(path) if os.path.lexists(path) else None
+    try:
+        info = os.lstat(path)
+    except OSError:  # the reading says why
+        info = None
     if info is None or info.st_size <= _LARGE:
         return durable_files.read_lines(path)
     return _lines_of_large(path, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
