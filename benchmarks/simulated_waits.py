@@ -57,6 +57,9 @@ class Virtual(Mailbox):
         message = Message("result", source, work())
         heapq.heappush(self._due, (self.now + ANSWER_S, next(self._order), message))
 
+    def gather(self, seconds: float) -> None:
+        self.now += seconds
+
     def _from_queue(self, timeout: float | None) -> Message | None:
         end = self.now + (timeout or 0.0)
         if self._due and (timeout is None or self._due[0][0] <= end):

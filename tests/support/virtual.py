@@ -54,6 +54,9 @@ class VirtualMailbox(Mailbox):
         if took_s != float("inf"):
             self.at(self.now + took_s, message)
 
+    def gather(self, seconds: float) -> None:
+        self.now += seconds
+
     def _from_queue(self, timeout: float | None) -> Message | None:
         end = float("inf") if timeout is None else self.now + max(timeout, 0.0)
         if self._due and self._due[0][0] <= end:

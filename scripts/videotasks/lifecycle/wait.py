@@ -38,6 +38,7 @@ from videotasks.providers import normalize
 from videotasks.providers.provider import FINAL_STATUSES, Look
 
 MAX_WORKERS = 32  # requests at once, however many tasks are waited for: 100 a second of an API that takes 0.3 s
+MANY, GATHER_S = 50, 0.05  # open tasks from which answers are taken in together, so often
 SLOW_ANSWER_BYTES = 100_000  # an answer that brings so much in `SLOW_ANSWER_S` is on its way: a video may stand in it
 SLOW_ANSWER_S = 5.0
 ROWS_EVERY_S = 0.5  # of many on a terminal
@@ -136,12 +137,14 @@ class Waiter:
                 looking = self._sent or next_moment(self._lanes.values(), last=True) is not None
                 if not looking or now >= (hard_end or deadline):
                     return self._time_out()
+            if len(self._open) >= MANY:
+                ctx.mailbox.gather(GATHER_S)
             message = ctx.mailbox.get(self._pause(now, deadline, hard_end))
-            if message is None:
-                continue
-            if message.kind == "interrupt":
-                raise Interrupted(int(message.value))
-            self._handle(message)
+            while message is not None:
+                if message.kind == "interrupt":
+                    raise Interrupted(int(message.value))
+                self._handle(message)
+                message = ctx.mailbox.get(0.0)
 
     def _handle(self, message: Message) -> None:
         source = message.source
