@@ -27,7 +27,7 @@ if sys.flags.isolated or getattr(sys.flags, "safe_path", False):
 
 from videotasks.cli.bootstrap import run  # noqa: E402
 
-EXAMPLES = """  batch_fleet.py shorts.csv --store file:///tmp/ledger --sandbox --dask local
+EXAMPLES = """  batch_fleet.py shorts.csv --store ledger --sandbox --dask local
   batch_fleet.py shorts.csv --store s3://films/shorts --dask tcp://10.0.0.5:8786 --max-cost 900credits
   batch_fleet.py --scheduler :8786             on one machine, and on each other one:
   batch_fleet.py --worker tcp://10.0.0.5:8786
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     parser = Parser(description=__doc__, examples=EXAMPLES)
     parser.add_argument("file", nargs="?", metavar="FILE", help="as for batch.py, whose options all hold")
     fleet = parser.add_argument_group("fleet")
-    fleet.add_argument("--store", metavar="ADDRESS", help="s3://BUCKET/PREFIX, gs://, az:// or file:///FOLDER")
+    fleet.add_argument("--store", metavar="ADDRESS", help="s3://BUCKET/PREFIX, gs://, az:// or a folder")
     fleet.add_argument("--dask", metavar="ADDRESS", help="tcp://HOST:PORT of a scheduler, or local (default: no Dask)")
     fleet.add_argument("--workers", type=positive_int, default=3, metavar="N", help="of --dask local (3)")
     fleet.add_argument("--shard-rows", type=positive_int, metavar="N", help="rows that one worker gets at once (50)")

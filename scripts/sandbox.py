@@ -28,7 +28,10 @@ EXAMPLES = """  sandbox.py --provider ark --port 8800
 
 TYPE_CHECKING = False  # typing's own costs 4 ms of every start
 if TYPE_CHECKING:
+    import argparse
+
     from videotasks.cli.options import Parser
+    from videotasks.core.workers import Mailbox
     from videotasks.output.reporter import Reporter
 
 
@@ -79,25 +82,28 @@ def print_log(path: str, limit: int, reporter: Reporter) -> int:
 def main(argv: list[str]) -> int:
     options = build_parser().parse(argv)
 
-    import signal
-    import threading
-    from pathlib import Path
-
     import jmespath  # noqa: F401  the dialects need both at the first request
     import yaml  # noqa: F401
 
-    from videotasks.core.errors import configuration_error
+    from videotasks.core.workers import Mailbox, signals_to
     from videotasks.output.reporter import Reporter
-    from videotasks_sandbox.scenarios import SandboxError
-    from videotasks_sandbox.server import start_sandbox
 
     reporter = Reporter(verbose=True)  # no line is cut
     if options.log is not None:
         return print_log(options.log, options.limit, reporter)
-    stop = threading.Event()
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: stop.set())
+    mailbox = Mailbox()
+    with signals_to(mailbox):
+        return serve(options, reporter, mailbox)
+
+
+def serve(options: argparse.Namespace, reporter: Reporter, mailbox: Mailbox) -> int:
+    """Until a signal comes, by the mailbox: a handler that sets an event hangs where that is being waited for."""
+    from pathlib import Path
+
+    from videotasks.core.errors import configuration_error
+    from videotasks_sandbox.scenarios import SandboxError
+    from videotasks_sandbox.server import start_sandbox
+
     try:
         sandbox = start_sandbox(
             provider=options.provider,
@@ -125,9 +131,7 @@ def main(argv: list[str]) -> int:
             scenario_not_for=sandbox.silent_about(),  # these providers are served as in the scenario ok
             state=os.path.abspath(options.state),
         )
-        # The time-out lets Windows deliver the signal.
-        while not stop.wait(0.5):
-            pass
+        mailbox.get(None)
     return reporter.final("stopped", 0)
 
 

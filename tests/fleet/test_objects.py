@@ -83,13 +83,21 @@ def test_names_are_listed_in_order_and_behind_one(opened: Callable[[], Objects])
 
 
 @pytest.mark.parametrize(
-    "address", ["", "films", "http://films", "s3://key:secret@films", "s3://films?x=1", "ftp://a/b", "s3://"]
+    "address", ["", "http://films", "s3://key:secret@films", "s3://films?x=1", "ftp://a/b", "s3://"]
 )
 def test_an_address_of_no_store_is_told(address: str) -> None:
     pytest.importorskip("obstore")
     with pytest.raises(TaskError) as told:
         open_objects(address)
     assert told.value.exit_code == 1 and "secret" not in str(told.value)
+
+
+def test_a_folder_is_told_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("obstore")
+    monkeypatch.chdir(tmp_path)
+    objects = open_objects("a ledger/of #1")
+    assert objects.create("a", b"1") and (tmp_path / "a ledger" / "of #1" / "a").read_bytes() == b"1"
+    assert Objects(objects.address).read("a") == b"1" and objects.address.startswith("file:///")
 
 
 def test_a_store_that_is_away_refuses_as_a_full_disk_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -372,6 +372,18 @@ class TestScript:
         assert log["tasks"][0]["request"]["content"] == CREATES["ark"][1]["content"]
         assert (code, log["creates"], log["tasks"][0]["prompt"]) == (0, 1, "a boat")
 
+    @pytest.mark.slow
+    @pytest.mark.skipif(os.name == "nt", reason="signals are sent another way there")
+    def test_ends_whenever_the_signal_comes(self, tmp_path: Path) -> None:
+        """One that came while the wait for it began was waited for, for ever."""
+        for _ in range(8):
+            command = [sys.executable, self.SCRIPT, "--state", str(tmp_path / "s.json")]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+                assert process.stdout is not None and '"ready"' in process.stdout.readline()
+                process.send_signal(signal.SIGTERM)
+                assert '"stopped"' in process.stdout.readline()
+                assert process.wait(timeout=20) == 0
+
     @pytest.mark.process
     def test_the_log_is_short_unless_asked(self, tmp_path: Path) -> None:
         state = tmp_path / "s.json"

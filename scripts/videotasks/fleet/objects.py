@@ -20,6 +20,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from videotasks.core import durable_files
 from videotasks.core.errors import TaskError, configuration_error
@@ -53,17 +55,19 @@ class Objects:
     """The objects under one address (`s3://bucket/prefix`). Names are relative to it. Raises StoreRefused."""
 
     def __init__(self, address: str) -> None:
-        """Raises TaskError for an address that no store has. Nothing is asked of it yet."""
-        scheme = address.partition("://")[0]
-        if scheme not in SCHEMES or "@" in address or "?" in address:
+        """A folder may be told by its path. Raises TaskError for what no store has. Nothing is asked of it yet."""
+        scheme, divided, rest = address.partition("://")
+        if not divided and address:
+            address = Path(os.path.abspath(os.path.expanduser(address))).as_uri()
+        elif scheme not in SCHEMES or "@" in address or "?" in address or not rest.strip("/"):
             raise configuration_error(
                 f"--store {one_line(scheme, 20)}... is no address of a store",
-                expected="s3://BUCKET/PREFIX, gs://..., az://..., or file:///FOLDER; its key in the environment",
+                expected="s3://BUCKET/PREFIX, gs://..., az://..., or a folder; its key in the environment",
             )
         self.address = address.rstrip("/")
         self._one_winner = False  # this process has seen that the second does not overwrite the first
         self.sign_s: float | None = None  # links in the batch's page are signed for so long
-        self._folder = address[len("file://") :] if scheme == "file" else None
+        self._folder = url2pathname(urlsplit(address).path) if address.startswith("file:") else None
         self._store = self._open(address)
 
     @staticmethod
