@@ -223,6 +223,14 @@ def test_an_id_that_the_store_did_not_take_at_once_is_not_lost(monkeypatch: pyte
     assert done.exit_code == 0 and done.final["created"] == 0 and len(prompts()) == 1
 
 
+def test_where_nothing_is_left_no_worker_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(2)
+    fleet("one")
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    done = fleet("two", "--dask", "local")
+    assert done.exit_code == 0 and done.final["rows"] == {"succeeded": 2}
+
+
 # -- shards -------------------------------------------------------------------------------------------------------
 
 

@@ -97,35 +97,37 @@ def _by_dask(args: argparse.Namespace, objects: Objects) -> Callable[[Prepared],
         store.go_on()
         report = FleetReport.of(on.report)
         conductor = Conductor(on.items, on.ledger, on.ctx, objects, report)
-        stop = coordinator.stop_mark(objects, on.ledger.id)
-        if all(item.step in OVER for item in on.items):
-            return report.finish(conductor, on.again)
-        with coordinator.cluster_at(args.dask, args.workers) as address:
-            report.begin(os.path.abspath(on.file), on.ctx)
-            try:
-                first = _first_of_assumed(on.items)
-                for rows in (first, None) if first else (None,):
-                    if conductor.interrupted is not None or conductor.stopped_by is not None:
-                        break
-                    shards = _shards(args, on, objects, report, stop, rows)
-                    conductor.run(
-                        address,
-                        shards,
-                        on.deadline,
-                        stop_after_unknown=on.pace.stop_after_unknown,
-                        own=args.dask == "local",
-                    )
-                    if rows is not None:
-                        _hold_where_names_are_wrong(rows, on.items, conductor)
-            except TaskError as error:
-                return report.main.error(error, batch_id=on.ledger.id)
-            finally:
-                report.stop()
+        report.begin(os.path.abspath(on.file), on.ctx)
+        try:
+            if any(item.step not in OVER for item in on.items):
+                _hand_out(args, on, objects, conductor)
+        except TaskError as error:
+            return report.main.error(error, batch_id=on.ledger.id)
+        finally:
+            report.stop()
         with suppress(StoreRefused):
             store.stand_still([str(told.get("run_id")) for told in report.told.values()][:MOST_CARDS])
         return report.finish(conductor, on.again)
 
     return conduct
+
+
+def _hand_out(args: argparse.Namespace, on: Prepared, objects: Objects, conductor: Conductor) -> None:
+    """First one row of each model whose names are assumed, then the others. Raises TaskError."""
+    stop, first = coordinator.stop_mark(objects, on.ledger.id), _first_of_assumed(on.items)
+    with coordinator.cluster_at(args.dask, args.workers) as address:
+        for rows in (first, None) if first else (None,):
+            if conductor.interrupted is not None or conductor.stopped_by is not None:
+                break
+            conductor.run(
+                address,
+                _shards(args, on, objects, conductor.report, stop, rows),
+                on.deadline,
+                stop_after_unknown=on.pace.stop_after_unknown,
+                own=args.dask == "local",
+            )
+            if rows is not None:
+                _hold_where_names_are_wrong(rows, on.items, conductor)
 
 
 def _shards(
