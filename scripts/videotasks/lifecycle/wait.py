@@ -38,7 +38,7 @@ from videotasks.providers import normalize
 from videotasks.providers.provider import FINAL_STATUSES, Look
 
 MAX_WORKERS = 32  # requests at once, however many tasks are waited for: 100 a second of an API that takes 0.3 s
-MANY, GATHER_S = 200, 0.05  # open tasks from which answers are taken in together, so often
+MANY, GATHER_S = 200, 0.1  # open tasks from which answers are taken in together, so often
 SLOW_ANSWER_BYTES = 100_000  # an answer that brings so much in `SLOW_ANSWER_S` is on its way: a video may stand in it
 SLOW_ANSWER_S = 5.0
 ROWS_EVERY_S = 0.5  # of many on a terminal
