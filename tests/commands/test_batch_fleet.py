@@ -176,6 +176,15 @@ def test_rows_of_a_matrix_are_told_apart() -> None:
     assert [item.step.value for item in items] == ["ended", "held"]
 
 
+def test_a_limit_for_a_day_that_no_fleet_could_keep_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(2)
+    monkeypatch.setenv("CREATOK_MAX_COST_PER_DAY", "5credits")
+    done = fleet("one")
+    assert done.exit_code == 1 and done.error["code"] == "day_limit_of_one_machine"
+    told = carried(shard([{"prompt": "boat number 0", "duration": 4}]))
+    assert told["error"]["code"] == "day_limit_of_one_machine" and not prompts()
+
+
 def test_nothing_to_import_is_said() -> None:
     write_rows(1)
     assert "no batch" in fleet("one", "--import").error["message"]

@@ -18,7 +18,7 @@ from videotasks.core.task import Outcome
 from videotasks.fleet import coordinator
 from videotasks.fleet.coordinator import Conductor, FleetReport
 from videotasks.fleet.objects import ObjectHome, Objects, StoreRefused, open_objects
-from videotasks.fleet.shards import Shard
+from videotasks.fleet.shards import Shard, refuse_day_limits
 from videotasks.fleet.shared_runs import SharedRunStore
 from videotasks.gallery.page import MOST_CARDS
 from videotasks.runs.store import RunStore
@@ -83,6 +83,7 @@ def _import(args: argparse.Namespace, root: Path, store: SharedRunStore, to: Obj
 def _here(on: Prepared) -> int:
     """Without Dask: this process carries all rows out, and any other that runs the same command helps."""
     _store_of(on).go_on()
+    refuse_day_limits(on.sessions.all)
     return carry_out(on)
 
 

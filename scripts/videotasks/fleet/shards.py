@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -36,6 +36,7 @@ from videotasks.lifecycle.preflight import Terms
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.watched import Watched
 from videotasks.output.reporter import Reporter
+from videotasks.providers import credentials
 from videotasks.providers.profile import Profile
 
 LOOK_AT_STORE_S = 3.0  # how often a worker tells how far it is, and looks whether it should stop
@@ -161,6 +162,7 @@ def _carried(shard: Shard, root: Path) -> dict[str, Any]:
         report = Report(reporter, ledger, items, wishes)
         if not sessions.all:
             return _account(shard, report, None)
+        refuse_day_limits(sessions.all)
         ledger.open_spending(unmade(items))
         planner.advance(items)
         ctx = sessions.all[0].ctx
@@ -208,6 +210,18 @@ def _account(shard: Shard, report: Report, carrier: Carrier | None) -> dict[str,
         "unknown": carrier.unknown if carrier is not None else 0,
         "stopped": int(carrier.stopped_by) if carrier is not None and carrier.stopped_by is not None else None,
     }
+
+
+def refuse_day_limits(sessions: Iterable[Session]) -> None:
+    """Raises TaskError for a limit of a day: it counts the runs of one machine, and a fleet would pass it unseen."""
+    for session in sessions:
+        name, limit = credentials.setting(session.profile, "MAX_COST_PER_DAY")
+        if limit:
+            raise configuration_error(
+                f"{name} limits what one machine may spend in a day, which a fleet cannot keep",
+                expected="--max-cost, which all machines keep together, and that variable not set",
+                code="day_limit_of_one_machine",
+            )
 
 
 def _fetch_inputs(row: Row, objects: Objects, folder: Path) -> None:
