@@ -137,14 +137,16 @@ class Waiter:
                 looking = self._sent or next_moment(self._lanes.values(), last=True) is not None
                 if not looking or now >= (hard_end or deadline):
                     return self._time_out()
-            if len(self._open) >= MANY:
+            left = MAX_WORKERS if len(self._open) >= MANY else 1  # a stream may flood: others have their turn
+            if left > 1:
                 ctx.mailbox.gather(GATHER_S)
             message = ctx.mailbox.get(self._pause(now, deadline, hard_end))
             while message is not None:
                 if message.kind == "interrupt":
                     raise Interrupted(int(message.value))
                 self._handle(message)
-                message = ctx.mailbox.get(0.0)
+                left -= 1
+                message = ctx.mailbox.get(0.0) if left else None
 
     def _handle(self, message: Message) -> None:
         source = message.source
