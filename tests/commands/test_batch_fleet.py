@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -161,16 +162,22 @@ def test_a_batch_that_is_carried_out_is_not_moved() -> None:
     refused = fleet("one", "--import")
     assert refused.exit_code == 1 and "being carried out" in refused.error["message"]
     assert call("batch.py", "rows.csv", *CREATOK, *here).exit_code == 0, "it is not closed"
+    elsewhere = {**alive, "owner": {**alive["owner"], "host": "elsewhere"}}
+    fresh = {"by": "x", "event": "reserved", "intent": "i", "at": round(time.time())}
+    for entry, code in ((fresh, 1), ({**fresh, "at": round(time.time()) - 3_600}, 0)):
+        log.write_text(json.dumps(elsewhere) + "\n" + json.dumps(entry) + "\n", encoding="ascii")
+        assert fleet("one", "--import").exit_code == code, "nobody can say whether one of another machine lives"
 
 
 def test_rows_of_a_matrix_are_told_apart() -> None:
     from videotasks.batch.plan import Item
+    from videotasks.batch.report import Report
     from videotasks.batch.rows import read_rows
     from videotasks.fleet.coordinator import FleetReport
 
     text = "matrix: {model: [a, b]}\nrows: [{prompt: boat}]\n"
     items = [Item(row) for row in read_rows(text, "yaml")]
-    report = FleetReport.of(FleetReport(None, None, items, None))  # type: ignore[arg-type]
+    report = FleetReport(Report(None, None, items, None))  # type: ignore[arg-type]
     report.of_shard_number["0"] = items
     report.take_in("0", [{"step": "ended", "code": 0, "status": "succeeded"}, {"step": "held", "code": 1}])
     assert [item.step.value for item in items] == ["ended", "held"]
@@ -187,7 +194,9 @@ def test_a_limit_for_a_day_that_no_fleet_could_keep_is_refused(monkeypatch: pyte
 
 def test_nothing_to_import_is_said() -> None:
     write_rows(1)
-    assert "no batch" in fleet("one", "--import").error["message"]
+    for _ in range(2):
+        assert "nothing of rows.csv" in fleet("one", "--import").error["message"]
+    assert not prompts()
 
 
 def test_without_dask_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +229,7 @@ def test_nothing_is_sent_before_the_store_has_its_line(what: str, monkeypatch: p
         refusing(patch, what, 1_000)
         done = fleet("one")
     assert done.exit_code == 1 and "away" in json.dumps(done.final) and not prompts()
+    assert fleet("one").exit_code == 0, "it was certain that nothing was sent"
     assert fleet("two").exit_code == 0 and len(prompts()) == 1
 
 
@@ -230,6 +240,41 @@ def test_an_id_that_the_store_did_not_take_at_once_is_not_lost(monkeypatch: pyte
         assert fleet("one").exit_code == 0
     done = fleet("two")
     assert done.exit_code == 0 and done.final["created"] == 0 and len(prompts()) == 1
+
+
+def test_a_worker_throws_nothing_away_that_the_store_has_not_got(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_rows(1)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    rows = [{"prompt": "boat number 0", "duration": 4}]
+    with monkeypatch.context() as patch:
+        refusing(patch, "journal/000003", 1_000)
+        told = carried(shard(rows, batch_id="rows-sandbox"))
+    words = told["error"]["hint"].split()
+    left = words[words.index("--artifacts-dir") + 1]
+    done = fleet(left, "--import", "--batch-id", "rows-sandbox")
+    assert done.exit_code == 0 and done.final["created"] == 0 and len(prompts()) == 1
+    assert fleet("two").final["rows"] == {"succeeded": 1} and len(prompts()) == 1
+
+
+def test_a_dry_run_moves_nothing() -> None:
+    write_rows(2)
+    call("batch.py", "rows.csv", *CREATOK, "--artifacts-dir", "one", "--max-cost", "6credits")
+    plan = fleet("one", "--import", "--dry-run")
+    assert plan.exit_code == 0 and plan.final["steps"] == {"ended": 1, "create": 1}
+    assert call("batch.py", "rows.csv", *CREATOK, "--artifacts-dir", "one").exit_code == 0
+
+
+def test_a_row_that_is_not_valid_today_is_moved_with_its_run() -> None:
+    write_rows(2)
+    call("batch.py", "rows.csv", *CREATOK, "--artifacts-dir", "one")
+    whole = Path("rows.csv").read_text(encoding="utf-8")
+    Path("rows.csv").write_text(whole.replace("boat number 1,4", "boat number 1,-4"), encoding="utf-8")
+    assert fleet("one", "--import", "--skip-invalid").exit_code in (0, 22)
+    Path("rows.csv").write_text(whole, encoding="utf-8")
+    done = fleet("two")
+    assert done.exit_code == 0 and done.final["created"] == 0 and len(prompts()) == 2
 
 
 def test_where_nothing_is_left_no_worker_is_started(monkeypatch: pytest.MonkeyPatch) -> None:

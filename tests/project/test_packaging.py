@@ -43,7 +43,7 @@ ROOMS = {
         "batch", "gallery", "lifecycle", "catalogue", "request", "downloads", "providers", "openapi", "network", "runs",
         "output", "formats", "core",
     },
-    "fleet": {"batch", "lifecycle", "providers", "runs", "output", "core"},
+    "fleet": {"batch", "lifecycle", "request", "providers", "runs", "output", "core"},
     "batch": {
         "gallery", "lifecycle", "catalogue", "request", "downloads", "providers", "openapi", "network", "runs",
         "output", "formats", "core",

@@ -39,6 +39,7 @@ FOLDER = "batches"  # under the artifacts root
 BATCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}\Z")
 MOVED = "moved.json"  # in the folder of a batch that goes on elsewhere
 LOCK_S = 30.0
+FRESH_S = 600.0  # a create begins within seconds after its price was reserved; machines' clocks differ
 LINE_BYTES = 100_000  # of one entry; ours have some hundred
 COLUMNS = (
     "row", "id", "status", "file", "link", "cost", "expected", "unit", "seconds", "error", "run_id", "provider",
@@ -165,7 +166,7 @@ class FolderHome:
         """Of a half line that a kill left, nothing was sent."""
         found: list[Any] = []
         try:
-            handle = durable_files.open_regular(self._log)
+            handle = durable_files.open_regular(self.log)
         except FileNotFoundError:
             return found, position
         with os.fdopen(handle, "rb") as reader:
@@ -183,7 +184,7 @@ class FolderHome:
 
     def append(self, position: int, entries: Sequence[Mapping[str, Any]]) -> bool:
         for entry in entries:
-            durable_files.append_line(self._log, dict(entry))
+            durable_files.append_line(self.log, dict(entry))
         return True
 
     def read_document(self) -> Any:
@@ -196,7 +197,7 @@ class FolderHome:
         return str(file)
 
     @property
-    def _log(self) -> Path:
+    def log(self) -> Path:
         return self.folder / "spending.jsonl"
 
 
@@ -215,6 +216,7 @@ class Ledger:
         self._reserved: dict[str, _Reserved] = {}
         self._takes: dict[str, int] = {}
         self._owners: dict[str, Owner] = {}
+        self._reserved_at: dict[str, float] = {}  # by whom: the last time, by the clock of its machine
         self._position = 0
         self._reading = threading.RLock()  # this process's threads need not poll for the lock among processes
 
@@ -316,15 +318,18 @@ class Ledger:
                         most,
                         str(unit),
                     )
-            yield {"event": "reserved", "intent": intent, "amount": amount, "unit": unit}
+            yield {"event": "reserved", "intent": intent, "amount": amount, "unit": unit, "at": round(time.time())}
 
         self._append(held)
 
     def busy(self) -> list[Owner]:
-        """Processes that have opened this batch and are not certainly gone: this one aside."""
+        """Processes that may be about to create: those of this machine that live, and those of others, of which nobody
+        can say that, while a price that they reserved is fresh. (Later they find a closed batch when they reserve.)
+        """
         self._read()
-        me = Owner.me()
-        return [owner for owner in self._owners.values() if owner != me and not owner.is_gone(me)]
+        me, since = Owner.me(), time.time() - FRESH_S
+        living = {token: owner for token, owner in self._owners.items() if owner != me and not owner.is_gone(me)}
+        return [o for token, o in living.items() if o.host == me.host or self._reserved_at.get(token, 0.0) > since]
 
     def release(self, intent: str) -> None:
         """It is certain that this process created nothing for it."""
@@ -399,6 +404,7 @@ class Ledger:
             amount = max(amount, 0.0)  # whoever plants an entry, or answers with a price below nothing, lifts no limit
         if event == "reserved":
             kept.holds[by] = amount
+            self._reserved_at[by] = scalars.number(entry.get("at")) or 0.0
             kept.unit = str(entry["unit"]) if entry.get("unit") else kept.unit
         elif event == "released":
             kept.holds.pop(str(entry.get("held_by")), None)

@@ -14,6 +14,7 @@ from videotasks.batch.ledger import FOLDER, FolderHome, batch_id
 from videotasks.batch.plan import Item, Step
 from videotasks.cli.batch import Prepared, batch, carry_out, limits_of, read_file
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
+from videotasks.core.installation import skill_version
 from videotasks.core.task import Outcome
 from videotasks.fleet import coordinator
 from videotasks.fleet.coordinator import Conductor, FleetReport
@@ -54,7 +55,7 @@ def batch_fleet(args: argparse.Namespace) -> int:
     try:
         if args.import_:
             code = _import(args, root, store, home)
-            if code:
+            if code or args.dry_run:
                 return code
         store.stand_still(coordinator.runs_of(home.read_document()))
         return batch(args, store, home, _by_dask(args, objects) if args.dask else _here)
@@ -70,14 +71,24 @@ def _id_of(file: str, sandbox: bool) -> str:
 
 def _import(args: argparse.Namespace, root: Path, store: SharedRunStore, to: ObjectHome) -> int:
     """Take over what batch.py has made of this file; then the batch goes on here."""
-    names = (args.batch_id, batch_id(args.file, read_file(args.file), "sandbox" if args.sandbox else "real"))
-    name = next((one for one in names if (root / FOLDER / one).is_dir()), None)
-    if name is None:
-        raise configuration_error(f"there is no batch of {args.file} under {root}", expected="one that batch.py began")
-    own = argparse.Namespace(**{**vars(args), "batch_id": name, "retry_failed": False, "dry_run": False, "only": []})
     local = RunStore(root)
-    home = FolderHome(local, root / FOLDER / name, moving_to=to.objects.address)
-    return batch(own, local, home, lambda on: coordinator.import_batch(on.items, on.ledger, home, store, to))
+    names = (args.batch_id, batch_id(args.file, read_file(args.file), "sandbox" if args.sandbox else "real"))
+    homes = [FolderHome(local, root / FOLDER / name, moving_to=to.objects.address) for name in names]
+    # By its log: a folder of that name may be a fleet's copy of what it published. What a worker left has runs alone.
+    begun = next((one for one in homes if one.log.is_file()), None)
+    home = begun or FolderHome(local, root / FOLDER / f"{args.batch_id}-left", moving_to=to.objects.address)
+    own = argparse.Namespace(**{**vars(args), "batch_id": home.folder.name})
+    if not args.dry_run:  # whose plan is that of the folder: nothing is moved
+        own.retry_failed, own.only = False, []
+
+    def take_over(on: Prepared) -> int:
+        if not coordinator.import_batch(on.items, on.ledger, home, store, to) and begun is None:
+            raise configuration_error(
+                f"there is nothing of {args.file} under {root}", expected="the folder in which batch.py began it"
+            )
+        return 0
+
+    return batch(own, local, home, take_over)
 
 
 def _here(on: Prepared) -> int:
@@ -96,7 +107,7 @@ def _by_dask(args: argparse.Namespace, objects: Objects) -> Callable[[Prepared],
     def conduct(on: Prepared) -> int:
         store = _store_of(on)
         store.go_on()
-        report = FleetReport.of(on.report)
+        report = FleetReport(on.report)
         conductor = Conductor(on.items, on.ledger, on.ctx, objects, report)
         report.begin(os.path.abspath(on.file), on.ctx)
         try:
@@ -161,9 +172,8 @@ def _shards(
             stop=stop,
             private=args.private,
             sign_s=args.sign,
-            share=args.workers if args.dask == "local" else 1,
             stand_ins=_stand_ins(on),
-            version=coordinator.version(),
+            version=skill_version(),
         )
     return found
 

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from videotasks.batch.ledger import FolderHome, Ledger
-from videotasks.batch.plan import Item, Step
+from videotasks.batch.plan import Item, Step, Wishes
 from videotasks.batch.report import Report
 from videotasks.core import durable_files
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
-from videotasks.core.installation import skill_version
 from videotasks.core.record import replace
 from videotasks.core.safe_text import one_line
 from videotasks.core.workers import Interrupted
@@ -29,7 +28,9 @@ from videotasks.fleet.objects import ObjectHome, Objects
 from videotasks.fleet.shards import IN_STORE, Shard, carry_shard, dask, progress_name
 from videotasks.fleet.shared_runs import SharedRunStore
 from videotasks.lifecycle.session import Context
+from videotasks.request.local_files import parse_media
 from videotasks.runs.identity import Identity
+from videotasks.runs.store import RunStore
 
 SHARD_ROWS = 50  # a worker that dies costs its doubts, not its rows: small enough to spread, large enough to pay off
 LOOK_EVERY_S = 1.0
@@ -78,9 +79,9 @@ def told_row(item: Item, objects: Objects, *, private: bool, beside: Callable[[s
     values = {name: value for name, value in item.row.values.items() if name != "output"}
     media = []
     for kind, role, value in item.row.media:
-        plain, equals, path = value.partition("=") if role is None and not os.path.exists(value) else ("", "", value)
-        local = beside(path if equals else value)
-        if not value.startswith("@") and "://" not in value[:12] and os.path.isfile(local):
+        named, path = (role, value) if role is not None or value.startswith("@") else parse_media(value)
+        local = beside(path)
+        if not value.startswith("@") and "://" not in path and os.path.isfile(local):
             if private:
                 raise configuration_error(
                     f"line {item.row.line}: {os.path.basename(local)} is a file of this machine, and --private keeps "
@@ -90,7 +91,7 @@ def told_row(item: Item, objects: Objects, *, private: bool, beside: Callable[[s
             digest = durable_files.sha256_of(local, follow=True)
             name = f"inputs/{digest}/{os.path.basename(local)}"
             objects.create_file(name, local, digest)
-            value, role = IN_STORE + name, role or (plain if equals else None)
+            value, role = IN_STORE + name, named
         media.append([kind, role, value])
     if media:
         values["media"] = media
@@ -236,7 +237,7 @@ class Conductor:
         """The future of a shard: whoever runs the same command later gets the very same one, while it runs."""
         from distributed import fire_and_forget
 
-        told = replace(shard, wait_s=None, share=1, stand_ins={}).text()
+        told = replace(shard, wait_s=None, stand_ins={}).text()
         key = f"{shard.batch_id}-{number}-{hashlib.sha256(told.encode()).hexdigest()[:16]}-{times}"
         try:
             future = self._client.submit(carry_shard, shard.text(), key=key, pure=False)
@@ -298,14 +299,10 @@ def stop_mark(objects: Objects, batch_id: str) -> str:
 class FleetReport(Report):
     """The report of a batch whose rows are carried out elsewhere: by the documents of its rows."""
 
-    told: dict[int, dict[str, Any]]
-    of_shard_number: dict[str, list[Item]]
-
-    @staticmethod
-    def of(report: Report) -> FleetReport:
-        made = FleetReport(report.main, report.ledger, report.items, report.wishes)
-        made.told, made.of_shard_number = {}, {}
-        return made
+    def __init__(self, report: Report) -> None:
+        super().__init__(report.main, report.ledger, report.items, report.wishes)
+        self.told: dict[int, dict[str, Any]] = {}  # by the id() of an item
+        self.of_shard_number: dict[str, list[Item]] = {}
 
     def take_in(self, number: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Documents of a shard's rows, in its order: rows of a matrix share their line."""
@@ -350,7 +347,7 @@ class FleetReport(Report):
         return item.code if item.code is not None else ExitCode.NOT_FINISHED
 
 
-def wishes_told(wishes: Any) -> dict[str, Any]:
+def wishes_told(wishes: Wishes) -> dict[str, Any]:
     """The wishes as JSON. What the coordinator has decided is not decided again: takes moved on, rows left out."""
     return {
         "terms": dict(vars(wishes.terms)),
@@ -362,10 +359,6 @@ def wishes_told(wishes: Any) -> dict[str, Any]:
     }
 
 
-def version() -> str:
-    return skill_version() or ""
-
-
 def copies_root(root: Path, batch_id: str) -> Path:
     """Where the coordinator keeps copies of runs: a person settles unknown ones there."""
     return root / "batches" / batch_id / "copies"
@@ -375,7 +368,7 @@ def copies_root(root: Path, batch_id: str) -> Path:
 
 
 def import_batch(items: Sequence[Item], ledger: Ledger, home: FolderHome, store: SharedRunStore, to: ObjectHome) -> int:
-    """Take over into a store what was begun in a folder, so that it is paid for nowhere else; returns 0.
+    """Take over into a store what was begun in a folder, so that it is paid for nowhere else; returns how many runs.
 
     The folder is closed first, then its log goes over, then claims, then requests, journals and files: whoever looks
     meanwhile finds a claim without its run, and sends nothing. All is made only if absent: it may be done again.
@@ -393,8 +386,9 @@ def import_batch(items: Sequence[Item], ledger: Ledger, home: FolderHome, store:
             )
         act()
     _import_log(home, to)
-    local = ledger.store
-    for identity in _identities(items, ledger.takes()):
+    local, taken = ledger.store, 0
+    known = {*_identities(items, ledger.takes()), *_identities_of(home.read_document(), local)}
+    for identity in known:
         for key in identity.keys:
             for claim in local.claims.of_key(key):
                 data = local.claims.store.read(claim.name) or b""
@@ -405,7 +399,16 @@ def import_batch(items: Sequence[Item], ledger: Ledger, home: FolderHome, store:
                     )
         for run in local.by_identity(identity):
             store.take_in(run)
-    return 0
+            taken += 1
+    return taken
+
+
+def _identities_of(document: Any, local: RunStore) -> Iterator[Identity]:
+    """Of the runs that the batch's own document names: a row that is not valid today has one all the same."""
+    for run_id in runs_of(document):
+        run = local.find(run_id)
+        if run is not None and not run.of_version_1:
+            yield Identity(str(run.request.get("intent")), str(run.request.get("identity")))
 
 
 def _import_log(home: FolderHome, to: ObjectHome) -> None:

@@ -144,24 +144,19 @@ class Objects:
 
     def fetch_file(self, name: str, path: str, sha256: str) -> bool:
         """Write an object to a new file; False, and no file, when its bytes are not those that were stored."""
-        import obstore
-
-        digest = hashlib.sha256()
         with _told(f"cannot read {name}"), open(path, "wb") as file:
-            for part in obstore.get(self._store, name).stream(min_chunk_size=1_000_000):
-                file.write(part)
-                digest.update(part)
-        if digest.hexdigest() != sha256:
+            arrived = self._sha256(name, file.write)
+        if arrived != sha256:
             os.unlink(path)
-            return False
-        return True
+        return arrived == sha256
 
-    def _sha256(self, name: str) -> str:
+    def _sha256(self, name: str, also: Callable[[bytes], Any] = lambda part: None) -> str:
         import obstore
 
         digest = hashlib.sha256()
         for part in obstore.get(self._store, name).stream(min_chunk_size=1_000_000):
             digest.update(part)
+            also(part)
         return digest.hexdigest()
 
     def read(self, name: str) -> bytes | None:
@@ -176,10 +171,7 @@ class Objects:
     def read_json(self, name: str) -> Any:
         """None for what is not there, or is no JSON."""
         data = self.read(name)
-        try:
-            return parse_json(data) if data is not None else None
-        except ValueError:
-            return None
+        return parse_json(data) if data is not None else None
 
     def read_many(self, names: Sequence[str]) -> list[bytes | None]:
         """The objects of these names, in their order."""
@@ -340,7 +332,7 @@ class ObjectHome:
         for name, data in zip(names, self.objects.read_many(names), strict=True):
             if name != self._name(position + 1):  # made by who saw an entry that we do not see: never so far
                 break
-            entries = _entries(data)
+            entries = entries_of(data)
             found += entries
             position += 1
         return found, position
@@ -358,11 +350,11 @@ class ObjectHome:
         if position % CHUNK:
             return None
         data = self.objects.read(f"{self._place}/chunks/{position:09}.json")
-        return _entries(data) if data is not None else None
+        return entries_of(data) if data is not None else None
 
     def _gather(self, position: int) -> None:
         names = [self._name(position + n) for n in range(1, CHUNK + 1)]
-        entries = [entry for data in self.objects.read_many(names) for entry in _entries(data)]
+        entries = [entry for data in self.objects.read_many(names) for entry in entries_of(data)]
         text = json.dumps(entries, ensure_ascii=True).encode("ascii")
         self.objects.create(f"{self._place}/chunks/{position:09}.json", text)
 
@@ -390,11 +382,9 @@ class ObjectHome:
         return self.objects.address_of(name)
 
 
-def _entries(data: bytes | None) -> list[Any]:
-    try:
-        entries = parse_json(data) if data is not None else None
-    except ValueError:
-        return []
+def entries_of(data: bytes | None) -> list[Any]:
+    """The entries of an object that is one list; none for what is not there, or is no list."""
+    entries = parse_json(data) if data is not None else None
     return entries if isinstance(entries, list) else []
 
 

@@ -50,7 +50,7 @@ LONGEST_S = 7 * 86_400.0  # a shard ends by its rows, or by the mark that stops 
 
 @record(frozen=True)
 class Shard:
-    """What a worker is told. `share` is how many workers use one key; `stop` the mark that ends it when it appears."""
+    """What a worker is told. `stop` is the mark that ends it when it appears."""
 
     batch_id: str
     store: str
@@ -63,7 +63,6 @@ class Shard:
     stop: str
     private: bool = False
     sign_s: float | None = None
-    share: int = 1
     wait_s: float | None = None
     stand_ins: dict[str, list[str]] = field(default_factory=dict)
     version: str = ""
@@ -153,7 +152,7 @@ def _carried(shard: Shard, root: Path) -> dict[str, Any]:
         on_open=lambda session: with_limits(session.ctx, **shard.limits),
         store=store,
         stand_ins={name: (at[0], at[1]) for name, at in shard.stand_ins.items()},
-        share=shard.share,
+        share=_workers(),
     ) as sessions:
         for row in rows:
             _fetch_inputs(row, objects, root / "inputs")
@@ -191,6 +190,14 @@ def _carried(shard: Shard, root: Path) -> dict[str, Any]:
             teller.join()
         told = _account(shard, report, carrier)
         objects.replace(progress_name(shard.batch_id, shard.number), json.dumps(told, default=str).encode("utf-8"))
+        try:
+            store.bring_all()
+        except OSError as error:
+            raise configuration_error(
+                f"the store did not take all that a worker knows: {error.strerror or error}",
+                expected="a store that can be written",
+                hint=f"on that worker: batch_fleet.py FILE --import --batch-id {shard.batch_id} --artifacts-dir {root}",
+            ) from None
         return told
 
 
@@ -243,19 +250,22 @@ def _fetch_inputs(row: Row, objects: Objects, folder: Path) -> None:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """A folder of this process for copies of runs; what only it has (the store was away) is left for `--import`."""
-    root = Path(tempfile.mkdtemp(prefix="video-tasks-shard-", dir=_worker_folder()))
+    """A folder for copies of runs. It stays after a fault: it may have what the store has not got. (Not in the
+    worker's own folder, which Dask takes away.)
+    """
+    root = Path(tempfile.mkdtemp(prefix="video-tasks-shard-"))
     yield root
     rmtree(root, ignore_errors=True)
 
 
-def _worker_folder() -> str | None:
+def _workers() -> int:
+    """How many workers there are now, each with its part of what a key may ask for in a minute."""
     try:
-        from distributed import get_worker
+        from distributed import get_client
 
-        return str(get_worker().local_directory)
-    except (ImportError, ValueError):
-        return None
+        return max(len(get_client().nthreads()), 1)
+    except (ImportError, ValueError, OSError):  # not on a worker, or its scheduler is away
+        return 1
 
 
 class LeasedPlaces:

@@ -26,7 +26,7 @@ from typing import Any
 
 from videotasks.core import durable_files
 from videotasks.core.durable_files import intact
-from videotasks.fleet.objects import READERS, ObjectClaims, Objects, StoreRefused
+from videotasks.fleet.objects import READERS, ObjectClaims, Objects, StoreRefused, entries_of
 from videotasks.runs import machine_mark
 from videotasks.runs.claims import Claims
 from videotasks.runs.identity import Identity, valid_run_id
@@ -57,8 +57,7 @@ class SharedJournal:
     def pull(self) -> None:
         names = self.objects.names(self._folder, after=self._name(self._position))
         for data in self.objects.read_many(names):
-            entries = _list(data)
-            self.lines += [_canonical(entry) for entry in entries]
+            self.lines += [_canonical(entry) for entry in entries_of(data) if isinstance(entry, dict)]
             self._position += 1
 
     def push(self, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -210,13 +209,8 @@ class SharedRunStore(RunStore):
     def _create(self, run_id: str, request: Mapping[str, Any], now: float) -> Run:
         # A mark of its own: of two that make a run of this name in one second, one must find it taken.
         run = super()._create(run_id, {**request, "maker": secrets.token_hex(8)}, now)
-        shown = {name: value for name, value in run.request.items() if name != "mark"}
-        if self._private:
-            shown = {name: value for name, value in shown.items() if name not in PRIVATE_REQUEST}
         try:
-            made = self.objects.create(f"runs/{run_id}/request.json", _canonical(shown).encode("ascii"))
-            for key in self._keys_of(request) if made else ():
-                self.objects.create(f"keys/{key}/{run_id}", b"")
+            made = self._announce(run)
         except StoreRefused as error:
             self._forget(run)
             raise durable_files.disk_error(error, "the store cannot be written to") from None
@@ -224,6 +218,15 @@ class SharedRunStore(RunStore):
             self._forget(run)
             raise FileExistsError(run.folder)
         return run
+
+    def _announce(self, run: Run) -> bool:
+        """Its request and its keys, made only if absent; False when there is another run of that name."""
+        hidden = ("mark", *PRIVATE_REQUEST) if self._private else ("mark",)
+        shown = {name: value for name, value in run.request.items() if name not in hidden}
+        made = self.objects.create(f"runs/{run.run_id}/request.json", _canonical(shown).encode("ascii"))
+        for key in self._keys_of(run.request) if made else ():
+            self.objects.create(f"keys/{key}/{run.run_id}", b"")
+        return made
 
     def _forget(self, run: Run) -> None:
         from shutil import rmtree
@@ -290,17 +293,19 @@ class SharedRunStore(RunStore):
         durable_files.make_private_dir(self.root)
         if not folder.exists():
             copytree(run.folder, folder, symlinks=True)
-        shown = {name: value for name, value in run.request.items() if name != "mark"}
-        if self._private:
-            shown = {name: value for name, value in shown.items() if name not in PRIVATE_REQUEST}
-        if not self.objects.create(f"runs/{run.run_id}/request.json", _canonical(shown).encode("ascii")):
+        if not self._announce(run):
             raise StoreRefused(errno.EEXIST, f"the store has another run {run.run_id}")
-        for key in self._keys_of(run.request):
-            self.objects.create(f"keys/{key}/{run.run_id}", b"")
         mine = self._load(folder)
         files = mine.state().files if mine is not None else []
         if mine is not None and any(mine.local_file(entry) and not entry.get("stored") for entry in files):
             mine.record("downloaded", mine.created_at, files=files)
+
+    def bring_all(self) -> None:
+        """Bring the store every line that only a copy has. Raises StoreRefused."""
+        for run_id in list(self._journals):
+            run = self.read(self.root / run_id)
+            if isinstance(run, SharedRun) and run.journal_file.is_file():
+                run.push()
 
     def discard(self, run: Run) -> None:
         """The request stays in the store: an empty run of this identity serves the next one that sends it."""
@@ -310,10 +315,3 @@ class SharedRunStore(RunStore):
 
 def _canonical(entry: Mapping[str, Any]) -> str:
     return json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
-
-
-def _list(data: bytes | None) -> list[dict[str, Any]]:
-    from videotasks.core.json_values import parse_json
-
-    entries = parse_json(data) if data is not None else None
-    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
