@@ -39,7 +39,9 @@ from support.taskserver import (
     told,
     whole_stream,
 )
+from videotasks.core.task import Phase
 from videotasks.lifecycle.carry_out import carry_out
+from videotasks.runs.store import Run
 
 NO_LOCKS = "no-locks"
 DEADLINE_S = 6.0
@@ -331,9 +333,18 @@ def _two_at_once(client: Client, report: Report, wait_s: float) -> Outcome | Non
     return ended[0] if ended else None
 
 
+def _run_of(client: Client, report: Report) -> Run:
+    """The one run of the command. Of two at once the later may find that the earlier was refused, and send its own."""
+    runs = client.runs()
+    begun = [run for run in runs if run.state().phase not in (Phase.NEW, Phase.REFUSED)]
+    if len(begun) > 1 or (len(runs) > 1 and report.scenario.around != "two at once"):
+        report.wrong.append(f"one request has {len(runs)} runs, {len(begun)} of them sent")
+    return (begun or runs)[0]
+
+
 def _meanwhile(report: Report, client: Client, server: TaskServer) -> None:
     """What happens to the workspace, or to us, before the same command comes again."""
-    around, run = report.scenario.around, client.run
+    around, run = report.scenario.around, _run_of(client, report)
     if around == "edited profile":
         client.create_body = {"n": 1}
     if around in ("another machine's folder", "a planted success"):
@@ -350,7 +361,7 @@ def _meanwhile(report: Report, client: Client, server: TaskServer) -> None:
 
 def _judge(report: Report, client: Client, server: TaskServer, first: Outcome) -> None:
     report.code, final = first.code, first.final
-    state = client.run.state()
+    state = _run_of(client, report).state()
     if server.paid > 1:
         report.wrong.append(f"paid {server.paid} times")
     if server.told:
@@ -385,7 +396,7 @@ def _judge_success(report: Report, client: Client, server: TaskServer, outcome: 
 
 def _again(report: Report, client: Client, server: TaskServer, first: Outcome, wait_s: float) -> None:
     """The same command once more, with nothing broken: it goes on, or still says that it does not know."""
-    state = client.run.state()
+    state = _run_of(client, report).state()
     if state.may_pay_again and state.phase != "new":
         return  # it ended and said so: the next one is a new request by design
     paid = server.paid
