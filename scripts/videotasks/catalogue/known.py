@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from videotasks.core import installation
 from videotasks.core.record import record
 from videotasks.providers.known_model import CATALOGUE, SPECIFICATION, Known
 from videotasks.providers.load_profile import catalogue_document
-from videotasks.providers.profile import Model, build_model, find_model
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Profile
+from videotasks.providers.profile import Model, Profile, build_part, find_model
 
 
 @record(frozen=True)
@@ -50,7 +46,7 @@ def _read(provider: str) -> Catalogue | None:
         provider=provider,
         generated_from=str(document.get("generated_from")),
         date=str(document.get("date")),
-        models=tuple(build_model(f"catalogue of {provider}", one) for one in document["models"]),
+        models=tuple(build_part(f"catalogue of {provider}", "models", Model, one) for one in document["models"]),
     )
 
 

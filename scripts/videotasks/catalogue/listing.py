@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.catalogue import known, prices
 from videotasks.providers.known_model import in_words
-from videotasks.providers.profile import find_model
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Model, Profile
+from videotasks.providers.profile import Model, Profile, find_model
 
 MEDIA_WORDS = (
     ("image.first_frame", "first frame"),

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from videotasks.catalogue import cached_fetch, specification
@@ -21,11 +21,7 @@ from videotasks.formats import jmespath_eval
 from videotasks.openapi import document, operations
 from videotasks.openapi.source import SpecError
 from videotasks.providers.known_model import CATALOGUE, SPECIFICATION, Known
-from videotasks.providers.profile import Model, SpecificationSource
-
-if TYPE_CHECKING:
-    from videotasks.openapi.document import Document
-    from videotasks.providers.profile import Profile
+from videotasks.providers.profile import Model, Profile, SpecificationSource
 
 BUDGET_S = 5.0
 Asker = Callable[[str], Callable[[str | None], Got]]
@@ -214,7 +210,7 @@ def _wrapped(told: dict[str, Any], source: SpecificationSource) -> dict[str, Any
     return {"openapi": "3.1.0", "info": {}, "paths": {"/": {"post": body}}, "components": components or {}}
 
 
-def _by_operation(profile: Profile, model: str, found: Document, *, last: bool) -> Model | None:
+def _by_operation(profile: Profile, model: str, found: document.Document, *, last: bool) -> Model | None:
     """The create of this model: at its own path, else (`last`) the only one that there is."""
     creates = [one for one in operations.iterate(found) if one.method == "POST"]
     path = profile.create.path.replace("{model}", model)

@@ -8,16 +8,14 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.catalogue.cached_fetch import Unavailable
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.json_values import mapped
 from videotasks.formats import jmespath_eval, scalars
-from videotasks.providers.known_model import Rate
-
-if TYPE_CHECKING:
-    from videotasks.providers.known_model import Known
-    from videotasks.providers.profile import Profile
+from videotasks.providers.known_model import Known, Rate
+from videotasks.providers.profile import Profile
 
 MAX_BYTES = 1_000_000
 EXPECTED = "provider: {model or pattern: {unit: USD, per_second: 0.1}} (or per_video; a number, or one by resolution)"
@@ -72,11 +70,13 @@ def _wrong(path: object, where: str) -> TaskError:
 
 def quote_body(template: Any, model: str | None, body: Mapping[str, Any]) -> Any:
     """The body of a request for a quote: the very body of the create in the place of "{body}"."""
-    if template == "{body}":
-        return dict(body)
-    if isinstance(template, Mapping):
-        return {key: quote_body(value, model, body) for key, value in template.items()}
-    return template.replace("{model}", model or "") if isinstance(template, str) else template
+
+    def filled(text: Any) -> Any:
+        if text == "{body}":
+            return dict(body)
+        return text.replace("{model}", model or "") if isinstance(text, str) else text
+
+    return mapped(template, filled)
 
 
 # -- what an API tells of its rates --

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.openapi import operations
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING, Document
 from videotasks.openapi.shape import Shape, shape_of, variants
-from videotasks.providers.profile import Model
-
-if TYPE_CHECKING:
-    from videotasks.openapi.operations import Operation
-    from videotasks.providers.profile import Profile
+from videotasks.providers.profile import Model, Profile
 
 MAX_MEMBERS = 200
 MAX_VALUES = 60
@@ -66,7 +62,7 @@ def model_of(profile: Profile, model: str, document: Document, endpoint: str) ->
     return model_of_operation(profile, model, operations.find(document, endpoint))
 
 
-def model_of_operation(profile: Profile, model: str, operation: Operation) -> Model | None:
+def model_of_operation(profile: Profile, model: str, operation: operations.Operation) -> Model | None:
     schemas = Schemas(operation.document)
     for media in operation.request_media():
         if made := model_of_schema(profile, model, schemas, schemas.convert(media.schema)):

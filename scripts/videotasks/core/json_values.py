@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 MAX_DEPTH = 100  # the deepest real task body that we met has 9 levels; encoders that recurse give up near 1,000
@@ -61,6 +62,22 @@ def _cut_below(value: Any, levels: int) -> Any:
             if isinstance(container[place], (dict, list)):
                 container[place] = None
     return value
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """What stands in a value, however deep, in its order, without its objects and lists."""
+    if isinstance(value, (dict, list)):
+        for member in _items(value):
+            yield from leaves(member)
+    else:
+        yield value
+
+
+def mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The value again, with `change` of each of its leaves in its place."""
+    if isinstance(value, dict):
+        return {key: mapped(member, change) for key, member in value.items()}
+    return [mapped(member, change) for member in value] if isinstance(value, list) else change(value)
 
 
 def _items(container: Any) -> Any:

@@ -8,16 +8,14 @@ from typing import Any
 from urllib.parse import quote
 
 from videotasks.core.errors import configuration_error
+from videotasks.core.json_values import leaves, mapped
 
 _NAME = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def names_in(template: Any) -> set[str]:
     """The placeholders of a text, or of every text in a body."""
-    if isinstance(template, str):
-        return set(_NAME.findall(template))
-    members = template.values() if isinstance(template, Mapping) else template if isinstance(template, list) else ()
-    return {name for member in members for name in names_in(member)}
+    return {name for text in leaves(template) if isinstance(text, str) for name in _NAME.findall(text)}
 
 
 def fill_path(template: str, known: Mapping[str, str], *, raw_id: bool = False) -> str:
@@ -47,17 +45,19 @@ def fill_path(template: str, known: Mapping[str, str], *, raw_id: bool = False) 
 
 def fill_body(template: Any, known: Mapping[str, Any]) -> Any:
     """A body or query with its placeholders in place; a text that is one placeholder takes the value with its type."""
-    if isinstance(template, Mapping):
-        return {key: fill_body(value, known) for key, value in template.items()}
-    if isinstance(template, list):
-        return [fill_body(value, known) for value in template]
-    if not isinstance(template, str):
-        return template
-    for name in names_in(template):
-        if name not in known:
-            raise unknown_value(name)
-    whole = _NAME.fullmatch(template)
-    return known[whole[1]] if whole else _NAME.sub(lambda match: str(known[match[1]]), template)
+
+    def value_of(match: re.Match[str]) -> Any:
+        if match[1] not in known:
+            raise unknown_value(match[1])
+        return known[match[1]]
+
+    def filled(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        whole = _NAME.fullmatch(text)
+        return value_of(whole) if whole else _NAME.sub(lambda match: str(value_of(match)), text)
+
+    return mapped(template, filled)
 
 
 def unknown_value(name: str) -> Exception:

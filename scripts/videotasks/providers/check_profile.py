@@ -16,6 +16,8 @@ from typing import Any
 
 from videotasks.core.errors import configuration_error
 from videotasks.core.installation import skill_folder
+from videotasks.core.json_values import leaves
+from videotasks.formats import jmespath_eval
 from videotasks.providers.profile import foreign_key_variable, merge
 
 Place = tuple[str | int, ...]
@@ -96,8 +98,6 @@ def _validator(document: Mapping[str, Any]) -> Any:
     from jsonschema import Draft202012Validator, FormatChecker, validators
     from jsonschema.exceptions import ValidationError
 
-    from videotasks.formats import jmespath_eval
-
     formats = FormatChecker(formats=())
 
     @formats.checks("jmespath", raises=jmespath_eval.PathError)
@@ -107,8 +107,8 @@ def _validator(document: Mapping[str, Any]) -> Any:
         return True
 
     kept = {  # from the task's answers, and what a second request after success takes from one
-        "kept": _names(document, ("create", "follow"), ("create", "keep")),
-        "values": _names(document, ("result", "fetch", "values"), ("result", "content", "values")),
+        "kept": _names(document, "create.follow", "create.keep"),
+        "values": _names(document, "result.fetch.values", "result.content.values"),
     }
 
     def placeholders(_: Any, allowed: list[str], instance: Any, __: Any) -> Iterator[Any]:
@@ -128,10 +128,10 @@ def _validator(document: Mapping[str, Any]) -> Any:
     return extended(schema, format_checker=formats)
 
 
-def _names(document: Mapping[str, Any], *places: tuple[str, ...]) -> list[str]:
+def _names(document: Mapping[str, Any], *places: str) -> list[str]:
     """The names of the members at these places."""
-    parts = [_at(document, place) for place in places]
-    return [str(name) for part in parts if isinstance(part, Mapping) for name in part]
+    parts = [jmespath_eval.evaluate(place, document) for place in places]
+    return [name for part in parts if isinstance(part, Mapping) for name in part]
 
 
 def _bare(value: Any, names: list[str], at: Place = ()) -> Iterator[tuple[Place, str]]:
@@ -144,14 +144,7 @@ def _bare(value: Any, names: list[str], at: Place = ()) -> Iterator[tuple[Place,
 
 
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for member in value.values():
-            yield from _texts(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _texts(member)
+    return (leaf for leaf in leaves(value) if isinstance(leaf, str))
 
 
 def _explained(error: Any) -> Iterator[Problem]:
@@ -242,15 +235,13 @@ def _nearest(word: object, known: Iterable[str]) -> str:
 
 
 def _contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
-    follow = list(_at(document, ("create", "follow")) or {})
-    places: list[tuple[str, ...]] = [("status",), ("result", "fetch"), ("cancel",)]
-    for place in places:
-        part = _at(document, place)
-        name = part.get("url_from") if isinstance(part, Mapping) else None
+    follow = _names(document, "create.follow")
+    for place in ("status.url_from", "result.fetch.url_from", "cancel.url_from"):
+        name = jmespath_eval.evaluate(place, document)
         if name is not None and name not in follow:
             listed = ", ".join(follow) or "nothing"
             said = f"{name!r} is not kept by create.follow{_nearest(name, follow)} (it keeps: {listed})"
-            yield (*place, "url_from"), said
+            yield tuple(place.split(".")), said
     status = document["status"]
     if not status.get("path") and not status.get("url_from"):
         yield ("status",), "'path' is missing (the address of one task, with {task_id})"
@@ -343,9 +334,3 @@ def _of_inputs(inputs: Mapping[str, Any], where: Place) -> Iterator[Problem]:
         for knob in ("default_role", "one_without_role"):
             if spec.get(knob) and spec[knob] not in roles:
                 yield (*where, name, knob), f"{spec[knob]!r} is none of its roles ({', '.join(roles) or 'it has none'})"
-
-
-def _at(document: Any, place: Iterable[str]) -> Any:
-    for name in place:
-        document = document.get(name) if isinstance(document, Mapping) else None
-    return document

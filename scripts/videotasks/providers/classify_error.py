@@ -12,13 +12,11 @@ from collections.abc import Iterable, Mapping
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.core.errors import ApiError, Category
 from videotasks.formats import jmespath_eval
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Profile
+from videotasks.providers.profile import Profile
 
 MAX_MESSAGE = 2000  # characters of server text that are kept; reporting cuts further
 MAX_RETRY_AFTER_S = 3600.0  # a server that asks for more is not waited for; the deadline ends it first

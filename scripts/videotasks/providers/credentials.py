@@ -7,16 +7,13 @@ import threading
 import time
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.core.errors import Category, TaskError, configuration_error
 from videotasks.core.record import record
 from videotasks.core.redaction import remember
 from videotasks.network.origins import same_origin
-from videotasks.providers.profile import foreign_key_variable
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Profile
+from videotasks.providers.profile import Profile, foreign_key_variable
 
 
 @record(frozen=True)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.core.record import field, record
 from videotasks.formats import scalars
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Model
+from videotasks.providers.profile import Model
 
 SPECIFICATION, CATALOGUE, CONVENTION, NOTHING = "specification", "catalogue", "convention", "nothing"
 

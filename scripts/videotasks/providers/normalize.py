@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urljoin
 
 from videotasks.core.errors import ApiError, Category
@@ -19,9 +19,7 @@ from videotasks.core.record import field, record, replace
 from videotasks.core.task import Snapshot, Status, valid_task_id
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.providers import classify_error, outputs
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Profile
+from videotasks.providers.profile import Profile
 
 # What a 200 without an id and without a status may still be taken to refuse by its own words; anything vaguer leaves
 # open whether a task was made, and is not paid for twice.

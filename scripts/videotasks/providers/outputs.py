@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from videotasks.core.json_values import parse_json
+from videotasks.core.json_values import mapped, parse_json
 from videotasks.core.task import Output
 from videotasks.formats import jmespath_eval, result_value
 from videotasks.formats.media_type import sniff
 from videotasks.providers import address
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Profile
+from videotasks.providers.profile import Profile
 
 KINDS = ("video", "image", "audio", "last_frame", "thumbnail")
 MADE = ("video", "image", "audio")  # of the task's own making: a last frame alone is no result
@@ -112,13 +110,12 @@ def unpacked(profile: Profile, body: object) -> object:
 
 def kept(value: Any) -> Any:
     """An answer as it is kept on disk: its texts of more than `MAX_TEXT` characters are cut, and say so."""
-    if isinstance(value, str) and len(value) > MAX_TEXT:
-        return f"{value[:200]}... [{len(value)} characters]"
-    if isinstance(value, dict):
-        return {name: kept(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [kept(item) for item in value]
-    return value
+
+    def cut(text: Any) -> Any:
+        too_long = isinstance(text, str) and len(text) > MAX_TEXT
+        return f"{text[:200]}... [{len(text)} characters]" if too_long else text
+
+    return mapped(value, cut)
 
 
 def _at(profile: Profile, kind: str, candidates: tuple[str, ...], body: object) -> list[Output]:

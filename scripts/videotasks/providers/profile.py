@@ -459,13 +459,6 @@ def find_model(models: tuple[Model, ...], wanted: str | None) -> Model | None:
     return next((m for m in models if any(fnmatchcase(wanted, glob) for glob in m.match)), None)
 
 
-def build_model(where: str, document: Mapping[str, Any]) -> Model:
-    """A model's entry as a record. Raises TaskError that names what is wrong in `where`."""
-    made = _part(where, "models", Model, document)
-    assert isinstance(made, Model)
-    return made
-
-
 def foreign_key_variable(name: str) -> str:
     """The one variable that a profile of the user's own reads its key from."""
     return _FOREIGN_KEY_PREFIX + re.sub(r"[^A-Z0-9]", "_", name.upper())
@@ -488,28 +481,11 @@ def bad_knob(where: object, knob: str, expected: str) -> TaskError:
     return configuration_error(f"provider profile {where}: {knob} is wrong", expected=f"{knob}: {expected}")
 
 
+# The members of a profile that are records here: those whose type is one.
 PARTS: Mapping[str, type] = {
-    "auth": Auth,
-    "links": Links,
-    "create": Create,
-    "status": StatusSpec,
-    "result": Result,
-    "error": ErrorSpec,
-    "progress": Progress,
-    "poll": Poll,
-    "limits": Limits,
-    "cancel": Cancel,
-    "list": ListSpec,
-    "upload": Upload,
-    "credits": Credits,
-    "capabilities": Capabilities,
-    "constraints": Constraints,
-    "convention": Convention,
-    "model_list": ModelList,
-    "models_read": ModelsRead,
-    "prices": Prices,
-    "times": Times,
-    "idempotency": Idempotency,
+    member: globals()[kind]
+    for member, told in Profile.__annotations__.items()
+    if (kind := told.removesuffix(" | None")) in globals()
 }
 PLAIN = (
     "title", "default_model", "rehearsal_model", "headers", "inputs", "base_url_required", "tried", "basis",
@@ -526,32 +502,28 @@ def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | Non
     kinds = (default_kind, *(k for k in overrides if k != default_kind))
     chosen = kind or default_kind
     doc = merge(document, {k: v for k, v in (overrides.get(chosen) or {}).items() if k != "when"})
-    unknown = set(doc) - set(PARTS) - set(PLAIN) - _DOCUMENT_ONLY
-    if unknown:
-        raise bad_knob(
-            name, sorted(unknown)[0], "not a knob of a profile; see shared/schemas/provider-profile.schema.json"
-        )
+    if unknown := set(doc) - set(PARTS) - set(PLAIN) - _DOCUMENT_ONLY:
+        expected = "not a knob of a profile; see shared/schemas/provider-profile.schema.json"
+        raise bad_knob(name, min(unknown), expected)
     base_url = doc.get("base_url")
     if not isinstance(base_url, str) or not base_url.startswith(("https://", "http://")):
         raise bad_knob(name, "base_url", "an http(s) URL")
     made: dict[str, Any] = {
-        key: _part(name, key, cls, doc[key]) for key, cls in PARTS.items() if doc.get(key) is not None
+        key: build_part(name, key, cls, doc[key]) for key, cls in PARTS.items() if doc.get(key) is not None
     }
     for required in ("auth", "create", "status", "result"):
         if required not in made:
             raise bad_knob(name, required, "required")
     made.update({key: doc[key] for key in PLAIN if doc.get(key) is not None})
     made.setdefault("title", name)
-    models = tuple(_part(name, "models", Model, m) for m in doc.get("models") or ())
-    sources = tuple(_part(name, "specification", SpecificationSource, one) for one in doc.get("specification") or ())
+    models = tuple(build_part(name, "models", Model, m) for m in doc.get("models") or ())
+    sources = tuple(
+        build_part(name, "specification", SpecificationSource, one) for one in doc.get("specification") or ()
+    )
     if any((one.url is None) == (one.path is None) for one in sources):
         raise bad_knob(name, "specification", "either url or path in each")
-    prices = made.get("prices")
-    if (
-        prices is not None
-        and prices.quote
-        and str(prices.quote.get("path")).rstrip("/") == made["create"].path.rstrip("/")
-    ):
+    quote = made["prices"].quote if "prices" in made else None
+    if quote and str(quote.get("path")).rstrip("/") == made["create"].path.rstrip("/"):
         raise bad_knob(name, "prices.quote.path", "another call than the create")
     made.setdefault("rehearsal_model", made.get("default_model") or (models[0].id if models else None))
     return Profile(
@@ -568,7 +540,8 @@ def build_profile(document: Mapping[str, Any], *, foreign: bool, kind: str | Non
     )
 
 
-def _part(name: str, key: str, cls: type, value: Any) -> Any:
+def build_part(name: str, key: str, cls: type, value: Any) -> Any:
+    """The mapping at `key` as a record. Raises TaskError that names what is wrong in the profile `name`."""
     if not isinstance(value, Mapping):
         raise bad_knob(name, key, "a mapping")
     known: Mapping[str, str] = cls.__annotations__
@@ -587,7 +560,7 @@ def _part(name: str, key: str, cls: type, value: Any) -> Any:
         values[knob] = given
     if cls is StatusSpec:
         values["words"] = _words(name, values)
-        values["bulk"] = _part(name, "status.bulk", Bulk, values["bulk"]) if values.get("bulk") else None
+        values["bulk"] = build_part(name, "status.bulk", Bulk, values["bulk"]) if values.get("bulk") else None
     try:
         return cls(**values)
     except TypeError as error:

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.json_values import leaves
 from videotasks.core.record import field, record
 from videotasks.providers.known_model import CATALOGUE, CONVENTION, NOTHING, Known
+from videotasks.providers.profile import Model, Profile
 from videotasks.request import fields, limits, route
 from videotasks.request.draft import Fresh, RequestDraft, with_fresh
 from videotasks.request.local_files import FileRef
 from videotasks.request.members import set_path
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Model, Profile
-
 
 Number = int | float | str
 SCALARS = ("duration", "ratio", "resolution", "seed")
@@ -107,7 +105,7 @@ def build_request(
         # The API decides over what a person wrote in its own terms; what is documented against it is only said.
         warnings += tuple(limits.body_problems(profile, info, specs, body))
     warnings += limits.require_members(checked, body, strict=not payload and not inputs.set_values)
-    files = tuple(_files(body))
+    files = tuple(leaf for leaf in leaves(body) if isinstance(leaf, FileRef))
     limits.check_total(profile, files)
     if target is None:
         target = route.of_model(profile, model)
@@ -301,17 +299,6 @@ def _encoding(profile: Profile, info: Model | None, files: tuple[FileRef, ...]) 
     if encoding == "multipart_if_files":
         return "multipart" if any(f.how == "multipart" for f in files) else "json"
     return encoding
-
-
-def _files(value: Any) -> Iterator[FileRef]:
-    if isinstance(value, FileRef):
-        yield value
-    elif isinstance(value, dict):
-        for member in value.values():
-            yield from _files(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _files(member)
 
 
 def _json_type(value: Any) -> str:

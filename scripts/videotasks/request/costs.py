@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.core.record import record
 from videotasks.formats import jmespath_eval, scalars
 from videotasks.providers.known_model import Rate, rates_of
+from videotasks.providers.profile import Profile
 from videotasks.request import fields, limits
+from videotasks.request.draft import RequestDraft
 from videotasks.request.members import get_path, same_value
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Profile
-    from videotasks.request.draft import RequestDraft
 
 
 @record(frozen=True)

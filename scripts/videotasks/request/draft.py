@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from videotasks.core.errors import configuration_error
+from videotasks.core.json_values import leaves, mapped
 from videotasks.core.record import field, record
 from videotasks.providers.known_model import NOTHING, Known
 from videotasks.request.local_files import FileRef
@@ -35,7 +36,7 @@ class RequestDraft:
     @property
     def has_fresh(self) -> bool:
         """Whether a value of the body is new for each run."""
-        return _has_fresh(self.body)
+        return any(isinstance(leaf, Fresh) for leaf in leaves(self.body))
 
 
 class Fresh:
@@ -44,24 +45,20 @@ class Fresh:
 
 def with_fresh(value: Any) -> Any:
     """A profile's fixed members, with `{uuid}` marked; what a user writes is never looked at."""
-    if isinstance(value, Mapping):
-        return {key: with_fresh(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [with_fresh(member) for member in value]
-    return Fresh() if value == "{uuid}" else value
-
-
-def _has_fresh(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_has_fresh(member) for member in value.values())
-    return any(_has_fresh(member) for member in value) if isinstance(value, list) else isinstance(value, Fresh)
+    return mapped(value, lambda leaf: Fresh() if leaf == "{uuid}" else leaf)
 
 
 def canonical_body(draft: RequestDraft) -> bytes:
     """The body for an identity: sorted JSON, each local file replaced by its content hash and role, what is of another
     run by that run's name."""
+
+    def named(value: Any) -> Any:
+        if isinstance(value, FileRef) and value.given in draft.links:
+            return {"role": value.role, "of": draft.links[value.given]}
+        return draft.links.get(value, value) if isinstance(value, str) else value
+
     try:
-        body = _named(draft.body, draft.links) if draft.links else draft.body
+        body = mapped(draft.body, named) if draft.links else draft.body
         text = json.dumps(
             body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_identity, allow_nan=False
         )
@@ -72,16 +69,11 @@ def canonical_body(draft: RequestDraft) -> bytes:
 
 def materialise(draft: RequestDraft, uploads: Mapping[str, str] | None = None, fresh: str = "") -> Any:
     """The body as sent: data URIs, upload keys (by the file's sha256) and the `fresh` value in, form files out."""
-    filled = _filled(draft.body, uploads or {}, fresh)
-    return _wrapped(draft.wrap, filled)
+    return _wrapped(draft.wrap, _filled(draft.body, uploads or {}, fresh))
 
 
 def _wrapped(template: Any, body: Any) -> Any:
-    if isinstance(template, dict):
-        return {key: _wrapped(value, body) for key, value in template.items()}
-    if isinstance(template, list):
-        return [_wrapped(value, body) for value in template]
-    return body if template in (None, "{body}") else template
+    return mapped(template, lambda leaf: body if leaf in (None, "{body}") else leaf)
 
 
 @record(frozen=True)
@@ -111,31 +103,11 @@ def summary(draft: RequestDraft) -> Any:
 
     def shown(value: Any) -> Any:
         if isinstance(value, FileRef):
-            return {
-                "file": value.path,
-                "mime": value.mime,
-                "bytes": value.bytes,
-                "sha256": value.sha256,
-                "as": value.how,
-            }
-        if isinstance(value, dict):
-            return {k: shown(v) for k, v in value.items()}
-        if isinstance(value, Fresh):
-            return "{uuid}"
-        return [shown(v) for v in value] if isinstance(value, list) else value
+            told = {"file": value.path, "mime": value.mime, "bytes": value.bytes, "sha256": value.sha256}
+            return {**told, "as": value.how}
+        return "{uuid}" if isinstance(value, Fresh) else value
 
-    return _wrapped(draft.wrap, shown(draft.body))
-
-
-def _named(value: Any, links: Mapping[str, str]) -> Any:
-    """`value` with what is of another run by that run's name, a file with its role."""
-    if isinstance(value, FileRef):
-        return {"role": value.role, "of": links[value.given]} if value.given in links else value
-    if isinstance(value, dict):
-        return {key: _named(member, links) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_named(member, links) for member in value]
-    return links.get(value, value) if isinstance(value, str) else value
+    return _wrapped(draft.wrap, mapped(draft.body, shown))
 
 
 def _identity(value: Any) -> Any:

@@ -10,19 +10,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.record import field, record
 from videotasks.formats import scalars
 from videotasks.providers.known_model import SPECIFICATION
-from videotasks.providers.profile import merge
+from videotasks.providers.profile import Model, Profile, merge
 from videotasks.request.local_files import ROLES, FileRef, load_file
 from videotasks.request.members import fitted, get_path, set_path
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Model, Profile
-
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")
 _SIZE = re.compile(r"([1-9][0-9]{1,4})\s?[xX*×:]\s?([1-9][0-9]{2,4})\Z")  # of a ratio the second part is shorter

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.core.errors import configuration_error
 from videotasks.formats import scalars
+from videotasks.providers.profile import Model, Profile
 from videotasks.request.local_files import FileRef
 from videotasks.request.members import get_path
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Model, Profile
-
 
 _MEDIA = ("image", "video", "audio")
 MAX_PARTS = 100  # a limit may come from a server: one of 1e-300 s must not make a list of 1e300 parts

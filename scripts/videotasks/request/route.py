@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from videotasks.core.errors import configuration_error
 from videotasks.core.record import record
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Profile
+from videotasks.providers.profile import Profile
 
 
 @record(frozen=True)
