@@ -72,7 +72,7 @@ def test_one_document_per_model() -> None:
     found = look(profile, "acme/film/image-to-video", {address: spec})
     assert found.where == address and not found.stale
     known = live.combined(Known(), found)
-    inputs = CommonInputs(prompt="p", duration="5", images=[(None, URL)], model="acme/film/image-to-video")
+    inputs = CommonInputs(prompt="p", duration="5", image=[(None, URL)], model="acme/film/image-to-video")
     draft = build_request(profile, inputs, known=known)
     assert draft.body == {"prompt": "p", "duration": "5", "image_url": URL}
     assert draft.checked_against == "specification" and draft.known.where == address
@@ -94,7 +94,7 @@ def test_a_schema_inside_an_answer() -> None:
     }
     answer = {"latest_version": {"openapi_schema": {"components": {"schemas": schemas}}}}
     found = look(profile, "acme/film", {"/models/acme/film": answer})
-    inputs = CommonInputs(prompt="p", duration="5", ratio="9:16", images=[(None, URL)], model="acme/film")
+    inputs = CommonInputs(prompt="p", duration="5", ratio="9:16", image=[(None, URL)], model="acme/film")
     draft = build_request(profile, inputs, known=live.combined(Known(), found))
     assert draft.body == {"input": {"prompt": "p", "duration": 5, "aspect_ratio": "9:16", "start_image": URL}}
     with pytest.raises(Unavailable, match="key"):
@@ -120,7 +120,7 @@ def test_a_bare_schema_in_a_list_of_models(shape: str) -> None:
     inside = listed if shape == "listed" else {"components": {"schemas": {"Request": schema}}}
     answer = {"data": [{"model_id": "acme/other"}, {"model_id": "acme/film", "api_schema": inside}]}
     found = look(profile, "acme/film", {"/models": answer})
-    inputs = CommonInputs(prompt="p", duration="5", images=[("last_frame", URL)], model="acme/film")
+    inputs = CommonInputs(prompt="p", duration="5", image=[("last_frame", URL)], model="acme/film")
     draft = build_request(profile, inputs, known=live.combined(Known(), found))
     assert draft.body == {"prompt": "p", "duration": 5, "last_image": URL}
     assert look(profile, "acme/unknown", {"/models": answer}) is None
@@ -177,7 +177,7 @@ def test_a_page_of_documentation_is_found_by_its_index() -> None:
         "https://evil.example/api-reference/acme-film-2.md": PAGE.replace("start_frame_url", "evil").encode(),
     }
     found = look(profile, "acme/film-2", documents)
-    inputs = CommonInputs(prompt="p", duration="5", images=[(None, URL)], model="acme/film-2")
+    inputs = CommonInputs(prompt="p", duration="5", image=[(None, URL)], model="acme/film-2")
     draft = build_request(profile, inputs, known=live.combined(Known(), found))
     assert draft.body == {"prompt": "p", "duration": 5, "start_frame_url": URL}
 
@@ -234,9 +234,7 @@ def test_a_models_own_name_comes_before_the_one_that_most_have() -> None:
                    image_url=TEXT, tail_image_url=TEXT)  # fmt: skip
     known = live.combined(Known(), look(profile, "acme/film", {address: tail}))
     images = [("first_frame", URL), ("last_frame", URL)]
-    draft = build_request(
-        profile, CommonInputs(prompt="p", duration="5", images=images, model="acme/film"), known=known
-    )
+    draft = build_request(profile, CommonInputs(prompt="p", duration="5", image=images, model="acme/film"), known=known)
     assert draft.body == {"model": "acme/film", "prompt": "p", "duration": "5", "image_url": URL, "tail_image_url": URL}
 
 

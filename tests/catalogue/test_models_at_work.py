@@ -56,7 +56,7 @@ def test_a_dry_run_of_each_listed_model_is_valid_offline(model: str, workspace: 
     (workspace / "photo.png").write_bytes(PNG)
     info = MODELS[model]
     given = everything(info)
-    image = [("--image", f"{role}=photo.png") for role, _ in given["images"]]
+    image = [("--image", f"{role}=photo.png") for role, _ in given["image"]]
     rest = [(f"--{name}", str(given[name])) for name in ("prompt", "duration", "ratio", "resolution") if name in given]
     media = [(f"--{kind}", URL) for kind in ("video", "audio") if given[kind]]
     arguments = [word for pair in (*rest, *image, *media) for word in pair]
@@ -69,7 +69,7 @@ def test_a_dry_run_of_each_listed_model_is_valid_offline(model: str, workspace: 
     assert any("was not asked" in note for note in plan["notes"]), "offline"
     fields = info.fields or {}
     body = json.dumps(plan["request"]["body"])
-    for name in [*(name[2:] for name, _ in rest), *(f"image.{role}" for role, _ in given["images"])]:
+    for name in [*(name[2:] for name, _ in rest), *(f"image.{role}" for role, _ in given["image"])]:
         assert f'"{fields[name].replace("[+]", "")}"' in body
     assert {one["input"] for one in plan["assumed"]} <= set(fields) and bool(plan["assumed"]) == bool(
         info.inferred_from

@@ -41,7 +41,7 @@ def whole(*values: int) -> dict[str, Any]:
     return {"type": "integer", "enum": list(values)}
 
 
-FIRST, LAST = {"images": [("first_frame", URL)]}, {"images": [("first_frame", URL), ("last_frame", URL)]}
+FIRST, LAST = {"image": [("first_frame", URL)]}, {"image": [("first_frame", URL), ("last_frame", URL)]}
 FIVE, TALL, HD = {"duration": "5"}, {"ratio": "9:16"}, {"resolution": "1080p"}
 # name: (members of its body, what the user says, what has to be sent beside the prompt)
 FAL: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
@@ -55,13 +55,13 @@ FAL: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "a length by default's unit": ({"duration": {"type": "string", "default": "8s"}}, FIVE, {"duration": "5s"}),
     "constants": ({"duration": {"oneOf": [{"const": "5"}, {"const": "10"}]}}, FIVE, {"duration": "5"}),
     "one image": ({"image_url": LINK}, FIRST, {"image_url": URL}),
-    "an image without a role": ({"image_url": LINK}, {"images": [(None, URL)]}, {"image_url": URL}),
+    "an image without a role": ({"image_url": LINK}, {"image": [(None, URL)]}, {"image_url": URL}),
     "start and end": ({"start_image_url": LINK, "end_image_url": LINK}, LAST,
                       {"start_image_url": URL, "end_image_url": URL}),
     "image and tail": ({"image_url": LINK, "tail_image_url": LINK}, LAST, {"image_url": URL, "tail_image_url": URL}),
     "first and last": ({"first_frame_url": LINK, "last_frame_url": LINK}, LAST,
                        {"first_frame_url": URL, "last_frame_url": URL}),
-    "references": ({"image_urls": LINKS}, {"images": [("reference", URL)] * 2}, {"image_urls": [URL, URL]}),
+    "references": ({"image_urls": LINKS}, {"image": [("reference", URL)] * 2}, {"image_urls": [URL, URL]}),
     "a video": ({"video_url": LINK}, {"video": [(None, CLIP)]}, {"video_url": CLIP}),
     "a video and its sound": ({"video_url": LINK, "audio_url": LINK},
                               {"video": [(None, CLIP)], "audio": [(None, URL)]}, {"video_url": CLIP, "audio_url": URL}),
@@ -83,7 +83,7 @@ REPLICATE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "first and last": ({"first_frame_image": LINK, "last_frame_image": LINK}, LAST,
                        {"first_frame_image": URL, "last_frame_image": URL}),
     "image and last": ({"image": LINK, "last_frame": LINK}, LAST, {"image": URL, "last_frame": URL}),
-    "references": ({"reference_images": LINKS, "resolution": SIZES}, {"images": [("reference", URL)] * 3, **HD},
+    "references": ({"reference_images": LINKS, "resolution": SIZES}, {"image": [("reference", URL)] * 3, **HD},
                    {"reference_images": [URL] * 3, "resolution": "1080p"}),
     "a video": ({"video": LINK}, {"video": [(None, CLIP)]}, {"video": CLIP}),
     "a face and a voice": ({"image": LINK, "audio": LINK}, {**FIRST, "audio": [(None, CLIP)]},
@@ -183,7 +183,7 @@ REAL = Path(os.environ.get("VIDEO_TASKS_DATA") or ".") / "openapi"
 FILES = sorted([*REAL.glob("fal/*.json"), *REAL.glob("aimlapi/*.json")]) if os.environ.get("VIDEO_TASKS_DATA") else []
 OPTIONS: dict[str, tuple[str, ...]] = {
     "duration": ("duration",), "ratio": ("aspect_ratio",), "resolution": ("resolution",), "seed": ("seed",),
-    "images": ("image_url",), "video": ("video_url",), "audio": ("audio_url",),
+    "image": ("image_url",), "video": ("video_url",), "audio": ("audio_url",),
 }  # fmt: skip
 
 
@@ -224,7 +224,7 @@ def test_real_specifications_as_each_would_serve_them(
             member = next((members[name] for name in names if name in members), None)
             if not isinstance(member, dict) or member.get("type") == "array":
                 continue
-            media: dict[str, Any] = {"images": [("first_frame", URL)], "video": [(None, CLIP)], "audio": [(None, CLIP)]}
+            media: dict[str, Any] = {"image": [("first_frame", URL)], "video": [(None, CLIP)], "audio": [(None, CLIP)]}
             given[option] = media.get(option) or str(_value(member, {"duration": 5, "seed": 7}.get(option, "16:9")))
         body = made(provider, served, prompt="p", **given)
         sent = {name for option in given for name in OPTIONS[option]}

@@ -59,10 +59,10 @@ def everything(model: Model) -> dict[str, Any]:
             given[name] = values[0] if values else member.get("max") or fallback
     frames = "image.first_frame" in fields
     roles = [role for role in ("first_frame", "last_frame") if f"image.{role}" in fields] if frames else ["reference"]
-    given["images"] = [(role, URL) for role in roles if f"image.{role}" in fields]
+    given["image"] = [(role, URL) for role in roles if f"image.{role}" in fields]
     for kind in ("video", "audio"):
         needed = model.members.get(fields.get(kind, ""), {}).get("required")
-        given[kind] = [(None, URL)] if kind in fields and (needed or not given["images"]) else []
+        given[kind] = [(None, URL)] if kind in fields and (needed or not given["image"]) else []
     return given
 
 
@@ -113,7 +113,7 @@ def test_each_option_goes_into_its_member(model: str) -> None:
     for name in ("prompt", "duration", "ratio", "resolution", "seed"):
         if name in given:
             assert draft.body[fields[name]] == given[name]
-    for role, value in given["images"]:
+    for role, value in given["image"]:
         placed = draft.body[fields[f"image.{role}"].replace("[+]", "")]
         assert placed in (value, [value])
     assert draft.checked_against == "catalogue" and draft.known.date == "2026-11-26"
@@ -122,19 +122,19 @@ def test_each_option_goes_into_its_member(model: str) -> None:
 
 
 def test_the_request_that_was_refused_as_a_guess() -> None:
-    draft = build("kling-ai/kling-v2.6", prompt="p", duration="5", ratio="9:16", images=[("first_frame", URL)])
+    draft = build("kling-ai/kling-v2.6", prompt="p", duration="5", ratio="9:16", image=[("first_frame", URL)])
     assert draft.body == {"prompt": "p", "duration": 5, "aspect_ratio": "9:16", "image_url": URL}
     assert draft.assumed == ()
 
 
 def test_the_variant_follows_the_inputs() -> None:
-    frames = build("google/veo-3.1", prompt="p", images=[("first_frame", URL)])
+    frames = build("google/veo-3.1", prompt="p", image=[("first_frame", URL)])
     assert frames.body["mode"] == "frames" and any("mode=frames" in one for one in frames.warnings)
-    assert build("google/veo-3.1", prompt="p", images=[("reference", URL)]).body["mode"] == "reference"
+    assert build("google/veo-3.1", prompt="p", image=[("reference", URL)]).body["mode"] == "reference"
     assert "mode" not in build("google/veo-3.1", prompt="p").body
-    chosen = build("google/veo-3.1", prompt="p", images=[("first_frame", URL)], set_values=[("mode", "other")])
+    chosen = build("google/veo-3.1", prompt="p", image=[("first_frame", URL)], set_values=[("mode", "other")])
     assert chosen.body["mode"] == "other"
-    mixed = refused("google/veo-3.1", prompt="p", images=[("first_frame", URL), ("reference", URL)])
+    mixed = refused("google/veo-3.1", prompt="p", image=[("first_frame", URL), ("reference", URL)])
     assert "does not mix" in mixed.message and "--set mode=" in (mixed.hint or "")
 
 
@@ -157,9 +157,9 @@ def test_the_convention_serves_a_model_that_nobody_documents() -> None:
 @pytest.mark.parametrize(
     ("media", "names"),
     [
-        ({"images": [("first_frame", URL)]}, ("first_frame_url", "image_url")),
-        ({"images": [("last_frame", URL)]}, ("last_frame_url", "end_frame_url", "end_image_url")),
-        ({"images": [("reference", URL)]}, ("image_urls", "reference_image_urls")),
+        ({"image": [("first_frame", URL)]}, ("first_frame_url", "image_url")),
+        ({"image": [("last_frame", URL)]}, ("last_frame_url", "end_frame_url", "end_image_url")),
+        ({"image": [("reference", URL)]}, ("image_urls", "reference_image_urls")),
         ({"video": [(None, URL)]}, ("video_urls", "video_url")),
         ({"audio": [(None, URL)]}, ("audio_urls", "audio_url")),
     ],
@@ -170,7 +170,7 @@ def test_what_has_two_spellings_is_refused_with_its_candidates(media: dict[str, 
 
 
 def test_a_partial_entry_is_no_proof_of_absence() -> None:
-    assert "guessed" in refused("kling-ai/kling-v2.5-turbo", prompt="p", images=[("first_frame", URL)]).message
+    assert "guessed" in refused("kling-ai/kling-v2.5-turbo", prompt="p", image=[("first_frame", URL)]).message
     assert "has no input" in refused("kling-ai/kling-v2.6", prompt="p", seed=1).message
 
 
@@ -182,7 +182,7 @@ def test_nothing_known_is_nothing_checked() -> None:
 
 def test_what_is_known_is_no_part_of_what_was_asked() -> None:
     """The same command never pays again because we know more today."""
-    given: dict[str, Any] = {"prompt": "p", "duration": "5", "images": [("first_frame", URL)]}
+    given: dict[str, Any] = {"prompt": "p", "duration": "5", "image": [("first_frame", URL)]}
     inputs = CommonInputs(model="google/veo-3.1", **given)
     known = known_model(PROFILE, "google/veo-3.1")
     today = build_request(PROFILE, inputs, known=known)

@@ -59,20 +59,20 @@ TEXT = {"type": "string"}
         ({"aspect_ratio": {"enum": ["16:9", "9:16"]}}, {"ratio": "9x16"}, {"aspect_ratio": "9:16"}),
         ({"resolution": {"enum": ["512P", "768P"]}}, {"resolution": "768p"}, {"resolution": "768P"}),
         ({"seed": {"type": "integer"}}, {"seed": "7"}, {"seed": 7}),
-        ({"image_url": {"type": "string", "format": "uri"}}, {"images": [(None, URL)]}, {"image_url": URL}),
+        ({"image_url": {"type": "string", "format": "uri"}}, {"image": [(None, URL)]}, {"image_url": URL}),
         (
             {"start_image_url": TEXT, "end_image_url": TEXT},
-            {"images": [("first_frame", URL), ("last_frame", URL)]},
+            {"image": [("first_frame", URL), ("last_frame", URL)]},
             {"start_image_url": URL, "end_image_url": URL},
         ),
         (
             {"image_url": TEXT, "tail_image_url": TEXT},
-            {"images": [("last_frame", URL)]},
+            {"image": [("last_frame", URL)]},
             {"tail_image_url": URL},
         ),
         (
             {"reference_image_urls": {"type": "array", "items": TEXT, "maxItems": 3}},
-            {"images": [("reference", URL)] * 2},
+            {"image": [("reference", URL)] * 2},
             {"reference_image_urls": [URL, URL]},
         ),
         ({"video_url": TEXT, "audio_url": TEXT}, {"video": [(None, URL)], "audio": [(None, URL)]},
@@ -101,8 +101,8 @@ def test_a_body_inside_the_body() -> None:
         ({"duration": 7}, "5 s, 10 s"),
         ({"ratio": "1:1"}, "16:9, 9:16"),
         ({"resolution": "720p"}, "no member for --resolution"),
-        ({"images": [("last_frame", URL)]}, "no member for --image"),
-        ({"images": [("reference", URL)] * 3}, "at most 2"),
+        ({"image": [("last_frame", URL)]}, "no member for --image"),
+        ({"image": [("reference", URL)] * 3}, "at most 2"),
     ],
 )
 def test_what_is_not_allowed_is_refused_with_what_is(given: dict[str, Any], words: str) -> None:
@@ -136,15 +136,15 @@ VARIANTS = {
     [([], "text"), ([("first_frame", URL)], "frames"), ([("reference", URL)], "reference")],
 )
 def test_the_const_of_a_variant_follows_the_inputs(images: list[Any], feature: str) -> None:
-    draft = build(VARIANTS, "skills-video", prompt="p", images=images)
+    draft = build(VARIANTS, "skills-video", prompt="p", image=images)
     assert draft.body["feature"] == feature
-    own = build(VARIANTS, "skills-video", prompt="p", images=images, set_values=[("feature", "mine")])
+    own = build(VARIANTS, "skills-video", prompt="p", image=images, set_values=[("feature", "mine")])
     assert own.body["feature"] == "mine"
 
 
 def test_inputs_of_two_variants_are_told() -> None:
     with pytest.raises(TaskError, match="different variants"):
-        build(VARIANTS, "skills-video", prompt="p", images=[("first_frame", URL), ("reference", URL)])
+        build(VARIANTS, "skills-video", prompt="p", image=[("first_frame", URL), ("reference", URL)])
 
 
 @pytest.mark.parametrize("const", ["https://evil.example/hook", "x" * 61])
@@ -155,7 +155,7 @@ def test_no_address_and_no_text_is_sent_as_a_variants_const(const: str) -> None:
 
     schema = {"oneOf": [one(const), one(const + "2")]}
     assert model(schema).variants is None
-    assert build(schema, prompt="p", images=[(None, URL)], set_values=[("x", 1)]).body == {
+    assert build(schema, prompt="p", image=[(None, URL)], set_values=[("x", 1)]).body == {
         "prompt": "p", "image_url": URL, "x": 1,
     }  # fmt: skip
 

@@ -280,7 +280,7 @@ def test_a_crash_after_the_upload_uploads_and_pays_nothing_twice(
 
         def run() -> int:
             session = client.session()
-            given = CommonInputs(prompt="a boat", model="doubao-seedance-2", images=[(None, str(picture))])
+            given = CommonInputs(prompt="a boat", model="doubao-seedance-2", image=[(None, str(picture))])
             plan = Plan(session, build_request(session.profile, given), 1, "a boat")
             return carry_out(plan, wait_s=5)
 

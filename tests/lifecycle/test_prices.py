@@ -241,7 +241,7 @@ def runware(rates: Any) -> Any:
         ("openrouter", openrouter(SKUS), {"duration": 5}, 3.0, {"generate_audio": True, "resolution": ["4k"]}),
         ("openrouter", openrouter(CENTS), {"duration": 5, "resolution": "720p"}, 0.85, {}),
         ("openrouter", openrouter({"duration_seconds": "0.13", "reference_images": "0.04"}),
-         {"duration": 5, "images": [("reference", "https://e.example/1.png")] * 2}, 0.73, {}),
+         {"duration": 5, "image": [("reference", "https://e.example/1.png")] * 2}, 0.73, {}),
         ("openrouter", openrouter({"cents_per_second_output": "28", "minimum_cents_per_generation": "56"}),
          {"duration": 1}, 0.56, {}),
         ("openrouter", openrouter({"video_tokens": "1"}), {"duration": 5}, None, None),

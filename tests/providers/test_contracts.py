@@ -40,7 +40,7 @@ def draft(name: str, **given: Any) -> RequestDraft:
 REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     (
         "gemini",
-        {"prompt": "p", "duration": 5, "ratio": "9:16", "resolution": "720p", "images": [(None, A)]},
+        {"prompt": "p", "duration": 5, "ratio": "9:16", "resolution": "720p", "image": [(None, A)]},
         "/interactions",
         {
             "model": "gemini-omni-1.1-flash",
@@ -58,7 +58,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ),
     (
         "gemini/veo",
-        {"prompt": "p", "model": "veo-x", "duration": 8, "ratio": "16:9", "seed": 7, "images": [(None, "FILE")]},
+        {"prompt": "p", "model": "veo-x", "duration": 8, "ratio": "16:9", "seed": 7, "image": [(None, "FILE")]},
         "/models/veo-x:predictLongRunning",
         {
             "instances": [{"prompt": "p", "image": {"bytesBase64Encoded": B64, "mimeType": "image/png"}}],
@@ -67,7 +67,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ),
     (
         "vertex-veo",
-        {"prompt": "p", "model": "veo-3.1-generate-001", "images": [("first_frame", "gs://b/a.png")]},
+        {"prompt": "p", "model": "veo-3.1-generate-001", "image": [("first_frame", "gs://b/a.png")]},
         "/models/veo-3.1-generate-001:predictLongRunning",
         {"instances": [{"prompt": "p", "image": {"gcsUri": "gs://b/a.png"}}]},
     ),
@@ -79,7 +79,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ),
     (
         "runway",
-        {"model": "gen4.5", "ratio": "1104:832", "images": [LAST, FIRST]},
+        {"model": "gen4.5", "ratio": "1104:832", "image": [LAST, FIRST]},
         "/v1/image_to_video",
         {
             "model": "gen4.5",
@@ -90,7 +90,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ),
     (
         "luma",
-        {"prompt": "p", "model": "ray-2", "duration": 5, "ratio": "16:9", "images": [LAST, FIRST]},
+        {"prompt": "p", "model": "ray-2", "duration": 5, "ratio": "16:9", "image": [LAST, FIRST]},
         "/generations/video",
         {
             "prompt": "p",
@@ -108,19 +108,19 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ),
     (
         "kling",
-        {"prompt": "p", "model": "kling-v2-6", "images": [("last_frame", B), ("first_frame", "FILE")]},
+        {"prompt": "p", "model": "kling-v2-6", "image": [("last_frame", B), ("first_frame", "FILE")]},
         "/v1/videos/image2video",
         {"prompt": "p", "model_name": "kling-v2-6", "image": B64, "image_tail": B},
     ),
     (
         "kling",
-        {"prompt": "p", "model": "kling-v1-6", "images": [REF]},
+        {"prompt": "p", "model": "kling-v1-6", "image": [REF]},
         "/v1/videos/multi-image2video",
         {"prompt": "p", "model_name": "kling-v1-6", "image_list": [{"image": R}]},
     ),
     (
         "minimax",
-        {"prompt": "p", "model": "MiniMax-Hailuo-2.3", "duration": 6, "resolution": "768p", "images": [FIRST, LAST]},
+        {"prompt": "p", "model": "MiniMax-Hailuo-2.3", "duration": 6, "resolution": "768p", "image": [FIRST, LAST]},
         "/video_generation",
         {
             "prompt": "p",
@@ -137,9 +137,9 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
         "/text2video",
         {"prompt": "p", "model": "viduq2", "seed": 1},
     ),
-    ("vidu", {"model": "viduq2", "images": [(None, A)]}, "/img2video", {"model": "viduq2", "images": [A]}),
-    ("vidu", {"model": "viduq2", "images": [LAST, FIRST]}, "/start-end2video", {"model": "viduq2", "images": [A, B]}),
-    ("vidu", {"model": "viduq2", "images": [REF]}, "/reference2video", {"model": "viduq2", "images": [R]}),
+    ("vidu", {"model": "viduq2", "image": [(None, A)]}, "/img2video", {"model": "viduq2", "images": [A]}),
+    ("vidu", {"model": "viduq2", "image": [LAST, FIRST]}, "/start-end2video", {"model": "viduq2", "images": [A, B]}),
+    ("vidu", {"model": "viduq2", "image": [REF]}, "/reference2video", {"model": "viduq2", "images": [R]}),
     (
         "dashscope",
         {"prompt": "p", "model": "wan2.6-t2v", "duration": 5, "ratio": "16:9", "seed": 1},
@@ -158,19 +158,19 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ),
     (
         "dashscope",
-        {"prompt": "p", "model": "wan2.6-i2v", "resolution": "720p", "images": [(None, A)]},
+        {"prompt": "p", "model": "wan2.6-i2v", "resolution": "720p", "image": [(None, A)]},
         "/services/aigc/video-generation/video-synthesis",
         {"model": "wan2.6-i2v", "input": {"prompt": "p", "img_url": A}, "parameters": {"resolution": "720P"}},
     ),
     (
         "dashscope",
-        {"prompt": "p", "model": "wan2.2-kf2v-flash", "images": [LAST, FIRST]},
+        {"prompt": "p", "model": "wan2.2-kf2v-flash", "image": [LAST, FIRST]},
         "/services/aigc/image2video/video-synthesis",
         {"model": "wan2.2-kf2v-flash", "input": {"prompt": "p", "first_frame_url": A, "last_frame_url": B}},
     ),
     (
         "xai",
-        {"prompt": "p", "model": "grok-imagine-video", "duration": 6, "resolution": "720p", "images": [FIRST, REF]},
+        {"prompt": "p", "model": "grok-imagine-video", "duration": 6, "resolution": "720p", "image": [FIRST, REF]},
         "/videos/generations",
         {
             "prompt": "p",
@@ -190,7 +190,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ("wavespeed", {"prompt": "p", "model": "a/b/c"}, "/a/b/c", {"prompt": "p"}),
     (
         "openrouter",
-        {"prompt": "p", "model": "google/veo-3.1", "duration": 8, "ratio": "16:9", "images": [LAST, FIRST]},
+        {"prompt": "p", "model": "google/veo-3.1", "duration": 8, "ratio": "16:9", "image": [LAST, FIRST]},
         "/videos",
         {
             "prompt": "p",
@@ -211,25 +211,25 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ),
     (
         "pixverse",
-        {"prompt": "p", "model": "v6", "images": [(None, "FILE")]},
+        {"prompt": "p", "model": "v6", "image": [(None, "FILE")]},
         "/video/img/generate",
         {"prompt": "p", "model": "v6", "img_id": 42},
     ),
     (
         "pixverse",
-        {"prompt": "p", "model": "v6", "images": [("last_frame", "FILE"), ("first_frame", "FILE")]},
+        {"prompt": "p", "model": "v6", "image": [("last_frame", "FILE"), ("first_frame", "FILE")]},
         "/video/transition/generate",
         {"prompt": "p", "model": "v6", "first_frame_img": 42, "last_frame_img": 42},
     ),
     (
         "zai",
-        {"prompt": "p", "model": "cogvideox-3", "duration": 5, "resolution": "1920x1080", "images": [(None, A)]},
+        {"prompt": "p", "model": "cogvideox-3", "duration": 5, "resolution": "1920x1080", "image": [(None, A)]},
         "/videos/generations",
         {"prompt": "p", "model": "cogvideox-3", "duration": 5, "size": "1920x1080", "image_url": A},
     ),
     (
         "zai",
-        {"model": "cogvideox-3", "images": [LAST, FIRST]},
+        {"model": "cogvideox-3", "image": [LAST, FIRST]},
         "/videos/generations",
         {"model": "cogvideox-3", "image_url": [A, B]},
     ),
@@ -247,7 +247,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ),
     (
         "runware",
-        {"prompt": "p", "model": "klingai:5@3", "duration": 5, "ratio": "16:9", "images": [FIRST]},
+        {"prompt": "p", "model": "klingai:5@3", "duration": 5, "ratio": "16:9", "image": [FIRST]},
         "/v1",
         [
             {
@@ -267,7 +267,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ),
     (
         "together",
-        {"prompt": "p", "model": "minimax/hailuo-02", "duration": 5, "images": [LAST, FIRST, REF]},
+        {"prompt": "p", "model": "minimax/hailuo-02", "duration": 5, "image": [LAST, FIRST, REF]},
         "/videos",
         {
             "prompt": "p",
@@ -281,7 +281,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ),
     (
         "freepik",
-        {"prompt": "p", "model": "kling-v2-1-pro", "duration": 5, "images": [(None, A)]},
+        {"prompt": "p", "model": "kling-v2-1-pro", "duration": 5, "image": [(None, A)]},
         "/v1/ai/image-to-video/kling-v2-1-pro",
         {"prompt": "p", "duration": "5", "image": A},
     ),
@@ -316,7 +316,7 @@ REQUESTS: list[tuple[str, dict[str, Any], str, Any]] = [
 @pytest.mark.parametrize(("name", "given", "path", "body"), REQUESTS, ids=[f"{r[0]} {r[2]}" for r in REQUESTS])
 def test_requests(name: str, given: dict[str, Any], path: str, body: Any, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
-    for kind in ("images", "video"):
+    for kind in ("image", "video"):
         if kind in given:
             given = {**given, kind: [(role, str(tmp_path / "a.png") if v == "FILE" else v) for role, v in given[kind]]}
     made = draft(name, **given)

@@ -29,19 +29,17 @@ SHA = hashlib.sha256(PNG).hexdigest()
 U1, U2 = "https://e.example/1.png", "https://e.example/2.png"
 
 
-def build(
-    name: str, *, sandbox: bool = False, endpoint: str | None = None, fields: set[str] | None = None, **given: Any
-) -> RequestDraft:
+def build(name: str, *, sandbox: bool = False, fields: set[str] | None = None, **given: Any) -> RequestDraft:
     base, _, kind = name.partition("/")
     profile = load_profile(base).for_kind(kind or None)
     inputs = CommonInputs(**given)
-    model = chosen_model(profile, inputs, endpoint=endpoint, sandbox=sandbox)
+    model = chosen_model(profile, inputs, sandbox=sandbox)
     known = known_model(profile, model)
     if fields is not None:
         members = {name: {"type": "uri[]" if name.endswith("urls") else None} for name in sorted(fields)}
         told = Model(id=str(model), fields=fields_of(profile, members), members=members)
         known = Known(model=told, source="specification")
-    return build_request(profile, inputs, endpoint=endpoint, known=known, sandbox=sandbox)
+    return build_request(profile, inputs, known=known, sandbox=sandbox)
 
 
 def refused(name: str, **given: Any) -> TaskError:
@@ -82,7 +80,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
             "duration": 4,
             "ratio": "16:9",
             "resolution": "720p",
-            "images": [(None, U1)],
+            "image": [(None, U1)],
         },
         "/generation/openai/sora-2",
         {"prompt": "p", "duration": 4, "aspect_ratio": "16:9", "resolution": "720p", "first_frame_url": U1},
@@ -99,7 +97,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
             "prompt": "p",
             "model": "bytedance/seedance-1.5",
             "seed": 7,
-            "images": [("first_frame", U1), ("last_frame", U2)],
+            "image": [("first_frame", U1), ("last_frame", U2)],
         },
         "/generation/bytedance/seedance-1.5",
         {"prompt": "p", "seed": 7, "first_frame_url": U1, "end_frame_url": U2},
@@ -109,7 +107,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         {
             "prompt": "p",
             "model": "bytedance/seedance-2.0",
-            "images": [("reference", U1), ("reference", U2)],
+            "image": [("reference", U1), ("reference", U2)],
             "audio": [(None, U1)],
         },
         "/generation/bytedance/seedance-2.0",
@@ -117,20 +115,20 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ),
     (
         "skills-video",
-        {"prompt": "p", "model": "kling-ai/v3/video", "duration": 10, "images": [("last_frame", U1)]},
+        {"prompt": "p", "model": "kling-ai/v3/video", "duration": 10, "image": [("last_frame", U1)]},
         "/generation/kling-ai/v3/video",
         {"prompt": "p", "duration": 10, "last_frame_url": U1},
     ),
     # C.2 new-api
     (
         "octopusx",
-        {"prompt": "p", "model": "kling-v1", "duration": 5, "seed": 1, "ratio": "16:9", "images": [(None, U1)]},
+        {"prompt": "p", "model": "kling-v1", "duration": 5, "seed": 1, "ratio": "16:9", "image": [(None, U1)]},
         "/v1/video/generations",
         {"prompt": "p", "model": "kling-v1", "duration": 5, "seed": 1, "size": "1280x720", "image": U1},
     ),
     (
         "octopusx",
-        {"prompt": "p", "model": "kling-v1", "resolution": "1920x1080", "images": [(None, U1), (None, U2)]},
+        {"prompt": "p", "model": "kling-v1", "resolution": "1920x1080", "image": [(None, U1), (None, U2)]},
         "/v1/video/generations",
         {"prompt": "p", "model": "kling-v1", "size": "1920x1080", "images": [U1, U2]},
     ),
@@ -143,7 +141,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
             "ratio": "16:9",
             "resolution": "720p",
             "seed": 3,
-            "images": [("first_frame", "asset://a1")],
+            "image": [("first_frame", "asset://a1")],
             "set_values": [("metadata.watermark", False)],
         },
         "/v1/video/generations",
@@ -162,7 +160,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     (
         "octopusx/openai",
         {"prompt": "p", "model": "omni-fast", "duration": 8, "ratio": "16:9", "resolution": "720p"}
-        | {"images": [("first_frame", U1), ("reference", U2)]},
+        | {"image": [("first_frame", U1), ("reference", U2)]},
         "/v1/videos",
         {"prompt": "p", "model": "omni-fast", "seconds": "8", "aspect_ratio": "16:9", "resolution": "720p"}
         | {"first_image_url": U1, "images": [U2]},
@@ -177,7 +175,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
             "ratio": "16:9",
             "resolution": "720p",
             "seed": -1,
-            "images": [("first_frame", U1), ("last_frame", U2)],
+            "image": [("first_frame", U1), ("last_frame", U2)],
             "set_values": [("return_last_frame", True)],
         },
         "/contents/generations/tasks",
@@ -198,7 +196,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     # One image needs no role, and unset flags stay absent.
     (
         "modelark",
-        {"prompt": "p", "model": "ep-20260101-x", "images": [(None, U1)]},
+        {"prompt": "p", "model": "ep-20260101-x", "image": [(None, U1)]},
         "/contents/generations/tasks",
         {"model": "ep-20260101-x", "content": [TEXT, {"type": "image_url", "image_url": {"url": U1}}]},
     ),
@@ -206,7 +204,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         "ark",
         {
             "model": "doubao-seedance-2-0-260128",
-            "images": [("reference", U1), ("reference", "asset://i")],
+            "image": [("reference", U1), ("reference", "asset://i")],
             "video": [(None, "https://e.example/v.mp4")],
             "audio": [("reference", "https://e.example/a.mp3")],
             "duration": -1,
@@ -226,7 +224,7 @@ BODIES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     # E OpenAI dialect: seconds is a text
     (
         "openai-compatible",
-        {"prompt": "p", "model": "sora-2", "duration": 12, "ratio": "16:9", "images": [(None, U1)]},
+        {"prompt": "p", "model": "sora-2", "duration": 12, "ratio": "16:9", "image": [(None, U1)]},
         "/videos",
         {"prompt": "p", "model": "sora-2", "seconds": "12", "size": "1280x720", "input_reference": {"image_url": U1}},
     ),
@@ -258,7 +256,7 @@ def test_documented_bodies(name: str, given: dict[str, Any], path: str, body: di
 
 
 def test_a_data_uri_on_ark(png: str) -> None:
-    draft = build("ark", prompt="p", model="m", images=[("first_frame", png)])
+    draft = build("ark", prompt="p", model="m", image=[("first_frame", png)])
     item = materialise(draft)["content"][1]
     uri = "data:image/png;base64," + base64.b64encode(PNG).decode()
     assert item == {"type": "image_url", "image_url": {"url": uri}, "role": "first_frame"}
@@ -271,7 +269,7 @@ def test_a_data_uri_on_ark(png: str) -> None:
 
 
 def test_an_upload_on_creatok(png: str) -> None:
-    draft = build("creatok", prompt="p", model="m", images=[(None, png), ("reference", png)])
+    draft = build("creatok", prompt="p", model="m", image=[(None, png), ("reference", png)])
     (first, second) = draft.files
     assert (first.how, first.mime, first.bytes, first.sha256) == ("upload", "image/png", len(PNG), SHA)
     assert first.name == f"reference-{SHA[:12]}.png", "the user's own file name stays at home"
@@ -287,7 +285,7 @@ def test_a_form_on_skills_video(png: str) -> None:
         prompt="p",
         model="bytedance/seedance-2.0",
         duration=5,
-        images=[("reference", png), ("reference", U1)],
+        image=[("reference", png), ("reference", U1)],
     )
     assert draft.encoding == "multipart"
     parts = [(p.field, p.text, p.file.sha256 if p.file else None) for p in form_parts(draft)]
@@ -302,16 +300,14 @@ def test_a_form_on_skills_video(png: str) -> None:
 
 def test_a_form_on_the_openai_dialect(png: str) -> None:
     for name in ("openai-compatible", "octopusx/openai"):
-        draft = build(name, prompt="p", model="sora-2", images=[(None, png)], set_values=[("metadata", {"seed": 1})])
+        draft = build(name, prompt="p", model="sora-2", image=[(None, png)], set_values=[("metadata", {"seed": 1})])
         parts = {p.field: p.text or p.file for p in form_parts(draft)}
         assert (draft.encoding, parts["prompt"], parts["metadata"]) == ("multipart", "p", '{"seed": 1}')
         assert parts["input_reference"] == draft.files[0]
 
 
 def test_frames_as_files_on_new_api(png: str) -> None:
-    draft = build(
-        "octopusx/openai", prompt="p", model="doubao-seedance-1-5", ratio="16:9", images=[("last_frame", png)]
-    )
+    draft = build("octopusx/openai", prompt="p", model="doubao-seedance-1-5", ratio="16:9", image=[("last_frame", png)])
     assert [(p.field, p.text) for p in form_parts(draft)] == [
         ("model", "doubao-seedance-1-5"),
         ("prompt", "p"),
@@ -321,7 +317,7 @@ def test_frames_as_files_on_new_api(png: str) -> None:
 
 
 def test_base64_on_new_api(png: str) -> None:
-    draft = build("octopusx", prompt="p", model="kling-v1", images=[(None, png)])
+    draft = build("octopusx", prompt="p", model="kling-v1", image=[(None, png)])
     assert materialise(draft)["image"] == base64.b64encode(PNG).decode()
 
 
@@ -330,7 +326,7 @@ def test_the_identity_is_of_contents_not_of_paths(tmp_path: Path, png: str) -> N
     (tmp_path / "other.png").write_bytes(PNG + b"x")
 
     def identity(path: str, role: str = "first_frame") -> bytes:
-        return canonical_body(build("ark", prompt="p", model="m", images=[(role, path)]))
+        return canonical_body(build("ark", prompt="p", model="m", image=[(role, path)]))
 
     assert identity(png) == identity(str(tmp_path / "copy"))
     assert identity(png) != identity(str(tmp_path / "other.png"))
@@ -338,7 +334,7 @@ def test_the_identity_is_of_contents_not_of_paths(tmp_path: Path, png: str) -> N
 
 
 def test_a_file_that_changes_is_not_sent(png: str) -> None:
-    draft = build("ark", prompt="p", model="m", images=[(None, png)])
+    draft = build("ark", prompt="p", model="m", image=[(None, png)])
     Path(png).write_bytes(PNG[:-1] + b"?")
     with pytest.raises(TaskError, match="changed while"):
         materialise(draft)
@@ -353,22 +349,22 @@ def test_files_are_checked_by_content(tmp_path: Path, content: bytes | None, mes
     if content is not None:
         path.write_bytes(content)
     if message:
-        assert message in refused("creatok", prompt="p", model="m", images=[(None, str(path))]).message
+        assert message in refused("creatok", prompt="p", model="m", image=[(None, str(path))]).message
     else:
-        assert build("creatok", prompt="p", model="m", images=[(None, str(path))]).files[0].mime == "image/gif"
+        assert build("creatok", prompt="p", model="m", image=[(None, str(path))]).files[0].mime == "image/gif"
 
 
 def test_folders_videos_and_large_files_are_no_images(
     tmp_path: Path, png: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "not a file" in refused("ark", prompt="p", model="m", images=[(None, str(tmp_path))]).message
+    assert "not a file" in refused("ark", prompt="p", model="m", image=[(None, str(tmp_path))]).message
     (tmp_path / "v.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + b"\0" * 64)
     assert "image/jpeg" in (
-        refused("ark", prompt="p", model="m", images=[(None, str(tmp_path / "v.mp4"))]).expected or ""
+        refused("ark", prompt="p", model="m", image=[(None, str(tmp_path / "v.mp4"))]).expected or ""
     )
     with Path(png).open("ab") as file:
         file.truncate(30_000_001)
-    assert "at most 30.0 MB" in refused("ark", prompt="p", model="m", images=[(None, png)]).message
+    assert "at most 30.0 MB" in refused("ark", prompt="p", model="m", image=[(None, png)]).message
 
 
 def test_the_whole_request_has_a_limit_too(tmp_path: Path) -> None:
@@ -379,24 +375,24 @@ def test_the_whole_request_has_a_limit_too(tmp_path: Path) -> None:
         with path.open("ab") as file:
             file.truncate(20_000_000)
         paths.append(("reference", str(path)))
-    assert "80 MB" in refused("ark", prompt="p", model="m", images=paths).message
+    assert "80 MB" in refused("ark", prompt="p", model="m", image=paths).message
 
 
 REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("creatok", {"prompt": "p", "model": "m", "seed": 1}, "no input 'seed'", "--duration"),
-    ("creatok", {"prompt": "p", "model": "m", "images": [(None, U1)]}, "takes no URL", "a local file"),
-    ("creatok", {"prompt": "p", "model": "m", "images": [("last_frame", U1)]}, "no image with the role", "reference"),
+    ("creatok", {"prompt": "p", "model": "m", "image": [(None, U1)]}, "takes no URL", "a local file"),
+    ("creatok", {"prompt": "p", "model": "m", "image": [("last_frame", U1)]}, "no image with the role", "reference"),
     ("skills-video", {"prompt": "p", "model": "openai/sora-2", "seed": 1}, "no input 'seed'", "--ratio"),
     ("fal", {"prompt": "p", "model": "fal-ai/new", "duration": 5}, "'duration' or 'seconds'", "--openapi"),
     (
         "skills-video",
-        {"prompt": "p", "model": "new/model", "images": [("last_frame", U1)]},
+        {"prompt": "p", "model": "new/model", "image": [("last_frame", U1)]},
         "'last_frame_url' or 'end_frame_url' or 'end_image_url'",
         "--set last_frame_url",
     ),
     (
         "skills-video",
-        {"prompt": "p", "model": "bytedance/seedance-1.5", "images": [(None, U1)]},
+        {"prompt": "p", "model": "bytedance/seedance-1.5", "image": [(None, U1)]},
         "say what each",
         "first_frame=",
     ),
@@ -406,17 +402,17 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("ark", {"payload": {"content": []}}, "no default model", "--model"),
     ("ark", {"model": "m"}, "no prompt", "--prompt"),
     ("ark", {"model": "m", "prompt": "  "}, "no prompt", "--prompt"),
-    ("ark", {"prompt": "p", "model": "m", "images": [(None, U1), (None, U2)]}, "say what each", "last_frame="),
-    ("ark", {"prompt": "p", "model": "m", "images": [("first_frame", U1), ("reference", U2)]}, "does not mix", ""),
-    ("ark", {"prompt": "p", "model": "m", "images": [(None, U1)], "audio": [(None, U2)]}, "does not mix", ""),
-    ("ark", {"prompt": "p", "model": "m", "images": [("last_frame", U1)]}, "needs image.first_frame", ""),
+    ("ark", {"prompt": "p", "model": "m", "image": [(None, U1), (None, U2)]}, "say what each", "last_frame="),
+    ("ark", {"prompt": "p", "model": "m", "image": [("first_frame", U1), ("reference", U2)]}, "does not mix", ""),
+    ("ark", {"prompt": "p", "model": "m", "image": [(None, U1)], "audio": [(None, U2)]}, "does not mix", ""),
+    ("ark", {"prompt": "p", "model": "m", "image": [("last_frame", U1)]}, "needs image.first_frame", ""),
     ("ark", {"prompt": "p", "model": "m", "audio": [(None, U2)]}, "audio needs image or video", ""),
-    ("ark", {"prompt": "p", "model": "m", "images": [("first_frame", U1), ("first_frame", U2)]}, "at most 1", ""),
-    ("ark", {"prompt": "p", "model": "m", "images": [("reference", U1)] * 10}, "at most 9", ""),
+    ("ark", {"prompt": "p", "model": "m", "image": [("first_frame", U1), ("first_frame", U2)]}, "at most 1", ""),
+    ("ark", {"prompt": "p", "model": "m", "image": [("reference", U1)] * 10}, "at most 9", ""),
     ("ark", {"prompt": "p", "model": "m", "video": [(None, "clip.mp4")]}, "takes no local file", "URL"),
-    ("ark", {"prompt": "p", "model": "m", "images": [(None, "ftp://e.example/a.png")]}, "ftp: links", "https://"),
-    ("creatok", {"prompt": "p", "model": "m", "images": [(None, "data:image/png;base64,AA")]}, "data: links", ""),
-    ("ark", {"prompt": "p", "model": "m", "images": [(None, "https://")]}, "is no URL", ""),
+    ("ark", {"prompt": "p", "model": "m", "image": [(None, "ftp://e.example/a.png")]}, "ftp: links", "https://"),
+    ("creatok", {"prompt": "p", "model": "m", "image": [(None, "data:image/png;base64,AA")]}, "data: links", ""),
+    ("ark", {"prompt": "p", "model": "m", "image": [(None, "https://")]}, "is no URL", ""),
     ("ark", {"prompt": "p", "model": "m", "duration": 5.5}, "whole numbers", ""),
     ("ark", {"prompt": "p", "model": "m", "duration": "long"}, "no number", ""),
     ("ark", {"prompt": "p", "model": "m", "duration": float("nan")}, "no number", ""),
@@ -434,7 +430,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("openai-compatible", {"prompt": "p", "model": "m", "ratio": "9:16", "resolution": "1280x720"}, "does not say", ""),
     (
         "openai-compatible",
-        {"prompt": "p", "model": "m", "images": [(None, U1), (None, U2)]},
+        {"prompt": "p", "model": "m", "image": [(None, U1), (None, U2)]},
         "takes one input_reference",
         "",
     ),
@@ -471,7 +467,7 @@ def test_a_specification_decides_where_names_differ() -> None:
         model="new/model",
         duration=5,
         fields=fields,
-        images=[("last_frame", U1), ("reference", U2)],
+        image=[("last_frame", U1), ("reference", U2)],
     )
     assert draft.body == {"prompt": "p", "seconds": 5, "end_frame_url": U1, "image_urls": [U2]}
     nested = build("replicate", prompt="p", model="o/n", duration=5, fields={"input.prompt", "input.duration"})

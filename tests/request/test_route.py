@@ -75,8 +75,8 @@ def test_what_is_no_endpoint(given: str) -> None:
 
 
 def test_an_endpoint_stands_for_a_model() -> None:
-    draft = build.build_request(SV, CommonInputs(prompt="p", duration=4), endpoint=STREAM)
+    draft = build.build_request(SV, CommonInputs(prompt="p", duration=4, endpoint=STREAM))
     assert (draft.path, draft.stream_path, draft.model) == (PLAIN, STREAM, "openai/sora-2")
     assert draft.body == {"prompt": "p", "duration": 4}
     with pytest.raises(TaskError, match="differ"):
-        build.build_request(SV, CommonInputs(prompt="p", model="x/y"), endpoint=STREAM)
+        build.build_request(SV, CommonInputs(prompt="p", model="x/y", endpoint=STREAM))

@@ -211,7 +211,7 @@ def test_every_request_option_is_part_of_the_intent() -> None:
     base: dict[str, Any] = {"prompt": "p", "model": "m"}
     changes: dict[str, Any] = {
         "prompt": "q", "model": "n", "duration": "5", "ratio": "9:16", "resolution": "720p", "seed": "7",
-        "images": [(None, "https://a.example/x.png")], "video": [(None, "https://a.example/x.mp4")],
+        "image": [(None, "https://a.example/x.png")], "video": [(None, "https://a.example/x.mp4")],
         "audio": [(None, "https://a.example/x.mp3")], "set_values": [("a", 1)], "payload": {"a": 1},
         "endpoint": "/x", "kind": "k",
     }  # fmt: skip
@@ -222,7 +222,7 @@ def test_every_request_option_is_part_of_the_intent() -> None:
         assert told not in seen, name
         seen.append(told)
     for of in ("run a last_frame", "run b last_frame"):  # what is taken of a run counts by that run, not by its place
-        told = asked(CommonInputs(**base, images=[(None, "x.png")], links={"x.png": of}), ())
+        told = asked(CommonInputs(**base, image=[(None, "x.png")], links={"x.png": of}), ())
         assert told not in seen and told["image"] == [[None, of]]
         seen.append(told)
 

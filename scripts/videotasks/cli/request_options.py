@@ -90,7 +90,7 @@ def common_inputs(args: argparse.Namespace) -> CommonInputs:
         duration=args.duration,
         ratio=args.ratio,
         resolution=args.resolution,
-        images=[parse_media(value) for value in args.image],
+        image=[parse_media(value) for value in args.image],
         video=[parse_media(value) for value in args.video],
         audio=[parse_media(value) for value in args.audio],
         seed=args.seed,

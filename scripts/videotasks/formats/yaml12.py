@@ -141,12 +141,7 @@ def _advice(text: str | bytes, mark: Any) -> str:
     return "; a text with { or : in it is put in quotes" if "{" in row.partition("{")[2] or ": /" in row else ""
 
 
-class _Missing:
-    """Marks a mapping that has no key waiting for its value."""
-
-
-_NO_KEY = _Missing()
-_MERGE = _Missing()
+_NO_KEY, _MERGE = object(), object()  # in the place of a mapping's key that waits for its value
 
 
 class _Builder:
@@ -190,13 +185,10 @@ class _Builder:
                         value = self.scalar(event)
                         if text_keys and value.__class__ is not str:
                             value = event.value
-                elif event.tag is not None:
+                elif event.tag is not None or (event.implicit[0] and value not in scalars):
                     value = self.scalar(event)
                 elif event.implicit[0]:
-                    if value in scalars:
-                        value = scalars[value]
-                    else:
-                        value = self.scalar(event)
+                    value = scalars[value]
                 if event.anchor is not None:
                     anchors[event.anchor] = (value, 1)
             elif kind is mapping_start or kind is sequence_start:
@@ -221,20 +213,19 @@ class _Builder:
                 aliases += 1
                 if aliases > MAX_ALIASES:
                     raise YamlError(f"{_place(event.start_mark)}more than {MAX_ALIASES} aliases")
-                target = anchors.get(event.anchor, _NO_KEY)
+                if event.anchor not in anchors:
+                    raise YamlError(f"{_place(event.start_mark)}alias *{event.anchor} has no anchor")
+                target = anchors[event.anchor]
                 if target is None:
                     raise YamlError(f"{_place(event.start_mark)}alias *{event.anchor} refers to what contains it")
-                if isinstance(target, _Missing):
-                    raise YamlError(f"{_place(event.start_mark)}alias *{event.anchor} has no anchor")
                 value, size = target
                 expansion += size
                 if expansion > MAX_EXPANSION:
                     raise YamlError(f"{_place(event.start_mark)}aliases add more than {MAX_EXPANSION} values")
             else:
-                if kind is document_start:
-                    documents += 1
-                    if documents > 1:
-                        raise YamlError(f"{_place(event.start_mark)}a second document starts; expected one")
+                documents += kind is document_start
+                if documents > 1:
+                    raise YamlError(f"{_place(event.start_mark)}a second document starts; expected one")
                 continue
 
             if current.__class__ is list:
@@ -293,10 +284,7 @@ class _Builder:
 
     def merge(self, target: dict[Any, Any], sources: list[object], event: Any) -> None:
         """Fill ``target`` from ``<<`` values: its own keys win, then earlier sources (YAML 1.1 merge type)."""
-        flat: list[object] = []
-        for source in sources:
-            flat.extend(source if isinstance(source, list) else [source])
-        for source in flat:
+        for source in (one for given in sources for one in (given if isinstance(given, list) else [given])):
             if not isinstance(source, dict):
                 raise YamlError(f"{_place(event.start_mark)}<< expects a mapping or a list of mappings")
             for name, value in source.items():

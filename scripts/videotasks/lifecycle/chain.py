@@ -60,7 +60,7 @@ def again(run: Run, changes: CommonInputs, mode: str) -> CommonInputs:
 def with_links(given: CommonInputs, find: Callable[[str, str, str | None], Link | None]) -> CommonInputs:
     """`given` with each medium that `find` knows replaced, and its label noted."""
     links = dict(given.links)
-    placed: dict[str, list[tuple[str | None, str]]] = {}
+    placed: dict[str, Any] = {"links": links}
     for kind in MEDIA:
         placed[kind] = []
         for role, value in given.media(kind):
@@ -68,7 +68,7 @@ def with_links(given: CommonInputs, find: Callable[[str, str, str | None], Link 
             if link is not None:
                 links[link.value] = link.label
             placed[kind].append((role, link.value if link else value))
-    return replace(given, images=placed["image"], video=placed["video"], audio=placed["audio"], links=links)
+    return replace(given, **placed)
 
 
 def _of_store(store: RunStore, profile: Profile, value: str, kind: str, role: str | None) -> Link | None:

@@ -64,14 +64,14 @@ def draft_of(profile: Profile, given: CommonInputs, terms: Terms, *, sandbox: bo
 
     Sends nothing to the provider; a live specification may be read (5 s, see catalogue.live).
     """
-    profile, endpoint = in_kind(profile, given), given.endpoint
-    model = chosen_model(profile, given, endpoint=endpoint, sandbox=sandbox)
-    known = known_model(profile, model, openapi=terms.openapi, endpoint=endpoint or create_path(profile, model))
+    profile = in_kind(profile, given)
+    model = chosen_model(profile, given, sandbox=sandbox)
+    known = known_model(profile, model, openapi=terms.openapi, endpoint=given.endpoint or create_path(profile, model))
     if model and not sandbox and not terms.openapi:
         from videotasks.catalogue.live import with_live
 
         known = with_live(profile, model, known, dry_run=terms.dry_run)
-    return profile, build_request(profile, given, endpoint=endpoint, known=known, sandbox=sandbox)
+    return profile, build_request(profile, given, known=known, sandbox=sandbox)
 
 
 def prompt_of(given: CommonInputs, draft: RequestDraft) -> str | None:

@@ -572,7 +572,7 @@ def _inputs(given: Mapping[str, Any]) -> CommonInputs:
         ratio=given.get("ratio"),
         resolution=given.get("resolution"),
         seed=_typed(given.get("seed")),
-        images=[parse_media(value) for value in given.get("image", ())],
+        image=[parse_media(value) for value in given.get("image", ())],
         video=[parse_media(value) for value in given.get("video", ())],
         audio=[parse_media(value) for value in given.get("audio", ())],
         set_values=list(given.get("set", {}).items()),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from videotasks.core.errors import Category, TaskError, configuration_error
+from videotasks.core.errors import TaskError, configuration_error
 from videotasks.core.record import record
 from videotasks.core.redaction import remember
 from videotasks.network.origins import same_origin
@@ -32,8 +32,6 @@ class Key:
     def __repr__(self) -> str:
         return f"Key({self.variable})"
 
-    __str__ = __repr__
-
 
 def find_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key | None:
     """The first variable of the profile that is set and usable; None when none is.
@@ -49,10 +47,8 @@ def find_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key 
         # Such a key is for the origin that stands beside it in the environment, and for no other.
         if needed and not same_origin(environ.get(needed) or "", profile.base_url):
             continue
-        value = environ.get(variable, "").strip()
-        if not value:
-            continue
-        return Key(variable, _checked(variable, value))
+        if value := environ.get(variable, "").strip():
+            return Key(variable, _checked(variable, value))
     return None
 
 
@@ -114,7 +110,6 @@ def secret_of(key: Key) -> str:
 def _printed(key: Key) -> str:
     import subprocess
 
-    why = ""
     try:
         done = subprocess.run(
             list(key.command), stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_S, check=False
@@ -127,8 +122,7 @@ def _printed(key: Key) -> str:
         why = f"did not end within {COMMAND_S:.0f} s"
     except (OSError, ValueError) as error:
         why = f"could not be started: {getattr(error, 'strerror', None) or error}"
-    raise TaskError(
-        Category.CONFIGURATION,
+    raise configuration_error(
         f"the command in {key.variable} {why}",
         expected="a command that prints the token alone",
         hint="run it by hand and look at what it says",
@@ -138,14 +132,12 @@ def _printed(key: Key) -> str:
 
 def require_key(profile: Profile, environ: Mapping[str, str] | None = None) -> Key:
     """The key, or one error that says which variable to set and where to get a key."""
-    key = find_key(profile, environ)
-    if key is not None:
+    if key := find_key(profile, environ):
         return key
     names = " or ".join(profile.auth.env)
     # A profile from elsewhere may call itself by any title, so its place is said.
     whom = f"the profile {profile.name} at {profile.base_url}" if profile.foreign else profile.title
-    raise TaskError(
-        Category.CONFIGURATION,
+    raise configuration_error(
         f"no API key for {whom}: {names} is not set",
         expected=f"the key in the environment variable {profile.auth.env[0]}",
         hint=f"get a key at {profile.auth.key_url}" if profile.auth.key_url else None,
@@ -182,8 +174,7 @@ def setting(profile: Profile, suffix: str, environ: Mapping[str, str] | None = N
 
 
 def _bad_key(variable: str, what: str) -> TaskError:
-    return TaskError(
-        Category.CONFIGURATION,
+    return configuration_error(
         f"the key in {variable} {what}",
         expected="the key exactly as the provider shows it, on one line",
         hint=f"set {variable} again",
@@ -201,11 +192,11 @@ RESTART_NOTE = (
 
 def describe(profile: Profile) -> dict[str, Any]:
     """One provider's key: found or not, in which variable, and how to get and set it."""
-    problem: TaskError | None = None
+    message = f"no key for {profile.title}: {' or '.join(profile.auth.env)} is not set"
     try:
         key = find_key(profile)
     except TaskError as error:
-        key, problem = None, error
+        key, message = None, error.message
     variable = key.variable if key else profile.auth.env[0]
     fields: dict[str, Any] = {"ok": key is not None, "provider": profile.name, "env_var": variable}
     if key is not None:
@@ -213,14 +204,14 @@ def describe(profile: Profile) -> dict[str, Any]:
         if variable in profile.auth.env_shared:
             fields["note"] = "shared key: other providers read this variable too, so choose one with --provider"
         return fields
-    fields["message"] = (
-        problem.message if problem else f"no key for {profile.title}: {' or '.join(profile.auth.env)} is not set"
-    )
-    fields["dashboard_url"] = profile.auth.key_url or profile.links.dashboard
-    fields["how_to_get_key"] = list(profile.auth.how_to_get_key)
-    fields["set_env_examples"] = set_examples(variable)
-    fields["for_a_running_assistant"] = RESTART_NOTE
-    return fields
+    return {
+        **fields,
+        "message": message,
+        "dashboard_url": profile.auth.key_url or profile.links.dashboard,
+        "how_to_get_key": list(profile.auth.how_to_get_key),
+        "set_env_examples": set_examples(variable),
+        "for_a_running_assistant": RESTART_NOTE,
+    }
 
 
 def set_examples(variable: str) -> list[str]:

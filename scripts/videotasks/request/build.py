@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from videotasks.core.errors import TaskError, configuration_error
@@ -23,6 +23,7 @@ from videotasks.request.members import set_path
 
 Number = int | float | str
 SCALARS = ("duration", "ratio", "resolution", "seed")
+PLAIN = ("prompt", "model", *SCALARS, "payload", "endpoint", "kind")  # the options that are told as they are typed
 MEDIA = ("image", "video", "audio")
 
 
@@ -35,7 +36,7 @@ class CommonInputs:
     duration: Number | None = None
     ratio: str | None = None
     resolution: str | None = None
-    images: list[tuple[str | None, str]] = field(default_factory=list)
+    image: list[tuple[str | None, str]] = field(default_factory=list)
     video: list[tuple[str | None, str]] = field(default_factory=list)
     audio: list[tuple[str | None, str]] = field(default_factory=list)
     seed: Number | None = None
@@ -46,7 +47,8 @@ class CommonInputs:
     links: Mapping[str, str] = field(default_factory=dict)  # a medium taken of another run -> what stands for it
 
     def media(self, kind: str) -> list[tuple[str | None, str]]:
-        return {"image": self.images, "video": self.video, "audio": self.audio}[kind]
+        given: list[tuple[str | None, str]] = getattr(self, kind)
+        return given
 
 
 def in_kind(profile: Profile, inputs: CommonInputs) -> Profile:
@@ -61,22 +63,16 @@ def in_kind(profile: Profile, inputs: CommonInputs) -> Profile:
 
 
 def build_request(
-    profile: Profile,
-    inputs: CommonInputs,
-    *,
-    endpoint: str | None = None,
-    known: Known | None = None,
-    sandbox: bool = False,
+    profile: Profile, inputs: CommonInputs, *, known: Known | None = None, sandbox: bool = False
 ) -> RequestDraft:
     """The request that these inputs make. Raises TaskError(CONFIGURATION) that names what the provider has.
 
-    `endpoint` overrides the profile's create path (relative, or a URL on the profile's own origin). `known` is what is
+    An endpoint overrides the profile's create path (relative, or a URL on the profile's own origin). `known` is what is
     known of the very model (`chosen_model` says which); without it the profile's own list is used.
     """
     payload = _payload(inputs.payload)
-    target = route.resolve(profile, endpoint) if endpoint else None
-    to_model = str((profile.inputs.get("model") or {}).get("to") or "")
-    model = _chosen(profile, inputs, target, payload, sandbox)
+    target = _target(profile, inputs)
+    model = chosen_model(profile, inputs, sandbox=sandbox)
     if model is None and _needs_model(profile, inputs, target, payload):
         raise _no_model(profile, known.ids if known else ())
     if known is None:
@@ -87,17 +83,19 @@ def build_request(
     body: dict[str, Any] = with_fresh(profile.create.body)
     if profile.idempotency is not None and profile.idempotency.body:
         set_path(body, profile.idempotency.body, Fresh(), flag="idempotency.body")
-    if to_model and model:
+    if model and (to_model := _model_member(profile)):
         set_path(body, to_model, model, flag="--model")
     found = fields.Found(profile, model, info, specs, known.source, body)
     _place_prompt(found, inputs, bool(payload))
-    _place_scalars(found, inputs)
+    for name in SCALARS:
+        if (value := getattr(inputs, name)) is not None:
+            fields.place_scalar(found, name, value)
+    fields.place_combined(found)
     for kind in MEDIA:
         fields.place_media(found, kind, inputs.media(kind))
     checked = None if known.validated_later else info
     limits.check(profile, checked, found.asked, found.roles)
-    set_names = {dotted for dotted, _ in inputs.set_values}
-    chosen = fields.place_variant(found, given={*payload, *set_names})
+    chosen = fields.place_variant(found, given={*payload, *(dotted for dotted, _ in inputs.set_values)})
     warnings = chosen + _overlay(body, payload)
     for dotted, value in inputs.set_values:
         set_path(body, dotted, copy.deepcopy(value), flag=f"--set {dotted}")
@@ -121,19 +119,26 @@ def build_request(
         asked=asked(inputs, files),
         known=known,
         assumed=tuple(found.assumed),
-        checked_against=_checked_against(known, found),
+        checked_against=known.source if known.model else CONVENTION if found.assumed else NOTHING,
         wrap=profile.create.wrap,
         links=inputs.links,
         given=given_record(inputs),
     )
 
 
-def chosen_model(
-    profile: Profile, inputs: CommonInputs, *, endpoint: str | None = None, sandbox: bool = False
-) -> str | None:
+def chosen_model(profile: Profile, inputs: CommonInputs, *, sandbox: bool = False) -> str | None:
     """The model that these inputs mean, as build_request takes it; None where none is named."""
-    target = route.resolve(profile, endpoint) if endpoint else None
-    return _chosen(profile, inputs, target, _payload(inputs.payload), sandbox)
+    target, member, payload = _target(profile, inputs), _model_member(profile), inputs.payload
+    in_body = payload.get(member) if member and isinstance(payload, dict) else None
+    in_path = target.model if target else None
+    if in_path and inputs.model and in_path != inputs.model:
+        raise configuration_error(
+            f"--model {inputs.model} and the endpoint's model {in_path} differ", expected="one of them"
+        )
+    model = in_path or (isinstance(in_body, str) and in_body) or inputs.model or profile.default_model
+    if model is None and sandbox and target is None and not _set_there(profile, inputs):
+        return profile.rehearsal_model
+    return model
 
 
 def create_path(profile: Profile, model: str | None) -> str | None:
@@ -141,29 +146,21 @@ def create_path(profile: Profile, model: str | None) -> str | None:
     return route.of_model(profile, model).path if model or "{model}" not in profile.create.path else None
 
 
-def _checked_against(known: Known, found: fields.Found) -> str:
-    if known.model is not None:
-        return known.source
-    return CONVENTION if found.assumed else NOTHING
-
-
 def asked(inputs: CommonInputs, files: tuple[FileRef, ...]) -> dict[str, Any]:
     """The options as typed and normalised, a local file by content hash and role: the same whatever we learn."""
     hashes = {ref.given: ref.sha256 for ref in files} | dict(inputs.links)
+    told = _told(inputs, lambda value: hashes.get(value, value))
+    told |= {name: _plain_number(told[name]) for name in SCALARS if name in told}
+    if endpoint := told.pop("endpoint", None):
+        told["endpoint"] = route.as_typed(endpoint)
+    return told
 
-    def media(given: list[tuple[str | None, str]]) -> list[list[str | None]]:
-        return [[role, hashes.get(value, value)] for role, value in given]
 
-    told: dict[str, Any] = {
-        **{name: _plain_number(getattr(inputs, name)) for name in SCALARS},
-        **{kind: media(inputs.media(kind)) for kind in MEDIA},
-        "prompt": inputs.prompt,
-        "model": inputs.model,
-        "set": [[name, value] for name, value in inputs.set_values],
-        "payload": inputs.payload,
-        "endpoint": route.as_typed(inputs.endpoint) if inputs.endpoint else None,
-        "kind": inputs.kind,
-    }
+def _told(inputs: CommonInputs, medium: Callable[[str], str]) -> dict[str, Any]:
+    """The options that are given, a medium by what it is called here."""
+    told: dict[str, Any] = {name: getattr(inputs, name) for name in PLAIN}
+    told |= {kind: [[role, medium(value)] for role, value in inputs.media(kind)] for kind in MEDIA}
+    told["set"] = [[name, value] for name, value in inputs.set_values]
     return {name: value for name, value in told.items() if value not in (None, [])}
 
 
@@ -179,26 +176,19 @@ def given_record(inputs: CommonInputs) -> dict[str, Any]:
         of, _, what = inputs.links.get(value, "").removeprefix("run ").rpartition(" ")
         return f"@{of}.{what}" if of else value
 
-    told = {name: getattr(inputs, name) for name in ("prompt", "model", *SCALARS, "payload", "endpoint", "kind")}
-    told |= {kind: [[role, typed(value)] for role, value in inputs.media(kind)] for kind in MEDIA}
-    told["set"] = [[name, value] for name, value in inputs.set_values]
-    return {name: value for name, value in told.items() if value not in (None, [])}
+    return _told(inputs, typed)
 
 
 def inputs_of_record(record: Mapping[str, Any], changes: CommonInputs) -> CommonInputs:
     """The options of an earlier create with those that are typed now in their places; --set member by member."""
-
-    def media(kind: str) -> list[tuple[str | None, str]]:
-        return changes.media(kind) or [(pair[0], str(pair[1])) for pair in record.get(kind) or ()]
-
     members = {str(pair[0]): pair[1] for pair in record.get("set") or ()} | dict(changes.set_values)
-    plain: dict[str, Any] = {}
-    for name in ("prompt", "model", *SCALARS, "payload", "endpoint", "kind"):
+    now: dict[str, Any] = {}
+    for name in PLAIN:
         new = getattr(changes, name)
-        plain[name] = new if new is not None else record.get(name)
-    return CommonInputs(
-        **plain, images=media("image"), video=media("video"), audio=media("audio"), set_values=list(members.items())
-    )
+        now[name] = new if new is not None else record.get(name)
+    for kind in MEDIA:
+        now[kind] = changes.media(kind) or [(pair[0], str(pair[1])) for pair in record.get(kind) or ()]
+    return CommonInputs(**now, set_values=list(members.items()))
 
 
 def _plain_number(value: Any) -> Any:
@@ -213,8 +203,10 @@ def _payload(payload: Any) -> dict[str, Any]:
     if payload is None:
         return {}
     if not isinstance(payload, dict):
+        kinds = {bool: "boolean", list: "array", str: "string", int: "number", float: "number"}
         raise configuration_error(
-            f"the payload is a JSON {_json_type(payload)}", expected='a JSON object, such as {"prompt": "..."}'
+            f"the payload is a JSON {kinds.get(type(payload), 'value')}",
+            expected='a JSON object, such as {"prompt": "..."}',
         )
     try:
         return copy.deepcopy(payload)
@@ -224,27 +216,18 @@ def _payload(payload: Any) -> dict[str, Any]:
         ) from None
 
 
-def _chosen(
-    profile: Profile, inputs: CommonInputs, target: route.Target | None, payload: Mapping[str, Any], sandbox: bool
-) -> str | None:
-    to_model = (profile.inputs.get("model") or {}).get("to")
-    in_payload = payload.get(str(to_model)) if to_model else None
-    in_body = in_payload if isinstance(in_payload, str) and in_payload else None
-    in_path = target.model if target else None
-    if in_path and inputs.model and in_path != inputs.model:
-        raise configuration_error(
-            f"--model {inputs.model} and the endpoint's model {in_path} differ", expected="one of them"
-        )
-    model = in_path or in_body or inputs.model or profile.default_model
-    if model is None and sandbox and target is None and not _set_there(profile, inputs):
-        return profile.rehearsal_model
-    return model
+def _target(profile: Profile, inputs: CommonInputs) -> route.Target | None:
+    return route.resolve(profile, inputs.endpoint) if inputs.endpoint else None
+
+
+def _model_member(profile: Profile) -> str:
+    """Where the model's id goes in a body; "" where a body has no place for it."""
+    return str((profile.inputs.get("model") or {}).get("to") or "")
 
 
 def _set_there(profile: Profile, inputs: CommonInputs) -> bool:
     """Whether --set names the model."""
-    to_model = (profile.inputs.get("model") or {}).get("to")
-    return any(dotted == to_model for dotted, _ in inputs.set_values)
+    return _model_member(profile) in [dotted for dotted, _ in inputs.set_values]
 
 
 def _needs_model(
@@ -279,14 +262,6 @@ def _place_prompt(found: fields.Found, inputs: CommonInputs, has_payload: bool) 
         raise configuration_error("no prompt", expected="--prompt TEXT, --prompt-file FILE or --payload JSON")
 
 
-def _place_scalars(found: fields.Found, inputs: CommonInputs) -> None:
-    for name in SCALARS:
-        value = getattr(inputs, name)
-        if value is not None:
-            fields.place_scalar(found, name, value)
-    fields.place_combined(found)
-
-
 def _overlay(body: dict[str, Any], payload: Mapping[str, Any]) -> tuple[str, ...]:
     """The payload's members over the templates', and a word on each that the payload replaced."""
     replaced = [key for key, value in payload.items() if key in body and body[key] != value]
@@ -301,20 +276,14 @@ def _encoding(profile: Profile, info: Model | None, files: tuple[FileRef, ...]) 
     return encoding
 
 
-def _json_type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    return {list: "array", str: "string", int: "number", float: "number"}.get(type(value), "value")
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def parse_payload(text: str) -> dict[str, Any]:
     """A JSON object, or a TaskError that says where it stops being one. NaN and Infinity are not JSON."""
-
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is not JSON")
-
     try:
-        value = json.loads(text, parse_constant=refuse)
+        value = json.loads(text, parse_constant=_refuse)
     except RecursionError:
         raise configuration_error("the payload is nested too deeply", expected="a JSON object") from None
     except ValueError as error:
@@ -342,11 +311,7 @@ def parse_set(text: str) -> tuple[str, Any]:
         raise configuration_error(
             f"--set {text[:60]!r} is no assignment", expected="--set name=value or --set a.b=value"
         )
-
-    def refuse(constant: str) -> Any:
-        raise ValueError(constant)
-
     try:
-        return key.strip(), json.loads(raw, parse_constant=refuse)
+        return key.strip(), json.loads(raw, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return key.strip(), raw
