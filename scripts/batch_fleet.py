@@ -35,31 +35,26 @@ EXAMPLES = """  batch_fleet.py shorts.csv --store ledger --sandbox --dask local
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.cli.options import (
-        Parser,
-        add_batch_options,
-        add_provider_options,
-        add_run_options,
-        positive_int,
-        seconds,
-    )
+    from videotasks.cli import options
 
-    parser = Parser(description=__doc__, examples=EXAMPLES)
+    parser = options.Parser(description=__doc__, examples=EXAMPLES)
     parser.add_argument("file", nargs="?", metavar="FILE", help="as for batch.py, whose options all hold")
     fleet = parser.add_argument_group("fleet")
     fleet.add_argument("--store", metavar="ADDRESS", help="s3://BUCKET/PREFIX, gs://, az:// or a folder")
     fleet.add_argument("--dask", metavar="ADDRESS", help="tcp://HOST:PORT of a scheduler, or local (default: no Dask)")
-    fleet.add_argument("--workers", type=positive_int, default=3, metavar="N", help="of --dask local (3)")
-    fleet.add_argument("--shard-rows", type=positive_int, metavar="N", help="rows that one worker gets at once (50)")
+    fleet.add_argument("--workers", type=options.positive_int, default=3, metavar="N", help="of --dask local (3)")
+    fleet.add_argument(
+        "--shard-rows", type=options.positive_int, metavar="N", help="rows that one worker gets at once (50)"
+    )
     fleet.add_argument("--private", action="store_true", help="no prompt, answer or input goes into the store")
-    fleet.add_argument("--sign", type=seconds(), metavar="S", help="links in the page and the table, open for so long")
+    options.add_seconds(fleet, "--sign", "links in the page and the table, open for so long")
     fleet.add_argument("--import", dest="import_", action="store_true", help="take over what batch.py has begun here")
     serving = parser.add_argument_group("serving, until it is stopped")
     serving.add_argument("--scheduler", metavar="[HOST]:PORT", help="be the fleet's Dask scheduler")
     serving.add_argument("--worker", metavar="ADDRESS", help="be a worker, with the keys of this environment")
-    add_batch_options(parser)
-    add_provider_options(parser, default="skills-video", for_what=" for rows that name none")
-    add_run_options(parser)
+    options.add_batch_options(parser)
+    options.add_provider_options(parser, default="skills-video", for_what=" for rows that name none")
+    options.add_run_options(parser)
     args = parser.parse(argv)
 
     from videotasks.cli.batch_fleet import batch_fleet

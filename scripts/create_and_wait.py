@@ -32,16 +32,9 @@ EXAMPLES = """  create_and_wait.py --sandbox --prompt "a paper boat in the rain"
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.cli.options import (
-        Parser,
-        add_download_options,
-        add_provider_options,
-        add_run_options,
-        positive_int,
-        seconds,
-    )
+    from videotasks.cli import options
 
-    parser = Parser(description=__doc__, examples=EXAMPLES)
+    parser = options.Parser(description=__doc__, examples=EXAMPLES)
     request = parser.add_argument_group("request")
     request.add_argument("--prompt", help="what the video shows")
     request.add_argument("--prompt-file", metavar="FILE", help="read the prompt from a file, or - for standard input")
@@ -50,22 +43,10 @@ def main(argv: list[str]) -> int:
     request.add_argument("--ratio", help="such as 16:9 or 9:16")
     request.add_argument("--resolution", help="such as 720p")
     request.add_argument("--seed", help="a whole number")
-    request.add_argument(
-        "--image",
-        action="append",
-        default=[],
-        metavar="[ROLE=]FILE|URL",
-        help="ROLE: first_frame, last_frame, reference",
-    )
-    request.add_argument("--video", action="append", default=[], metavar="[ROLE=]FILE|URL", help="a reference video")
-    request.add_argument("--audio", action="append", default=[], metavar="[ROLE=]FILE|URL", help="a reference audio")
-    request.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any other member of the body (dotted, JSON value)",
-    )
+    options.add_repeatable(request, "--image", "[ROLE=]FILE|URL", "ROLE: first_frame, last_frame, reference")
+    options.add_repeatable(request, "--video", "[ROLE=]FILE|URL", "a reference video")
+    options.add_repeatable(request, "--audio", "[ROLE=]FILE|URL", "a reference audio")
+    options.add_repeatable(request, "--set", "KEY=VALUE", "any other member of the body (dotted, JSON value)")
     request.add_argument("--again", metavar="RUN", help="an earlier run's options with those given here, as a new take")
     request.add_argument("--payload", metavar="JSON", help="the request body; wins over the options above")
     request.add_argument("--payload-file", metavar="FILE", help="the same from a file, or - for standard input")
@@ -77,26 +58,24 @@ def main(argv: list[str]) -> int:
     paying.add_argument(
         "--dry-run", action="store_true", help="show the request, its price and balance; send nothing paid"
     )
-    paying.add_argument("--take", type=positive_int, metavar="N", help="another one of the same request (pays again)")
+    paying.add_argument(
+        "--take", type=options.positive_int, metavar="N", help="another one of the same request (pays again)"
+    )
     paying.add_argument("--max-cost", metavar="20credits", help="refuse when the price is above this, or unknown")
     paying.add_argument("--max-cost-per-day", metavar="100credits", help="refuse what would exceed this today (UTC)")
     paying.add_argument("--allow-unknown-cost", action="store_true", help="with a limit: accept an unknown price")
 
     waiting = parser.add_argument_group("waiting")
     waiting.add_argument("--no-wait", action="store_true", help="end when the task id is on disk")
-    waiting.add_argument(
-        "--create-timeout", type=seconds(), default=120.0, metavar="S", help="for the answer to the create (120)"
-    )
-    waiting.add_argument(
-        "--poll-timeout", type=seconds(), metavar="S", help="resends and waiting, download included (900)"
-    )
-    waiting.add_argument("--poll-interval", type=seconds(), metavar="S", help="fixed interval (default: adapts)")
-    waiting.add_argument("--poll-request-timeout", type=seconds(), metavar="S", help="per request (20)")
-    waiting.add_argument("--sse-request-timeout", type=seconds(), metavar="S", help="silence allowed on a stream (120)")
+    options.add_seconds(waiting, "--create-timeout", "for the answer to the create (120)", 120.0)
+    options.add_seconds(waiting, "--poll-timeout", "resends and waiting, download included (900)")
+    options.add_seconds(waiting, "--poll-interval", "fixed interval (default: adapts)")
+    options.add_seconds(waiting, "--poll-request-timeout", "per request (20)")
+    options.add_seconds(waiting, "--sse-request-timeout", "silence allowed on a stream (120)")
     waiting.add_argument("--run-id", help="name of the new run's folder")
-    add_provider_options(parser, default="skills-video")
-    add_download_options(parser)
-    add_run_options(parser)
+    options.add_provider_options(parser, default="skills-video")
+    options.add_download_options(parser)
+    options.add_run_options(parser)
     args = parser.parse(argv)
 
     from videotasks.cli.create_and_wait import create_and_wait

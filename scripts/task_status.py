@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     )
     action = parser.add_argument_group("action (default: one look)")
     action.add_argument("--wait", action="store_true", help="wait for the end and fetch the result")
-    action.add_argument("--timeout", type=seconds(), metavar="S", help="with --wait or --download (100)")
+    action.add_argument("--timeout", type=seconds, metavar="S", help="with --wait or --download (100)")
     action.add_argument("--download", action="store_true", help="fetch the result files if the task has ended well")
     action.add_argument(
         "--cancel", action="store_true", help="cancel, where the provider can without destroying a result"

@@ -9,7 +9,6 @@ from videotasks.core.invocation import program
 
 TYPE_CHECKING = False  # typing's own costs 4 ms of every start
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from videotasks.core.errors import TaskError
@@ -125,19 +124,15 @@ _OTHER_WORDS = {
 }
 
 
-def seconds(minimum: float = 0.0) -> Callable[[str], float]:
-    """An argparse type: a finite number of seconds above `minimum`, at most a week."""
-
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = minimum
-        if not minimum < value <= 604_800:
-            raise argparse.ArgumentTypeError(f"not a number of seconds above {minimum:g}")
-        return value
-
-    return parse
+def seconds(text: str) -> float:
+    """An argparse type: a finite number of seconds above 0, at most a week."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 604_800:
+        raise argparse.ArgumentTypeError("not a number of seconds above 0")
+    return value
 
 
 def positive_int(text: str) -> int:
@@ -148,6 +143,15 @@ def positive_int(text: str) -> int:
     if not 0 < value < 1_000_000:
         raise argparse.ArgumentTypeError("not a whole number above 0")
     return value
+
+
+def add_seconds(group: argparse._ArgumentGroup, name: str, words: str, default: float | None = None) -> None:
+    group.add_argument(name, type=seconds, default=default, metavar="S", help=words)
+
+
+def add_repeatable(group: argparse._ArgumentGroup, name: str, metavar: str | None, words: str) -> None:
+    """An option that may be given several times: its values are a list, empty at first."""
+    group.add_argument(name, action="append", default=[], metavar=metavar, help=words)
 
 
 def add_provider_options(
@@ -187,24 +191,15 @@ def add_download_options(parser: argparse.ArgumentParser) -> None:
 def add_batch_options(parser: argparse.ArgumentParser) -> None:
     """How a file of rows is read, paid for, made and waited for: by batch.py and batch_fleet.py."""
     rows = parser.add_argument_group("rows")
-    rows.add_argument(
-        "--set-default",
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="for every row that says nothing else; wins over the file's own defaults",
-    )
-    rows.add_argument(
-        "--only", action="append", default=[], metavar="failed|unfinished|ID", help="these rows; may be repeated"
-    )
+    words = "for every row that says nothing else; wins over the file's own defaults"
+    add_repeatable(rows, "--set-default", "COLUMN=VALUE", words)
+    add_repeatable(rows, "--only", "failed|unfinished|ID", "these rows; may be repeated")
     rows.add_argument("--skip-invalid", action="store_true", help="make the others, where some rows are not valid")
     rows.add_argument("--batch-id", metavar="NAME", help="whose limit and folder these are (default: by the file)")
 
     paying = parser.add_argument_group("paying")
     paying.add_argument("--dry-run", action="store_true", help="check every row, show the total; send nothing paid")
-    paying.add_argument(
-        "--max-cost", action="append", default=[], metavar="200credits", help="of the whole batch; once for each unit"
-    )
+    add_repeatable(paying, "--max-cost", "200credits", "of the whole batch; once for each unit")
     paying.add_argument("--max-cost-per-day", metavar="300credits", help="refuse what would exceed this today (UTC)")
     paying.add_argument("--allow-unknown-cost", action="store_true", help="with a limit: accept an unknown price")
     paying.add_argument(
@@ -221,12 +216,10 @@ def add_batch_options(parser: argparse.ArgumentParser) -> None:
     waiting.add_argument(
         "--concurrency", type=positive_int, metavar="N", help="tasks under way at once with one key (profile, else 10)"
     )
-    waiting.add_argument(
-        "--create-timeout", type=seconds(), default=120.0, metavar="S", help="for the answer to a create (120)"
-    )
-    waiting.add_argument("--poll-timeout", type=seconds(), metavar="S", help="for the whole command (900)")
-    waiting.add_argument("--poll-interval", type=seconds(), metavar="S", help="fixed interval (default: adapts)")
-    waiting.add_argument("--poll-request-timeout", type=seconds(), metavar="S", help="per request (20)")
+    add_seconds(waiting, "--create-timeout", "for the answer to a create (120)", 120.0)
+    add_seconds(waiting, "--poll-timeout", "for the whole command (900)")
+    add_seconds(waiting, "--poll-interval", "fixed interval (default: adapts)")
+    add_seconds(waiting, "--poll-request-timeout", "per request (20)")
     waiting.add_argument("--no-download", action="store_true", help="do not fetch the result files")
     waiting.add_argument("--force", action="store_true", help="let a row's output replace an existing file")
     waiting.add_argument(
