@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,16 +119,7 @@ def column_of(name: Any) -> str:
     )
 
 
-# -- the three forms --
-
-
-@dataclass
-class _Raw:
-    """A row before defaults: its line, its values by the names that were written, what broke while reading it."""
-
-    line: int
-    values: dict[str, Any]
-    problem: str | None = None
+# -- the three forms: rows before defaults, their values by the names that were written --
 
 
 def _form(text: str, form: str | None) -> str:
@@ -170,7 +162,13 @@ def _header(text: str) -> tuple[list[str], str]:
     return best[1], best[2]
 
 
-def _of_csv(text: str) -> Iterator[_Raw]:
+def _broken(line: int, problem: str) -> Row:
+    row = Row(line)
+    row.wrong(problem)
+    return row
+
+
+def _of_csv(text: str) -> Iterator[Row]:
     told = re.match(r"\s*sep=(.)\r?\n", text)  # a spreadsheet's own word on its delimiter
     skipped = text[: told.end()].count("\n") if told else 0
     text = text[told.end() :] if told else text
@@ -178,47 +176,38 @@ def _of_csv(text: str) -> Iterator[_Raw]:
     reader = csv.reader(text.splitlines(keepends=True), delimiter=told[1] if told else delimiter, strict=True)
     names: list[str] | None = None
     end = 0
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield _Raw(reader.line_num + skipped, {}, f"this is no CSV: {error}")
-            return
-        line, end = end + 1 + skipped, reader.line_num
-        if not any(cell.strip() for cell in cells):
-            continue
-        if names is None:
-            names = [name.strip() for name in cells]
-            for name in names:
-                if name and not name.startswith("#"):
-                    column_of(name)
-            continue
-        values: dict[str, Any] = {}
-        for name, cell in zip(names, cells, strict=False):
-            if not name or name.startswith("#") or not cell.strip():
+    try:
+        for cells in reader:
+            row, end = Row(end + 1 + skipped), reader.line_num
+            if not any(cell.strip() for cell in cells):
                 continue
-            # A column that stands twice is an option given twice.
-            values[name] = [*_many(values[name]), cell] if name in values else cell
-        extra = [cell for cell in cells[len(names) :] if cell.strip()]
-        problem = "more cells than the first line has columns: put a text with a delimiter in quotes" if extra else None
-        yield _Raw(line, values, problem)
+            if names is None:
+                names = [name.strip() for name in cells]
+                for name in names:
+                    if name and not name.startswith("#"):
+                        column_of(name)
+                continue
+            for name, cell in zip(names, cells, strict=False):
+                if name and cell.strip():
+                    # A column that stands twice is an option given twice.
+                    row.values[name] = [*_many(row.values[name]), cell] if name in row.values else cell
+            if any(cell.strip() for cell in cells[len(names) :]):
+                row.wrong("more cells than the first line has columns: put a text with a delimiter in quotes")
+            yield row
+    except csv.Error as error:
+        yield _broken(reader.line_num + skipped, f"this is no CSV: {error}")
 
 
-def _of_json_lines(text: str) -> Iterator[_Raw]:
+def _of_json_lines(text: str) -> Iterator[Row]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             value = json.loads(line, parse_constant=_refuse, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
-            yield _Raw(number, {}, f"this line is no JSON: {getattr(error, 'msg', error)}")
+            yield _broken(number, f"this line is no JSON: {getattr(error, 'msg', error)}")
             continue
-        if not isinstance(value, dict):
-            yield _Raw(number, {}, "this line is no JSON object")
-            continue
-        yield _Raw(number, value)
+        yield Row(number, value) if isinstance(value, dict) else _broken(number, "this line is no JSON object")
 
 
 def _refuse(constant: str) -> Any:
@@ -233,7 +222,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _of_yaml(text: str) -> tuple[list[_Raw], dict[str, Any], dict[str, list[Any]]]:
+def _of_yaml(text: str) -> tuple[list[Row], dict[str, Any], dict[str, list[Any]]]:
     from videotasks.formats import yaml12
 
     def twice(name: str, line: int) -> None:
@@ -262,10 +251,8 @@ def _of_yaml(text: str) -> tuple[list[_Raw], dict[str, Any], dict[str, list[Any]
     rows = []
     for number, entry in enumerate(listed):
         line = where.get((*start, number), 0)
-        if isinstance(entry, dict):
-            rows.append(_Raw(line, entry))
-        else:
-            rows.append(_Raw(line, {}, "this row is no mapping of columns"))
+        fine = isinstance(entry, dict)
+        rows.append(Row(line, entry) if fine else _broken(line, "this row is no mapping of columns"))
     lists: dict[str, list[Any]] = {}
     for name, choices in (matrix or {}).items():
         column = column_of(name)
@@ -287,13 +274,10 @@ def _assignment(text: str) -> tuple[str, Any]:
     return name.strip(), value
 
 
-def _crossed(raw: _Raw, common: Mapping[str, Any], matrix: Mapping[str, list[Any]]) -> Iterator[Row]:
+def _crossed(row: Row, common: Mapping[str, Any], matrix: Mapping[str, list[Any]]) -> Iterator[Row]:
     """The rows that a written one makes: one, or one for each combination of the matrix."""
-    row = Row(raw.line)
-    if raw.problem:
-        row.wrong(raw.problem)
     own: dict[str, Any] = {}
-    for name, value in raw.values.items():
+    for name, value in row.values.items():
         if str(name).startswith("#"):
             continue
         try:
@@ -376,10 +360,8 @@ def _members(column: str, value: Any) -> Iterable[tuple[str, Any]]:
     if not name:
         raise ValueError("set. names no member")
     if isinstance(value, str):  # as on the command line: JSON where it is JSON, else the text itself
-        try:
+        with suppress(ValueError, RecursionError):
             value = json.loads(value, parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            pass
     return [(name, value)]
 
 
@@ -388,15 +370,11 @@ def _compare(rows: Sequence[Row]) -> None:
     ids: dict[str, Row] = {}
     outputs: dict[str, Row] = {}
     for row in rows:
-        if row.id is not None:
-            first = ids.setdefault(row.id, row)
-            if first is not row:
-                row.wrong(f"the id {row.id} is that of line {first.line}, too", "an id of its own")
         output = row.values.get("output")
-        if output and not output.endswith(("/", "\\")):
-            first = outputs.setdefault(output, row)
-            if first is not row:
-                row.wrong(f"the output {output} is that of line {first.line}, too", "an output of its own")
+        file = output if output and not output.endswith(("/", "\\")) else None
+        for name, value, known in (("id", row.id, ids), ("output", file, outputs)):
+            if value is not None and (first := known.setdefault(value, row)) is not row:
+                row.wrong(f"the {name} {value} is that of line {first.line}, too", f"an {name} of its own")
     for row in rows:
         trail, at = {id(row)}, [ids[one] for one in row.taken if one in ids]
         while at:
@@ -419,11 +397,8 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
         while stack:
             row = stack[-1]
             seen.add(id(row))
-            before = [
-                by_id[one]
-                for one in row.taken
-                if one in by_id and id(by_id[one]) not in done and id(by_id[one]) not in seen
-            ]
+            others = [by_id[one] for one in row.taken if one in by_id]
+            before = [one for one in others if id(one) not in done and id(one) not in seen]
             if before:
                 stack += before
             else:
