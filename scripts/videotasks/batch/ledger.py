@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from videotasks.core import durable_files
-from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.errors import configuration_error
 from videotasks.core.safe_text import inert
 from videotasks.formats import scalars
 from videotasks.runs.claims import Owner
@@ -47,28 +47,20 @@ COLUMNS = (
 )  # fmt: skip
 
 
+def plain_name(file: str) -> str:
+    stem = os.path.splitext(os.path.basename(file))[0]
+    return re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:40] or "batch"
+
+
 def batch_id(file: str, content: str, mode: str) -> str:
     """The id of the batch in a file: its name, four letters of its place, and whether it is a rehearsal.
 
     Standard input (`-`) has no place: its content is its id.
     """
-    if file == "-":
-        stem, place = "stdin", content
-    else:
-        path = os.path.realpath(file)
-        stem, place = os.path.splitext(os.path.basename(path))[0], path
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:40] or "batch"
+    path = os.path.realpath(file)
+    plain, place = ("stdin", content) if file == "-" else (plain_name(path), path)
     mark = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[: 12 if file == "-" else 4]
     return f"{plain}-{mark}" + ("-sandbox" if mode == "sandbox" else "")
-
-
-def over_max_cost(message: str, most: float, unit: str) -> TaskError:
-    return configuration_error(
-        message,
-        expected=f"at most {most:g} {unit} for the whole batch",
-        hint="a higher --max-cost, with the user's word for it",
-        code="over_max_cost",
-    )
 
 
 @dataclass
@@ -83,8 +75,7 @@ class _Reserved:
     def amount(self) -> float | None:
         if self.settled is not None:
             return self.settled
-        known = [amount for amount in self.holds.values() if amount is not None]
-        return max(known) if known else None
+        return max((amount for amount in self.holds.values() if amount is not None), default=None)
 
     @property
     def stands(self) -> bool:
@@ -176,10 +167,8 @@ class FolderHome:
                 if not line.endswith(b"\n") and len(line) < LINE_BYTES:
                     break
                 position += len(line)
-                try:
+                with contextlib.suppress(ValueError):
                     found.append(json.loads(line))
-                except ValueError:
-                    continue
         return found, position
 
     def append(self, position: int, entries: Sequence[Mapping[str, Any]]) -> bool:
@@ -236,13 +225,9 @@ class Ledger:
         self._read()
         return dict(self._takes)
 
-    def prepare(self) -> None:
-        """The folder, ours and real. Raises TaskError."""
-        self.home.prepare()
-
     def keep_input(self, text: str, form: str | None) -> Path:
         """What came by standard input, so that the same batch can be gone on with."""
-        self.prepare()
+        self.home.prepare()
         place = self.folder / f"rows.{form or 'txt'}"
         durable_files.write_atomic(place, text.encode("utf-8"))
         return place
@@ -283,7 +268,7 @@ class Ledger:
 
         `unmade` are the intents of rows that have no run: only these are looked at.
         """
-        self.prepare()
+        self.home.prepare()
         me, wanted = Owner.me(), set(unmade)
 
         def freed() -> Iterator[dict[str, Any]]:
@@ -309,14 +294,17 @@ class Ledger:
         """
 
         def held() -> Iterator[dict[str, Any]]:
-            most = limits.get((unit or "").casefold())
+            told = (unit or "").casefold()
+            most = limits.get(told)
             if amount is not None and most is not None:
-                others = sum(other for key, other in self._amounts(unit) if key != intent)
+                kept = [entry for key, entry in self._reserved.items() if key != intent]
+                others = sum(entry.amount or 0.0 for entry in kept if (entry.unit or "").casefold() == told)
                 if others + amount > most + 1e-9:
-                    raise over_max_cost(
+                    raise configuration_error(
                         f"the row costs {amount:g} {unit}, and {others:g} of {most:g} are spent or under way; not sent",
-                        most,
-                        str(unit),
+                        expected=f"at most {most:g} {unit} for the whole batch",
+                        hint="a higher --max-cost, with the user's word for it",
+                        code="over_max_cost",
                     )
             yield {"event": "reserved", "intent": intent, "amount": amount, "unit": unit, "at": round(time.time())}
 
@@ -356,12 +344,6 @@ class Ledger:
             elif entry.stands:
                 unknown += 1
         return sums, unknown
-
-    def _amounts(self, unit: str | None) -> Iterator[tuple[str, float]]:
-        wanted = (unit or "").casefold()
-        for intent, entry in self._reserved.items():
-            if entry.amount is not None and (entry.unit or "").casefold() == wanted:
-                yield intent, entry.amount
 
     def _append(self, decide: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
         """Add what `decide` says of the log as it stands; it is asked again when somebody was faster."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from videotasks.batch.ledger import Ledger
@@ -16,13 +20,12 @@ from videotasks.core.task import Outcome, Phase
 from videotasks.downloads import output_copy
 from videotasks.lifecycle import chain, preflight
 from videotasks.lifecycle.create_or_attach import Plan, attachable, refuse_keys
-from videotasks.lifecycle.open_session import SessionOptions, chosen_profile
+from videotasks.lifecycle.open_session import chosen_profile
 from videotasks.lifecycle.preflight import Findings, Terms
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.session_pool import SessionPool
-from videotasks.output.reporter import Reporter
 from videotasks.providers.profile import Profile
-from videotasks.request.build import CommonInputs, in_kind, parse_payload
+from videotasks.request.build import SCALARS, CommonInputs, in_kind, parse_payload
 from videotasks.request.costs import Balance, Estimate
 from videotasks.request.draft import RequestDraft
 from videotasks.request.local_files import named_run, parse_media
@@ -97,20 +100,9 @@ class Item:
 class RowSessions(SessionPool):
     """One session for each provider and kind that the rows need."""
 
-    def __init__(
-        self,
-        options: SessionOptions,
-        *,
-        needs_key: bool,
-        reporter: Reporter,
-        on_open: Callable[[Session], None],
-        store: RunStore | None = None,
-        stand_ins: Mapping[str, tuple[str, str]] | None = None,
-    ) -> None:
-        super().__init__(
-            options, needs_key=needs_key, reporter=reporter, on_open=on_open, store=store, stand_ins=stand_ins
-        )
-        self._profiles: dict[tuple[str | None, str | None], Profile] = {}
+    @cached_property
+    def _profiles(self) -> dict[tuple[str | None, str | None], Profile]:
+        return {}
 
     def profile(self, provider: str | None, kind: str | None) -> Profile:
         """The profile that a row names, else the command's. Raises TaskError."""
@@ -147,7 +139,6 @@ class Planner:
         self._found: dict[str, Findings] = {}  # by what decides a price
         self._seen: dict[str, Item] = {}  # by each key of an identity
         self.balances: dict[str, Balance] = {}
-        self._stand_ins: Any = None
 
     def all(self) -> list[Item]:
         """Every row as the file has them. What is wrong with one is kept with it."""
@@ -192,32 +183,32 @@ class Planner:
         if waits or held:
             # The request as far as it is known, with a stand-in for what is not there yet.
             profile, draft = self._with_stand_in(profile, item.given)
-            item.session = self.sessions.of(profile, provider)
-            plan = self._plan(item.session, draft, item)
-            self._same(item, plan)
-            if held:
-                item.step, item.note = Step.HELD, held
-                item.error = {"category": "held", "message": held}
-                doubt = any(one.step is Step.UNKNOWN for one in self.others(item))
-                item.code = ExitCode.SUBMISSION_UNKNOWN if doubt else ExitCode.TASK_ENDED
-            else:
-                item.step = Step.FOLLOW
-                self._price(item, plan)
-                self._where(item, None)
-            self._select(item)
-            return
-        given = self._with_results(row, profile)
-        profile, draft = preflight.draft_of(profile, given, self.wishes.terms, sandbox=self.sessions.options.sandbox)
+        else:
+            profile, draft = self._draft(profile, self._with_results(row, profile))
         item.session = self.sessions.of(profile, provider)
         plan = self._plan(item.session, draft, item)
         self._same(item, plan)
-        self._decide(item, plan)
+        if held:
+            item.step, item.note = Step.HELD, held
+            item.error = {"category": "held", "message": held}
+            doubt = any(one.step is Step.UNKNOWN for one in self.others(item))
+            item.code = ExitCode.SUBMISSION_UNKNOWN if doubt else ExitCode.TASK_ENDED
+        elif waits:
+            item.step = Step.FOLLOW
+            self._price(item, plan)
+            self._where(item, None)
+        else:
+            self._decide(item, plan)
+        self._select(item)
+
+    def _draft(self, profile: Profile, given: CommonInputs) -> tuple[Profile, RequestDraft]:
+        return preflight.draft_of(profile, given, self.wishes.terms, sandbox=self.sessions.options.sandbox)
 
     def resolve(self, item: Item, session: Session) -> None:
         """A row that waited for others, now that these are there: as if it had been planned now. Raises TaskError."""
-        given = self._with_results(item.row, session.profile)
-        _, draft = preflight.draft_of(session.profile, given, self.wishes.terms, sandbox=self.sessions.options.sandbox)
+        _, draft = self._draft(session.profile, self._with_results(item.row, session.profile))
         self._decide(item, self._plan(session, draft, item))
+        self._select(item)
         if item.row.problems:
             raise configuration_error(item.row.problems[0]["message"], code="invalid_row")
 
@@ -240,30 +231,24 @@ class Planner:
 
     def _with_stand_in(self, profile: Profile, given: CommonInputs) -> tuple[Profile, RequestDraft]:
         """A draft with a link, or (where only files are taken) a small file, in the place of another row's result."""
-        sandbox, first = self.sessions.options.sandbox, None
-        for place in (_link_for, self._file_for):
-            try:
-                with_it = chain.with_links(given, place)
-                return preflight.draft_of(profile, with_it, self.wishes.terms, sandbox=sandbox)
-            except TaskError as error:
-                first = first or error
-        assert first is not None
-        raise first
+        try:
+            return self._draft(profile, chain.with_links(given, _link_for))
+        except TaskError as error:
+            with suppress(TaskError):
+                return self._draft(profile, chain.with_links(given, self._file_for))
+            raise error from None
 
     def _file_for(self, value: str, kind: str, role: str | None) -> chain.Link | None:
         if not value.startswith("@"):
             return None
-        name = os.path.join(self._place_for_stand_ins(), "stand-in" + (".mp4" if kind == "video" else ".png"))
+        name = os.path.join(self._stand_ins.name, "stand-in" + (".mp4" if kind == "video" else ".png"))
         with open(name, "wb") as file:
             file.write(_MP4 if kind == "video" else _PNG)
         return chain.Link(name, value)
 
-    def _place_for_stand_ins(self) -> str:
-        import tempfile
-
-        if self._stand_ins is None:
-            self._stand_ins = tempfile.TemporaryDirectory(prefix="batch-")
-        return self._stand_ins.name
+    @cached_property
+    def _stand_ins(self) -> TemporaryDirectory[str]:
+        return TemporaryDirectory(prefix="batch-")
 
     def _decide(self, item: Item, plan: Plan) -> None:
         """By the run that stands for the row, if there is one."""
@@ -276,7 +261,8 @@ class Planner:
         else:
             state = run.state()
             item.step = step_of(state, run, fetches=not self.sessions.options.no_download)
-            if state.phase is Phase.SUBMITTING and _is_being_sent(plan, run):
+            sender = self.store.claims.sender_of_run
+            if state.phase is Phase.SUBMITTING and sender(plan.identity.keys, run.run_id) is Sender.BUSY:
                 item.step = Step.CREATE  # by another process: the create waits for it, and attaches
                 self._price(item, plan)
             if ended_without_video(state) and self.wishes.retry_failed:
@@ -288,7 +274,6 @@ class Planner:
         changed = former and former.get("run_id") and former.get("intent") not in (None, item.base)
         if former and changed and item.step.pays and not item.retries:
             item.note = f"pays again: the row {item.row.id} has changed since run {former['run_id']}"
-        self._select(item)
 
     def advance(self, items: Iterable[Item]) -> None:
         """Rows that are made again get their next take, on disk before anything is sent. Raises TaskError."""
@@ -331,12 +316,9 @@ class Planner:
     def _same(self, item: Item, plan: Plan) -> None:
         """Two rows that are one request would be one video: whoever wants two says so by `take`."""
         for key in plan.identity.keys:
-            first = self._seen.setdefault(key, item)
-            if first is not item:
-                item.row.wrong(
-                    f"this row is the same request as line {first.row.line}", "another take, for another video"
-                )
-                return
+            if (first := self._seen.setdefault(key, item)) is not item:
+                words = f"this row is the same request as line {first.row.line}"
+                return item.row.wrong(words, "another take, for another video")
 
     def _price(self, item: Item, plan: Plan) -> None:
         """Limits, prices and balance. Rows that differ in nothing that decides a price share the answer."""
@@ -384,9 +366,10 @@ class Planner:
         if target.endswith(("/", os.sep)) or os.path.isdir(os.path.expanduser(target)):
             target = os.path.join(target, f"{item.row.id or f'row-{item.row.line}'}.mp4")
         item.output = os.path.abspath(os.path.expanduser(target))
-        if not os.path.isdir(os.path.dirname(os.path.dirname(item.output))):
-            raise configuration_error(f"output: the folder {os.path.dirname(item.output)} does not exist")
-        if not os.path.isdir(os.path.dirname(item.output)):
+        folder = os.path.dirname(item.output)
+        if not os.path.isdir(os.path.dirname(folder)):
+            raise configuration_error(f"output: the folder {folder} does not exist")
+        if not os.path.isdir(folder):
             return  # made when the first file comes
         try:
             output_copy.output_path(item.output, "video.mp4", force=self.wishes.force)
@@ -404,16 +387,12 @@ class Planner:
         prompt = values.get("prompt")
         if prompt is not None and not str(prompt).strip():
             raise configuration_error("the prompt is empty", expected="what the video shows")
+        plain: dict[str, Any] = {name: values.get(name) for name in ("model", *SCALARS, "endpoint")}
         given = CommonInputs(
+            **plain,
             prompt=prompt,
-            model=values.get("model"),
-            duration=values.get("duration"),
-            ratio=values.get("ratio"),
-            resolution=values.get("resolution"),
-            seed=values.get("seed"),
             set_values=list(values.get("set") or ()),
             payload=parse_payload(payload) if isinstance(payload, str) else payload,
-            endpoint=values.get("endpoint"),
             kind=values.get("kind") or self.sessions.options.kind,
         )
         for kind, role, value in row.media:
@@ -459,11 +438,6 @@ def _link_for(value: str, kind: str, role: str | None) -> chain.Link | None:
 
 def _takeless(plan: Plan) -> str:
     return replace(plan, take=0).identity.intent
-
-
-def _is_being_sent(plan: Plan, run: Run) -> bool:
-    claims = plan.session.ctx.store.claims
-    return claims.sender_of_run(plan.identity.keys, run.run_id) is Sender.BUSY
 
 
 def unmade(items: Iterable[Item]) -> list[str]:
@@ -539,10 +513,7 @@ def totals(items: Iterable[Item], balances: Mapping[str, Balance]) -> list[dict[
 
 
 def counts(items: Iterable[Item]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for item in items:
-        found[item.step.value] = found.get(item.step.value, 0) + 1
-    return found
+    return dict(Counter(item.step.value for item in items))
 
 
 def require_valid(items: Sequence[Item], skip: bool) -> None:

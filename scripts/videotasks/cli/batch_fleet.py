@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from videotasks.batch.ledger import FOLDER, FolderHome, batch_id
+from videotasks.batch.ledger import FOLDER, FolderHome, batch_id, plain_name
 from videotasks.batch.plan import Item, Step
 from videotasks.cli.batch import Prepared, batch, carry_out, limits_of, read_file
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
@@ -65,8 +64,7 @@ def batch_fleet(args: argparse.Namespace) -> int:
 
 def _id_of(file: str, sandbox: bool) -> str:
     """A file of this name is this batch, on whichever machine it lies."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", os.path.splitext(os.path.basename(file))[0]).strip("-")[:40] or "batch"
-    return plain + ("-sandbox" if sandbox else "")
+    return plain_name(file) + ("-sandbox" if sandbox else "")
 
 
 def _import(args: argparse.Namespace, root: Path, store: SharedRunStore, to: ObjectHome) -> int:
