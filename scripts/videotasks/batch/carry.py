@@ -6,12 +6,12 @@ collector's threads fetch files. What they share is guarded by one condition, an
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from videotasks.batch.ledger import Ledger
@@ -103,6 +103,13 @@ class _Desk:
         self.under_way += 1
         return True
 
+    def left(self) -> list[Item]:
+        """The rows that wait here, which wait no more."""
+        rows = [*self.queue, *(one for rows in self.aside.values() for one in rows)]
+        self.queue.clear()
+        self.aside.clear()
+        return rows
+
     def leave(self) -> None:
         """One less is under way: a place is free."""
         self.under_way -= 1
@@ -157,7 +164,11 @@ class Carrier:
             self._enter(item)
         self._stop_if_enough()
         self._creators = min(CREATORS, sum(desk.parallel for desk in self._desks.values()))
-        creators = [self._creator() for _ in range(self._creators)]
+        self._mailboxes = [Mailbox() for _ in range(self._creators)]
+        work = self._create_while_there_are_rows
+        creators = [threading.Thread(target=work, args=(mailbox,), daemon=True) for mailbox in self._mailboxes]
+        for thread in creators:
+            thread.start()
         if not creators:
             self._waiter.close_intake()
         try:
@@ -175,9 +186,10 @@ class Carrier:
         for entry in self._collector.trouble:
             self.trouble.setdefault(str(entry["run_id"]), entry)
         for item in self.items:
-            if item.run is not None and item.error is None and item.run.run_id in self.trouble:
-                item.error = {"message": self.trouble[item.run.run_id].get("message") or "the API refused the look"}
-                item.error |= {k: v for k, v in self.trouble[item.run.run_id].items() if k == "category"}
+            trouble = self.trouble.get(item.run.run_id) if item.run is not None else None
+            if trouble is not None and item.error is None:
+                item.error = {"message": trouble.get("message") or "the API refused the look"}
+                item.error |= {k: v for k, v in trouble.items() if k == "category"}
 
     def _halt(self, code: ExitCode, why: str) -> None:
         """No create begins from now on."""
@@ -210,11 +222,11 @@ class Carrier:
     # -- rows --
 
     def _enter(self, item: Item) -> None:
-        if item.step in (Step.CREATE, Step.FOLLOW, Step.GO_ON):
-            make_folder(item.output)
+        if item.output is not None and item.step in (Step.CREATE, Step.FOLLOW, Step.GO_ON):
+            with suppress(FileExistsError):
+                Path(item.output).parent.mkdir(exist_ok=True)  # whose own parent is there
         if item.step in (Step.CREATE, Step.FOLLOW):
-            assert item.session is not None
-            desk = self._desk(item.session)
+            desk = self._desk(item)
             self._followers.append(item) if item.step is Step.FOLLOW else desk.queue.append(item)
             return
         if item.step is Step.UNKNOWN and item.run is not None and item.session is not None:
@@ -227,43 +239,37 @@ class Carrier:
             self._failed += 1
         if item.step is Step.GO_ON and item.run is not None and item.session is not None:
             if not item.run.made_here:
-                self._desk(item.session).queue.append(item)  # a creator asks its provider for it
+                self._desk(item).queue.append(item)  # a creator asks its provider for it
                 return
-            self._desk(item.session).under_way += 1  # it is, whether there is a place for it or not
+            self._desk(item).under_way += 1  # it is, whether there is a place for it or not
             self._go_on(item, item.session, item.run.state())
 
-    def _desk(self, session: Session) -> _Desk:
-        profile = session.profile
+    def _desk(self, item: Item) -> _Desk:
+        assert item.session is not None
+        profile = item.session.profile
         if profile.name not in self._desks:
             parallel = self.pace.concurrency or profile.limits.parallel or UNDER_WAY
             per_minute = profile.limits.creates_per_minute
             gap_s = 60.0 / per_minute / self._speed if per_minute else 0.0
-            self._desks[profile.name] = _Desk(parallel, gap_s, self._places(session, parallel))
+            self._desks[profile.name] = _Desk(parallel, gap_s, self._places(item.session, parallel))
         return self._desks[profile.name]
 
     def _go_on(self, item: Item, session: Session, state: RunState) -> None:
         """Wait for a task that is there, or fetch its file."""
         run = item.run
-        assert run is not None and item.session is not None and state.task_id is not None
+        assert run is not None and state.task_id is not None
         self._by_run[run.run_id] = item
         if state.outcome is Outcome.SUCCEEDED:
             check_status.renew_rehearsed_link(session, run)
-            task = Watched(run, item.session.provider, TaskRef(state.task_id, state.follow), output=item.output)
+            task = Watched(run, session.provider, TaskRef(state.task_id, state.follow), output=item.output)
             task.ending = Ending(Outcome.SUCCEEDED, "record")
             self._collector.take(task)
             return
-        task = Watched.of_run(item.session, run, state)
+        task = Watched.of_run(session, run, state)
         task.output = item.output
         self._waiter.add(task)
 
     # -- creators --
-
-    def _creator(self) -> threading.Thread:
-        mailbox = Mailbox()
-        self._mailboxes.append(mailbox)
-        thread = threading.Thread(target=self._create_while_there_are_rows, args=(mailbox,), daemon=True)
-        thread.start()
-        return thread
 
     def _create_while_there_are_rows(self, mailbox: Mailbox) -> None:
         while True:
@@ -293,12 +299,9 @@ class Carrier:
             moments = []
             for desk in self._desks.values():
                 if desk.stopped is not None:
-                    for item in (*desk.queue, *(one for rows in desk.aside.values() for one in rows)):
-                        self._hold(
-                            item, ExitCode(desk.stopped.exit_code), f"not sent, as of another row: {desk.stopped}"
-                        )
-                    desk.queue.clear()
-                    desk.aside.clear()
+                    code, why = ExitCode(desk.stopped.exit_code), f"not sent, as of another row: {desk.stopped}"
+                    for item in desk.left():
+                        self._hold(item, code, why)
                 if not desk.queue or desk.under_way >= desk.parallel:
                     continue
                 ready_at = max(desk.next_at, desk.full_until)
@@ -350,14 +353,10 @@ class Carrier:
 
     def _tried(self, item: Item, agrees: bool) -> None:
         """What the first row of a model says of the names that were assumed. Holds the condition."""
-        desk = self._desk_of(item)
+        desk = self._desk(item)
         if item.assumed and desk.tried.get(item.model, True) is None:
             desk.tried[item.model] = agrees
             desk.queue.extendleft(reversed(desk.aside.pop(item.model, [])))
-
-    def _desk_of(self, item: Item) -> _Desk:
-        assert item.session is not None
-        return self._desk(item.session)
 
     def _free_followers(self) -> None:
         """Rows that take of others and whose others are there now, or never will be."""
@@ -369,7 +368,7 @@ class Carrier:
                 self._hold(item, first.code if first and first.code else ExitCode.TASK_ENDED, held)
             elif not waits:
                 self._followers.remove(item)
-                self._desk_of(item).queue.append(item)
+                self._desk(item).queue.append(item)
 
     def _hold(self, item: Item, code: ExitCode, why: str) -> None:
         item.step, item.code = Step.HELD, code
@@ -379,25 +378,19 @@ class Carrier:
         code, why = self._stop or (ExitCode.TASK_ENDED, "what it waits for did not come")
         for item in self._poor:
             self._hold(item, ExitCode.CONFIGURATION, "")
-        for desk in self._desks.values():
-            for item in (*desk.queue, *(one for rows in desk.aside.values() for one in rows)):
-                self._hold(item, code, why)
-            desk.queue.clear()
-            desk.aside.clear()
-        for item in self._followers:
+        left = [item for desk in self._desks.values() for item in desk.left()]
+        for item in (*left, *self._followers):
             self._hold(item, code, why)
         self._poor, self._followers = [], []
 
     # -- one create --
 
-    def _own_session(self, session: Session, mailbox: Mailbox) -> Session:
-        ctx = session.ctx
-        timing = replace(ctx.limits, queues=True, interrupt_grace_s=INTERRUPT_GRACE_S)
-        return replace(session, ctx=replace(ctx, mailbox=mailbox, limits=timing, free=FreeCalls(ctx.free.left_s)))
-
     def _create(self, item: Item, mailbox: Mailbox) -> None:
         assert item.session is not None
-        session = self._own_session(item.session, mailbox)
+        ctx = item.session.ctx
+        timing = replace(ctx.limits, queues=True, interrupt_grace_s=INTERRUPT_GRACE_S)
+        ctx = replace(ctx, mailbox=mailbox, limits=timing, free=FreeCalls(ctx.free.left_s))
+        session = replace(item.session, ctx=ctx)
         reserved: str | None = None
         try:
             if item.step is Step.GO_ON and item.run is not None:
@@ -451,9 +444,8 @@ class Carrier:
         sent = made.submitted
         if made.unverified is not None and not made.unverified.waits:
             item.run = None  # nothing that its folder tells counts
-            return self._refused(
-                item, TaskError(Category.NO_RESULT, f"{made.unverified.reason} (run {made.run.run_id})")
-            )
+            why = f"{made.unverified.reason} (run {made.run.run_id})"
+            return self._refused(item, TaskError(Category.NO_RESULT, why))
         if sent is None:
             return self._not_new(item, session)
         if sent.stream is not None:  # polls tell of all rows alike, by few requests
@@ -464,7 +456,7 @@ class Carrier:
             item.step = Step.GO_ON
             self.created += 1
             self._by_run[made.run.run_id] = item
-            desk = self._desk_of(item)
+            desk = self._desk(item)
             desk.refusals = 0
             self._compare_echo(item, sent.snapshot.raw if sent.snapshot else None)
         assert item.session is not None
@@ -500,7 +492,7 @@ class Carrier:
     def _give_back(self, item: Item, error: TaskError) -> None:
         """A row that was not sent after all."""
         with self._changed:
-            desk = self._desk_of(item)
+            desk = self._desk(item)
             desk.leave()
             if desk.tried.get(item.model, False) is None:
                 del desk.tried[item.model]
@@ -512,7 +504,7 @@ class Carrier:
         """A 429: the row waits for a place that a task of ours leaves, or for a while."""
         self._give_back(item, error)
         with self._changed:
-            desk = self._desk_of(item)
+            desk = self._desk(item)
             pause = min(BUSY_FIRST_S * 2**desk.refusals, BUSY_MOST_S)
             asked = error.details.get("retry_after_s")
             desk.refusals += 1
@@ -521,14 +513,14 @@ class Carrier:
     def _too_poor(self, item: Item, error: TaskError) -> None:
         """No room within a limit now; an end that costs less than was reserved may make some."""
         with self._changed:
-            self._desk_of(item).leave()
+            self._desk(item).leave()
             item.error = error_fields(error)
             self._poor.append(item)
             self._changed.notify_all()
 
     def _refused(self, item: Item, error: TaskError, *, stops: bool = False) -> None:
         with self._changed:
-            desk = self._desk_of(item)
+            desk = self._desk(item)
             desk.leave()
             item.error = error_fields(error)
             item.code = ExitCode(error.exit_code)
@@ -567,7 +559,7 @@ class Carrier:
 
     def _ended(self, item: Item, state: RunState) -> None:
         """Holds the condition."""
-        desk = self._desk_of(item)
+        desk = self._desk(item)
         desk.leave()
         desk.full_until = 0.0  # a place is free
         if state.outcome is not None:
@@ -583,7 +575,7 @@ class Carrier:
             self._tried(item, state.outcome is Outcome.SUCCEEDED and not self._differs(item, state))
         for poor in self._poor:
             poor.error = None
-            self._desk_of(poor).queue.append(poor)
+            self._desk(poor).queue.append(poor)
         self._poor = []
         self._changed.notify_all()
 
@@ -602,10 +594,3 @@ class Carrier:
 def _by_a_kill(item: Item) -> bool:
     """Whether a row is in doubt because the process that sent it is no more, which says nothing of the provider."""
     return item.run is not None and item.run.state().doubt in (DEAD_SENDER, SILENT_SENDER)
-
-
-def make_folder(path: str | None) -> None:
-    """The folder of a row's `output`, whose parent is there."""
-    if path is not None and not os.path.isdir(os.path.dirname(path)):
-        with suppress(FileExistsError):
-            os.mkdir(os.path.dirname(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -121,10 +122,8 @@ class Report:
             self.main.row(f"  line {problem['lines']}: {problem['message']}")
         for entry in sums:
             price = f"{entry['amount']:g} {entry['unit']}" if entry["amount"] is not None else "price unknown"
-            left = entry.get("balance")
-            balance = (
-                f" (balance {left['amount']:g} {left['unit'] or ''})" if left and left["amount"] is not None else ""
-            )
+            left = entry.get("balance") or {"amount": None}
+            balance = f" (balance {left['amount']:g} {left['unit'] or ''})" if left["amount"] is not None else ""
             self.main.people(f"{entry['provider']}: {entry['rows']} videos, {price}{balance}")
         self.main.people(f"dry run: nothing was sent; {paying} rows would pay")
 
@@ -137,10 +136,6 @@ class Report:
         self._count()
         self._thread = threading.Thread(target=self._tick, daemon=True)
         self._thread.start()
-
-    def of_shard(self, ctx: Context) -> None:
-        """Nothing is said here: whoever asked for these rows gets their documents."""
-        self._ctx = ctx
 
     def documents(self, carrier: Carrier | None) -> list[dict[str, Any]]:
         """Every row as batch.json has it, with the step that it is at and its exit code."""
@@ -209,10 +204,7 @@ class Report:
         self.main.live_status(words, 100.0 * done / max(len(self.items), 1))
 
     def counts(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for _, status in self._states():
-            found[status] = found.get(status, 0) + 1
-        return found
+        return dict(Counter(status for _, status in self._states()))
 
     def _states(self) -> Iterable[tuple[Item, str]]:
         for item in self.items:
@@ -252,8 +244,6 @@ class Report:
         assert self._ctx is not None
         self.ledger.write(
             {
-                "version": 1,
-                "id": self.ledger.id,
                 "file": self._file,
                 "mode": self._ctx.mode,
                 "updated_at": iso(self._ctx.clock()),
@@ -325,7 +315,9 @@ class Report:
         counted = self.counts()
         spent, unknown = self._spent()
         main.people(self._in_words(counted, spent))
-        left = sum(1 for item in self.items if item.step.pays or _waits_for_its_turn(codes[id(item)], item))
+        held = [codes[id(item)] for item in self.items if item.step is Step.HELD]
+        left = sum(code in (ExitCode.NOT_FINISHED, ExitCode.SIGINT, ExitCode.SIGTERM) for code in held)
+        left += sum(item.step.pays for item in self.items)
         goes_on = carrier.interrupted is not None or code == ExitCode.NOT_FINISHED
         next_argv = again if goes_on else self._look_at_unknown(ctx) if code == ExitCode.SUBMISSION_UNKNOWN else None
         name = "interrupted" if carrier.interrupted is not None else "timeout" if goes_on else "batch"
@@ -403,18 +395,20 @@ class Report:
             return None
 
 
-def _waits_for_its_turn(code: ExitCode, item: Item) -> bool:
-    return item.step is Step.HELD and code in (ExitCode.NOT_FINISHED, ExitCode.SIGINT, ExitCode.SIGTERM)
+def _known(**members: Any) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _paying(item: Item) -> dict[str, Any]:
-    estimate = item.estimate
-    entry: dict[str, Any] = {"line": item.row.line, "id": item.row.id, "provider": item.provider, "model": item.model}
-    entry["price"] = f"{estimate.amount:g} {estimate.unit}" if estimate else None
-    entry["note"] = item.note
-    if item.step is Step.FOLLOW:
-        entry["follows"] = ", ".join(item.row.taken)
-    return {name: value for name, value in entry.items() if value is not None}
+    return _known(
+        line=item.row.line,
+        id=item.row.id,
+        provider=item.provider,
+        model=item.model,
+        price=f"{item.estimate.amount:g} {item.estimate.unit}" if item.estimate else None,
+        note=item.note,
+        follows=", ".join(item.row.taken) if item.step is Step.FOLLOW else None,
+    )
 
 
 def _prompt(item: Item, most: int) -> str:
@@ -424,9 +418,8 @@ def _prompt(item: Item, most: int) -> str:
 
 def _trouble(row: Mapping[str, Any]) -> dict[str, Any]:
     error = row.get("error") or {}
-    entry = {"line": row["line"], "id": row.get("id"), "run_id": row.get("run_id"), "status": row["status"]}
-    entry |= {"category": error.get("category"), "message": error.get("message")}
-    return {name: value for name, value in entry.items() if value is not None}
+    told = {name: row.get(name) for name in ("line", "id", "run_id", "status")}
+    return _known(**told, category=error.get("category"), message=error.get("message"))
 
 
 def _gathered(trouble: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -436,12 +429,9 @@ def _gathered(trouble: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         by_kind.setdefault((entry["status"], entry.get("category"), entry.get("message")), []).append(entry)
     found = []
     for (status, category, message), entries in by_kind.items():
-        shown: dict[str, Any] = {"lines": planning.line_ranges(one["line"] for one in entries), "status": status}
-        shown |= {"category": category, "message": message}
-        if len(entries) == 1:
-            shown |= {"id": entries[0].get("id"), "run_id": entries[0].get("run_id")}
-        shown["lines"] = inert(shown["lines"], 300)
-        found.append({name: value for name, value in shown.items() if value is not None})
+        lines = inert(planning.line_ranges(one["line"] for one in entries), 300)
+        alone = {name: entries[0].get(name) for name in ("id", "run_id")} if len(entries) == 1 else {}
+        found.append(_known(lines=lines, status=status, category=category, message=message, **alone))
     return found
 
 

@@ -13,7 +13,6 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from videotasks.batch.ledger import FolderHome, Ledger
@@ -51,14 +50,11 @@ def shards_of(items: Sequence[Item], rows_each: int) -> list[list[Item]]:
     by_id = {item.row.id: item for item in items if item.row.id}
     group: dict[int, list[Item]] = {id(item): [item] for item in items}
     for item in items:
-        for name in item.row.taken:
-            other = by_id.get(name)
-            mine, theirs = group[id(item)], group[id(other)] if other is not None else None
-            if theirs is None or theirs is mine:
-                continue
-            theirs += mine
-            for one in mine:
-                group[id(one)] = theirs
+        for other in (by_id[name] for name in item.row.taken if name in by_id):
+            mine, theirs = group[id(item)], group[id(other)]
+            if theirs is not mine:
+                theirs += mine
+                group |= dict.fromkeys(map(id, mine), theirs)
     parts: list[list[Item]] = []
     seen: set[int] = set()
     for item in items:
@@ -157,16 +153,7 @@ class Conductor:
                         left = max(deadline - ctx.monotonic(), 1.0) if own else None
                         futures[number] = self._hand_out(number, replace(shard, wait_s=left), handed.get(number, 0))
                         handed[number] = handed.get(number, 0) + 1
-                for number, future in list(futures.items()):
-                    if future is None or future.status in ("pending", "processing"):
-                        if future is None:
-                            del futures[number]
-                        continue
-                    del futures[number]
-                    told = self._result_of(future)
-                    if told is not None:
-                        self._take_in(number, told)
-                        del waiting[number]
+                self._collect(futures, waiting)
                 worn_out = all(handed.get(number, 0) >= HAND_OUT_MOST for number in waiting) and not futures
                 if waiting and (worn_out or self._faults >= FAULTS_MOST):
                     raise TaskError(
@@ -183,7 +170,13 @@ class Conductor:
                 ctx.mailbox.sleep(LOOK_EVERY_S if futures else 0.2)
         except Interrupted as signal:
             self.interrupted = signal.signum
-            self._end_early(shards, waiting, futures)
+            # Creates that are under way get their answers, as on one machine; a second signal ends at once.
+            self.stop(shards)
+            end = ctx.monotonic() + INTERRUPT_GRACE_S
+            with suppress(Interrupted):
+                while ctx.monotonic() < end and futures:
+                    self._collect(futures, waiting)
+                    ctx.mailbox.sleep(0.2)
         finally:
             self._look(waiting)
             if self._client is not None:
@@ -196,38 +189,35 @@ class Conductor:
             with suppress(OSError):
                 self.objects.replace(mark, b"{}")
 
-    def _end_early(self, shards: Mapping[str, Shard], waiting: dict[str, Shard], futures: Mapping[str, Any]) -> None:
-        """Creates that are under way get their answers, as with Ctrl-C on one machine; a second signal ends at once."""
-        self.stop(shards)
-        end = self.ctx.monotonic() + INTERRUPT_GRACE_S
-        with suppress(Interrupted):
-            while self.ctx.monotonic() < end and any(number in waiting for number in futures):
-                for number, future in futures.items():
-                    if number in waiting and future is not None and future.status not in ("pending", "processing"):
-                        told = self._result_of(future)
-                        if told is not None:
-                            self._take_in(number, told)
-                        del waiting[number]
-                self.ctx.mailbox.sleep(0.2)
+    def _collect(self, futures: dict[str, Any], waiting: dict[str, Shard]) -> None:
+        """Take in what has ended; a shard of which nobody knows what it came to goes on waiting."""
+        for number, future in list(futures.items()):
+            if future is not None and future.status in ("pending", "processing"):
+                continue
+            del futures[number]
+            told = self._result_of(future) if future is not None else None
+            if told is not None:
+                self._take_in(number, told)
+                del waiting[number]
 
     def _connected(self, address: str) -> bool:
         """Whether the scheduler is there; a new one knows of no future of the old one."""
         from distributed import Client
 
-        if self._client is not None and self._client.status == "running":
-            return True
         if self._client is not None:
+            if self._client.status == "running":
+                return True
             with suppress(Exception):
                 self._client.close(timeout=1)
             self._client = None
         try:
             self._client = Client(address, timeout=CONNECT_S, set_as_default=False)
             self._told_away = False
-        except (OSError, TimeoutError, ValueError) as error:
-            if isinstance(error, ValueError):
-                raise configuration_error(
-                    f"--dask {address[:80]} is no address", expected="tcp://HOST:8786, tls://HOST:8786, or local"
-                ) from None
+        except ValueError:
+            raise configuration_error(
+                f"--dask {address[:80]} is no address", expected="tcp://HOST:8786, tls://HOST:8786, or local"
+            ) from None
+        except (OSError, TimeoutError):
             if not self._told_away:
                 self.ctx.reporter.people(f"the scheduler at {address} does not answer; trying again")
                 self._told_away = True
@@ -262,8 +252,7 @@ class Conductor:
     def _take_in(self, number: str, told: Mapping[str, Any]) -> None:
         error = told.get("error")
         if isinstance(error, dict):
-            self.report.refuse(number, error)
-            return
+            return self.report.refuse(number, error)
         self.report.take_in(number, told.get("rows") or ())
         self._created_by[number] = int(told.get("created") or 0)
         self._unknown_in[number] = int(told.get("unknown") or 0)
@@ -349,19 +338,7 @@ class FleetReport(Report):
 
 def wishes_told(wishes: Wishes) -> dict[str, Any]:
     """The wishes as JSON. What the coordinator has decided is not decided again: takes moved on, rows left out."""
-    return {
-        "terms": dict(vars(wishes.terms)),
-        "only": [],
-        "retry_failed": False,
-        "skip_invalid": True,
-        "most": dict(wishes.most),
-        "force": False,
-    }
-
-
-def copies_root(root: Path, batch_id: str) -> Path:
-    """Where the coordinator keeps copies of runs: a person settles unknown ones there."""
-    return root / "batches" / batch_id / "copies"
+    return {"terms": dict(vars(wishes.terms)), "skip_invalid": True, "most": dict(wishes.most)}
 
 
 # -- from a folder --

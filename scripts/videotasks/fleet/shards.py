@@ -102,15 +102,12 @@ class ShardCarrier(Carrier):
 
     def _settled(self, task: Watched) -> None:
         super()._settled(task)
-        if isinstance(task.run, SharedRun):
-            _keep_result(task.run)
-            task.run.drop_local_files()
-
-
-def _keep_result(run: SharedRun) -> None:
-    with suppress(OSError):
-        if not run.shared.private:
-            run.shared.objects.replace(f"runs/{run.run_id}/result.json", run.result_file.read_bytes())
+        run = task.run
+        if isinstance(run, SharedRun):
+            with suppress(OSError):
+                if not run.shared.private:
+                    run.shared.objects.replace(f"runs/{run.run_id}/result.json", run.result_file.read_bytes())
+            run.drop_local_files()
 
 
 def row_of(told: Mapping[str, Any]) -> Row:
@@ -141,8 +138,7 @@ def _carried(shard: Shard, root: Path) -> dict[str, Any]:
     store = SharedRunStore(root, objects, private=shard.private)
     folder = root / "batches" / shard.batch_id
     ledger = Ledger(store, shard.batch_id, ObjectHome(objects, shard.batch_id, folder, private=shard.private))
-    known = {name: shard.wishes[name] for name in shard.wishes if name not in ("terms", "only")}
-    wishes = Wishes(terms=Terms(**shard.wishes["terms"]), only=tuple(shard.wishes["only"]), **known)
+    wishes = Wishes(**{**shard.wishes, "terms": Terms(**shard.wishes["terms"])})
     rows = [row_of(told) for told in shard.rows]
     reporter = Quiet(Reporter(sandbox=bool(shard.options.get("sandbox"))))
     with ShardSessions(
@@ -166,16 +162,18 @@ def _carried(shard: Shard, root: Path) -> dict[str, Any]:
         planner.advance(items)
         ctx = sessions.all[0].ctx
         carrier = ShardCarrier(items, planner, ledger, ctx, wishes, Pace(**shard.pace), _places)
-        report.of_shard(ctx)
         ended = threading.Event()
+
+        def account() -> dict[str, Any]:
+            told = _account(shard, report, carrier)
+            text = json.dumps(told, default=str)
+            objects.replace(progress_name(shard.batch_id, shard.number), text.encode("ascii"))
+            return told
 
         def tell() -> None:
             while not ended.wait(LOOK_AT_STORE_S):
                 with suppress(OSError, TaskError):
-                    told = json.dumps(_account(shard, report, carrier), default=str)
-                    objects.replace(
-                        progress_name(shard.batch_id, shard.number), told.encode("utf-8", "backslashreplace")
-                    )
+                    account()
                 with suppress(OSError):
                     if objects.read(shard.stop) is not None:
                         ctx.mailbox.put(Message("interrupt", None, SIGINT))
@@ -188,8 +186,7 @@ def _carried(shard: Shard, root: Path) -> dict[str, Any]:
         finally:
             ended.set()
             teller.join()
-        told = _account(shard, report, carrier)
-        objects.replace(progress_name(shard.batch_id, shard.number), json.dumps(told, default=str).encode("utf-8"))
+        told = account()
         try:
             store.bring_all()
         except OSError as error:
@@ -330,7 +327,7 @@ def serve_scheduler(place: str) -> int:
         from distributed import Scheduler
 
         async with Scheduler(host=host or None, port=int(port), **UNSEEN) as scheduler:
-            _say(f"scheduler at {scheduler.address}")
+            Reporter().people(f"scheduler at {scheduler.address}")
             await scheduler.finished()
 
     return _until_stopped(serve)
@@ -345,11 +342,11 @@ def serve_worker(address: str) -> int:
         for _ in count():  # until a signal; scanners of listings know other spellings of it for an error
             try:
                 async with Nanny(address, nthreads=1, **UNSEEN, death_timeout=60) as nanny:
-                    _say(f"worker of {address}")
+                    Reporter().people(f"worker of {address}")
                     await nanny.finished()
             except (OSError, TimeoutError, asyncio.TimeoutError, RuntimeError) as error:
                 logging.getLogger(__name__).debug("worker ended: %s", error)
-            _say(f"the scheduler at {address} is away; trying again")
+            Reporter().people(f"the scheduler at {address} is away; trying again")
             await asyncio.sleep(AGAIN_S)
 
     return _until_stopped(serve)
@@ -362,7 +359,3 @@ def _until_stopped(serve: Callable[[], Coroutine[Any, Any, None]]) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _say(text: str) -> None:
-    Reporter().people(text)

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from shutil import copytree, rmtree
 from typing import Any
 
 from videotasks.core import durable_files
@@ -212,10 +213,10 @@ class SharedRunStore(RunStore):
         try:
             made = self._announce(run)
         except StoreRefused as error:
-            self._forget(run)
+            rmtree(run.folder, ignore_errors=True)
             raise durable_files.disk_error(error, "the store cannot be written to") from None
         if not made:
-            self._forget(run)
+            rmtree(run.folder, ignore_errors=True)
             raise FileExistsError(run.folder)
         return run
 
@@ -227,11 +228,6 @@ class SharedRunStore(RunStore):
         for key in self._keys_of(run.request) if made else ():
             self.objects.create(f"keys/{key}/{run.run_id}", b"")
         return made
-
-    def _forget(self, run: Run) -> None:
-        from shutil import rmtree
-
-        rmtree(run.folder, ignore_errors=True)
 
     @staticmethod
     def _keys_of(request: Mapping[str, Any]) -> list[str]:
@@ -287,8 +283,6 @@ class SharedRunStore(RunStore):
 
     def take_in(self, run: Run) -> None:
         """Bring the store a run that was made in a folder, with its files. Raises StoreRefused, TaskError, OSError."""
-        from shutil import copytree
-
         folder = self.root / run.run_id
         durable_files.make_private_dir(self.root)
         if not folder.exists():
@@ -310,7 +304,7 @@ class SharedRunStore(RunStore):
     def discard(self, run: Run) -> None:
         """The request stays in the store: an empty run of this identity serves the next one that sends it."""
         if run.state().posts == 0:
-            self._forget(run)
+            rmtree(run.folder, ignore_errors=True)
 
 
 def _canonical(entry: Mapping[str, Any]) -> str:
