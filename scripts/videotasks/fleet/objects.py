@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -96,12 +96,11 @@ class Objects:
         A request whose answer was lost is sent again by the library and then meets its own object: what is stored
         decides, so that data which must have one winner carries a mark of its own.
         """
-        import obstore
         from obstore.exceptions import AlreadyExistsError
 
         with _told(f"cannot write {name}"):
             try:
-                obstore.put(self._store, name, data, mode="create", use_multipart=False)
+                self._store.put(name, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
                 return bool(data) and self.read(name) == data
             self._sync(name)
@@ -123,20 +122,17 @@ class Objects:
             self._one_winner = True
 
     def replace(self, name: str, data: bytes) -> None:
-        import obstore
-
         with _told(f"cannot write {name}"):
-            obstore.put(self._store, name, data, use_multipart=False)
+            self._store.put(name, data, use_multipart=False)
 
     def create_file(self, name: str, path: str, sha256: str) -> bool:
         """The same with the bytes of a file; True as well when the very same bytes are there already."""
-        import obstore
         from obstore.exceptions import AlreadyExistsError
 
         with _told(f"cannot write {name}"):
             try:
                 with open(path, "rb") as file:
-                    obstore.put(self._store, name, file, mode="create", use_multipart=False)
+                    self._store.put(name, file, mode="create", use_multipart=False)
             except AlreadyExistsError:
                 return self._sha256(name) == sha256
             self._sync(name)
@@ -151,20 +147,16 @@ class Objects:
         return arrived == sha256
 
     def _sha256(self, name: str, also: Callable[[bytes], Any] = lambda part: None) -> str:
-        import obstore
-
         digest = hashlib.sha256()
-        for part in obstore.get(self._store, name).stream(min_chunk_size=1_000_000):
+        for part in self._store.get(name).stream(min_chunk_size=1_000_000):
             digest.update(part)
             also(part)
         return digest.hexdigest()
 
     def read(self, name: str) -> bytes | None:
-        import obstore
-
         with _told(f"cannot read {name}"):
             try:
-                return bytes(obstore.get(self._store, name).bytes())
+                return bytes(self._store.get(name).bytes())
             except FileNotFoundError:
                 return None
 
@@ -182,32 +174,23 @@ class Objects:
 
     def names(self, prefix: str, after: str | None = None) -> list[str]:
         """What is under a prefix (a folder's name), sorted; `after` leaves out what sorts up to it."""
-        import obstore
-
         found: list[str] = []
         with _told(f"cannot list {prefix}"):
-            for page in obstore.list(self._store, prefix, offset=after):
+            for page in self._store.list(prefix, offset=after):
                 found += [entry["path"] for entry in page]
         return sorted(found)
 
     def changed_at(self, name: str) -> float | None:
         """When an object was written, by the store's own clock (epoch seconds); None when there is none."""
-        import obstore
-
         with _told(f"cannot look at {name}"):
             try:
-                return float(obstore.head(self._store, name)["last_modified"].timestamp())
+                return float(self._store.head(name)["last_modified"].timestamp())
             except FileNotFoundError:
                 return None
 
     def remove(self, name: str) -> None:
-        import obstore
-
-        with _told(f"cannot remove {name}"):
-            try:
-                obstore.delete(self._store, name)
-            except FileNotFoundError:
-                pass
+        with _told(f"cannot remove {name}"), suppress(FileNotFoundError):
+            self._store.delete(name)
 
     def address_of(self, name: str) -> str:
         return f"{self.address}/{name}"
@@ -226,9 +209,7 @@ class Objects:
         if self._folder is None:
             return
         path = os.path.join(self._folder, name)
-        for place in (path, os.path.dirname(path)):
-            if os.name == "nt" and place != path:
-                continue
+        for place in (path,) if os.name == "nt" else (path, os.path.dirname(path)):
             handle = os.open(place, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
             try:
                 os.fsync(handle)
@@ -259,10 +240,8 @@ class ObjectClaims:
         return self.objects.read(f"claims/{name}")
 
     def touch(self, name: str) -> None:
-        try:
+        with suppress(OSError):  # the next one may come through; after a minute without any, others take it for silent
             self._beat()
-        except OSError:
-            pass  # the next one may come through; after a minute without any, others take it for silent
 
     def silent_s(self, name: str) -> float:
         """Seconds since the claim's process was heard of, by the store's clock alone: machines' clocks differ."""
@@ -280,10 +259,8 @@ class ObjectClaims:
         return self._store_time + (self._clock() - (self._beat_at or 0.0)) - heard
 
     def remove(self, name: str) -> None:
-        try:
+        with suppress(OSError):
             self.objects.remove(f"claims/{name}")
-        except OSError:
-            pass
 
     def _beat(self, *, now: bool = False) -> None:
         with self._guard:
@@ -332,8 +309,7 @@ class ObjectHome:
         for name, data in zip(names, self.objects.read_many(names), strict=True):
             if name != self._name(position + 1):  # made by who saw an entry that we do not see: never so far
                 break
-            entries = entries_of(data)
-            found += entries
+            found += entries_of(data)
             position += 1
         return found, position
 
@@ -355,8 +331,7 @@ class ObjectHome:
     def _gather(self, position: int) -> None:
         names = [self._name(position + n) for n in range(1, CHUNK + 1)]
         entries = [entry for data in self.objects.read_many(names) for entry in entries_of(data)]
-        text = json.dumps(entries, ensure_ascii=True).encode("ascii")
-        self.objects.create(f"{self._place}/chunks/{position:09}.json", text)
+        self.objects.create(f"{self._place}/chunks/{position:09}.json", json.dumps(entries).encode("ascii"))
 
     def _name(self, position: int) -> str:
         return f"{self._place}/log/{position:09}.json"
@@ -367,9 +342,8 @@ class ObjectHome:
     def write_document(self, document: Mapping[str, Any]) -> None:
         write_json(self.folder / "batch.json", document)
         if self._private:
-            rows = [
-                {name: value for name, value in row.items() if name != "prompt"} for row in document.get("rows", ())
-            ]
+            rows = document.get("rows", ())
+            rows = [{name: value for name, value in row.items() if name != "prompt"} for row in rows]
             document = {**document, "rows": rows}
         text = json.dumps(document, ensure_ascii=False, default=str)
         self.objects.replace(f"{self._place}/batch.json", text.encode("utf-8", "backslashreplace"))
