@@ -16,7 +16,6 @@ from videotasks.core.task import Phase
 from videotasks.gallery import page
 from videotasks.lifecycle.open_session import SessionOptions, provider_name
 from videotasks.output.reporter import Reporter
-from videotasks.runs import results
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
 
@@ -70,7 +69,7 @@ def _newest(store: RunStore, args: argparse.Namespace) -> Iterator[Run]:
         if run.mode != mode or (provider and run.provider != provider):
             continue
         state = run.state()
-        if state.phase is Phase.NEW or results.unseen(run, state):
+        if state.phase is Phase.NEW or state.is_unseen(run.request):
             continue
         yield run
         found += 1

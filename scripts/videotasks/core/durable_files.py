@@ -91,6 +91,16 @@ def write_atomic(
         sync_dir(path.parent)
 
 
+def write_new(path: Path, data: bytes) -> None:
+    """A file of ours (0600, fsynced) where there is none. Raises OSError: FileExistsError where there is one."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+    try:
+        _write_all(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def replace(source: Path, target: Path, *, attempts: int = 5, pause: Callable[[float], None] = time.sleep) -> None:
     """os.replace, tried again on PermissionError: on Windows a scanner or indexer holds new files for moments."""
     for attempt in range(attempts):

@@ -59,14 +59,14 @@ class FolderClaims:
         durable_files.make_private_dir(self.folder)
         place = self.folder / name
         draft = self.folder / f"{durable_files.TEMPORARY}{secrets.token_hex(8)}"
-        _write_new(draft, data)
+        durable_files.write_new(draft, data)
         try:
             os.link(draft, place)
         except FileExistsError:
             return False
         except OSError:  # FAT, some network drives
             try:
-                _write_new(place, data)
+                durable_files.write_new(place, data)
             except FileExistsError:
                 return False
         finally:
@@ -77,26 +77,18 @@ class FolderClaims:
 
     def read(self, name: str) -> bytes | None:
         """The record, b"" for one that is not readable; None when there is none."""
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
-            handle = os.open(self.folder / name, flags)
+            return durable_files.read_file(self.folder / name, MAX_BYTES)
         except FileNotFoundError:
             return None
         except OSError:
             return b""
-        with os.fdopen(handle, "rb") as reader:
-            try:
-                return reader.read(MAX_BYTES)
-            except OSError:
-                return b""
 
     def touch(self, name: str) -> None:
         # Our own clock on both sides: a file server's may differ.
         now = self._clock()
-        try:
+        with suppress(OSError):
             os.utime(self.folder / name, (now, now))
-        except OSError:
-            pass
 
     def silent_s(self, name: str) -> float:
         try:
@@ -105,19 +97,8 @@ class FolderClaims:
             return SILENT_S
 
     def remove(self, name: str) -> None:
-        try:
+        with suppress(OSError):
             os.unlink(self.folder / name)
-        except OSError:
-            pass
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    try:
-        os.write(handle, data)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @record(frozen=True)

@@ -14,6 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,21 +64,10 @@ def _key(*, make: bool) -> bytes | None:
         except FileNotFoundError:
             if not make:
                 return None
-            _make(path)
+            with suppress(FileExistsError):
+                durable_files.write_new(path, secrets.token_bytes(KEY_BYTES))
         except OSError:
             return None
         if time.monotonic() >= end + 1.0:
             return None
         time.sleep(0.01)
-
-
-def _make(path: Path) -> None:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    except FileExistsError:
-        return
-    try:
-        os.write(handle, secrets.token_bytes(KEY_BYTES))
-        os.fsync(handle)
-    finally:
-        os.close(handle)

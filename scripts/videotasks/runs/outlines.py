@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,19 +25,12 @@ Signature = list[int]
 
 def signature(folder: str) -> Signature | None:
     """What tells a run's files from any others: of request.json and, where there is one, of the journal."""
-    try:
-        signed = _signed(os.lstat(folder + "/inputs/request.json"))
-    except OSError:
-        return None
-    try:
-        signed += _signed(os.lstat(folder + "/journal.jsonl"))
-    except OSError:
-        pass
-    return signed
-
-
-def _signed(info: os.stat_result) -> Signature:
-    return [info.st_ino, info.st_size, getattr(info, _STABLE)]
+    signed: Signature = []
+    with suppress(OSError):
+        for name in ("/inputs/request.json", "/journal.jsonl"):
+            info = os.lstat(folder + name)
+            signed += info.st_ino, info.st_size, getattr(info, _STABLE)
+    return signed or None
 
 
 def load(root: Path) -> dict[str, Any]:
@@ -54,10 +48,8 @@ def save(root: Path, entries: Mapping[str, Any]) -> None:
     data = json.dumps({"format": _FORMAT, "runs": entries}, separators=(",", ":")).encode("ascii")
     if len(data) >= durable_files.READ_LIMIT:
         return
-    try:
+    with suppress(OSError):
         durable_files.write_atomic(root / FILE, data)
-    except OSError:
-        pass
 
 
 class Outline(NamedTuple):

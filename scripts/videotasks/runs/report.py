@@ -72,29 +72,23 @@ def _texts_of(run: Run) -> Iterator[str]:
 def _leaves(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list):
-        for item in value:
+    elif isinstance(value, (Mapping, list)):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _leaves(item)
 
 
 def _clean(name: str, text: str, private: tuple[str, ...]) -> str:
     """A file's text without what is private; JSON stays JSON, and a line of it a line."""
-    if name.endswith((".json", ".jsonl")):
-        pieces = text.splitlines() if name.endswith(".jsonl") else [text]
-        cleaned = []
-        for piece in pieces:
-            try:
-                value = json.loads(piece)
-            except ValueError:
-                cleaned.append(_clean_text(piece, private))
-                continue
-            indent = None if name.endswith(".jsonl") else 1
-            cleaned.append(json.dumps(_clean_value(value, private), indent=indent, ensure_ascii=False))
-        return "\n".join(cleaned) + "\n"
-    return _clean_text(text, private)
+    if not name.endswith((".json", ".jsonl")):
+        return _clean_text(text, private)
+    pieces, indent = (text.splitlines(), None) if name.endswith(".jsonl") else ([text], 1)
+    cleaned = []
+    for piece in pieces:
+        try:
+            cleaned.append(json.dumps(_clean_value(json.loads(piece), private), indent=indent, ensure_ascii=False))
+        except ValueError:
+            cleaned.append(_clean_text(piece, private))
+    return "\n".join(cleaned) + "\n"
 
 
 def _clean_value(value: Any, private: tuple[str, ...]) -> Any:

@@ -19,7 +19,7 @@ from videotasks.runs.store import Run, without_secrets, write_json
 def result_document(run: Run, state: RunState, *, now: float, raw: Any = None) -> dict[str, Any]:
     """result.json as a mapping (shared/schemas/result.schema.json): times are ISO UTC, URLs complete."""
     request = run.request
-    document: dict[str, Any] = {
+    return {
         "schema_version": 1,
         "run_id": run.run_id,
         "provider": run.provider,
@@ -51,19 +51,13 @@ def result_document(run: Run, state: RunState, *, now: float, raw: Any = None) -
         "summary": summary(run, state),
         "raw": raw,
     }
-    return document
 
 
 def status_of(state: RunState) -> str:
     return state.shown_status.value
 
 
-def unseen(run: Run, state: RunState) -> bool:
-    return state.is_unseen(run.request)
-
-
-PHASES = ("new", "submitting", "submission_unknown", "refused", "submitted")
-STATUS_WORDS = ("unfinished", *(status.value for status in Status), *PHASES)
+STATUS_WORDS = ("unfinished", *(status.value for status in Status), *(phase.value for phase in Phase))
 
 
 def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, Any]:
@@ -81,7 +75,7 @@ def row(run: Run, state: RunState, elsewhere: str | None = None) -> dict[str, An
     }
     if state.phase in (Phase.SUBMISSION_UNKNOWN, Phase.REFUSED, Phase.NEW):
         entry["phase"] = state.phase.value
-    if unseen(run, state):
+    if state.is_unseen(run.request):
         entry["unseen"] = True
     if state.cost is not None:
         entry["cost"] = f"{state.cost:g} {state.cost_unit or ''}".strip()
@@ -151,7 +145,7 @@ def summary(run: Run, state: RunState, *, brief: bool = False) -> str:
     }
     if state.outcome is not None:
         return words[state.outcome] + rehearsal
-    if unseen(run, state):
+    if state.is_unseen(run.request):
         return "The provider has not answered about this task yet." + rehearsal
     progress = f" ({state.progress:.0f} %)" if state.progress is not None else ""
     if state.status is Status.QUEUED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from videotasks.core.durable_files import current_folder, no_current_folder, refuse_link
@@ -36,8 +37,7 @@ def artifacts_root(
     if cwd is None:
         raise no_current_folder()
     start = outside_of_skill(cwd, skill_folder() if skill is None else skill, _as_spelled(cwd, environ))
-    home = _home() if home is None else home
-    top = os.path.realpath(home) if home is not None else None
+    top = os.path.realpath(home or os.path.expanduser("~"))
     repository: Path | None = None
     for folder in (start, *start.parents):
         candidate = folder / ARTIFACTS
@@ -46,7 +46,7 @@ def artifacts_root(
         if (folder / ".git").exists():
             repository = folder
             break
-        if top is not None and os.path.realpath(folder) == top:
+        if os.path.realpath(folder) == top:
             break
     return _real((repository or start) / ARTIFACTS)
 
@@ -78,11 +78,9 @@ def outside_of_skill(folder: Path, skill: Path, spelled: Path | None = None) -> 
 def _as_spelled(cwd: Path, environ: Mapping[str, str]) -> Path:
     """The current directory as the shell names it: links that were walked through are still in it."""
     spelled = environ.get("PWD", "")
-    try:
+    with suppress(OSError):
         if os.path.isabs(spelled) and os.path.samefile(spelled, cwd):
             return Path(os.path.normpath(spelled))
-    except OSError:
-        pass
     return cwd
 
 
@@ -105,10 +103,3 @@ def _named(value: str, source: str, cwd: Path | None) -> Path:
     if cwd is None:
         raise no_current_folder()
     return Path(os.path.normpath(cwd / path))
-
-
-def _home() -> Path | None:
-    try:
-        return Path.home()
-    except (RuntimeError, KeyError):
-        return None
