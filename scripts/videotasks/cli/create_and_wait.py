@@ -38,7 +38,7 @@ def create_and_wait(args: argparse.Namespace) -> int:
 
         earlier = store.open(args.again)
         given = again(earlier, given, options.mode)
-        options = with_provider_of(options, store, earlier)
+        options = with_provider_of(options, earlier)
         options = replace(options, kind=options.kind or given.kind)
         # The next take, whatever has changed: the same command again finds its own run.
         take = args.take or int(earlier.request.get("take") or 1) + 1

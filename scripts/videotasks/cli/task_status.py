@@ -58,7 +58,7 @@ def task_status(args: argparse.Namespace) -> int:
         run = run_of_task(store, task_id, options)
     else:
         raise need_one("a task id, --run-id, --latest, --from FILE or --list", options)
-    options = with_provider_of(options, store, run)
+    options = with_provider_of(options, run)
     profile = session_profile(options, run)
     named = bool(args.latest or args.run_id)
     with open_session(options, needs_key=needs_key(args, run if named else None), profile=profile) as session:

@@ -59,7 +59,7 @@ def wait_generation(args: argparse.Namespace) -> int:
         return _wait_for_many(args, options, store, run_ids)
     if known is None:
         known = store.open(run_ids[0]) if run_ids else select_run.run_of_task(store, str(task_id), options)
-    options = select_run.with_provider_of(options, store, known)
+    options = select_run.with_provider_of(options, known)
     profile = select_run.session_profile(options, known)
     with open_session(options, profile=profile) as session:
         _limits(session, args)

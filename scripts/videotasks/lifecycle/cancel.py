@@ -11,7 +11,7 @@ from videotasks.lifecycle import check_status, final_line
 from videotasks.lifecycle.session import Session
 from videotasks.network.client import Answer
 from videotasks.network.errors import NoAnswer
-from videotasks.providers import classify_error, normalize
+from videotasks.providers import normalize
 from videotasks.providers.provider import Look, TaskRef, no_answer_error, refusal
 from videotasks.runs.store import Run
 
@@ -61,9 +61,9 @@ def cancel(session: Session, run: Run) -> int:
     done = state.status is Status.CANCELLED
     if refused is None:
         ctx.reporter.people("cancelled" if done else "the cancel was sent; the task is still " + state.status.value)
-    next_argv = None if state.ended else final_line.look_at(ctx, run)
-    if refused is not None:
+    else:
         ctx.reporter.people(f"the cancel was not accepted: {refused.message}")
+    next_argv = None if state.ended else final_line.look_at(ctx, run)
     code = refused.exit_code if refused is not None else int(ExitCode.OK)
     ctx.reporter.final(
         "cancelled",
@@ -81,12 +81,7 @@ def cancel(session: Session, run: Run) -> int:
 
 def _gone(look: Look) -> bool:
     """Many APIs cancel by removing the task: after an accepted cancel, "no such task" is how they say so."""
-    return (
-        look.snapshot is None
-        and look.final_refusal
-        and look.error is not None
-        and (look.error.category is Category.NOT_FOUND)
-    )
+    return look.final_refusal and look.error is not None and look.error.category is Category.NOT_FOUND
 
 
 def _refusal_of(session: Session, answer: Answer) -> TaskError | None:
@@ -95,13 +90,5 @@ def _refusal_of(session: Session, answer: Answer) -> TaskError | None:
     if 200 <= answer.status < 300:
         in_band = normalize.in_band_error(session.profile, body, answer.status)
         return refusal(in_band) if in_band is not None else None
-    error = classify_error.api_error(
-        session.profile,
-        operation="cancel",
-        http_status=answer.status,
-        body=body,
-        text=answer.text,
-        headers=answer.headers,
-        now=session.ctx.clock(),
-    )
+    error = session.provider.api_error("cancel", answer, body)
     return refusal(check_status.error_of(Look(error=error, http_status=answer.status)))

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from videotasks.core.errors import Category, ExitCode, TaskError
 from videotasks.core.workers import Interrupted
 from videotasks.lifecycle import final_line
+from videotasks.lifecycle.create_answer import echo_differences
 from videotasks.lifecycle.create_or_attach import CreatedRun, Plan, create_or_attach
 from videotasks.lifecycle.final_line import report_created
 from videotasks.lifecycle.open_session import last_line
@@ -71,18 +72,14 @@ def _go_on(plan: Plan, created: CreatedRun, deadline: float, no_wait: bool) -> i
     ctx.reporter.event("created", task_id=submitted.task_id, status=first)
     ctx.reporter.people(f"created task {submitted.task_id} (run {run.run_id})")
     if submitted.snapshot is not None:
-        from videotasks.lifecycle.create_answer import echo_differences
-
         for line in echo_differences(plan.draft.body, submitted.snapshot.raw, session.profile.create.echo):
             ctx.reporter.event("warning", message=line)
             ctx.reporter.people("warning: " + line)
+    if submitted.stream is not None and (no_wait or submitted.interrupted is not None):
+        submitted.stream.flight.abort()
     if submitted.interrupted is not None:
-        if submitted.stream is not None:
-            submitted.stream.flight.abort()
         raise Interrupted(submitted.interrupted)
     if no_wait:
-        if submitted.stream is not None:
-            submitted.stream.flight.abort()
         return report_created(session, run)
     watched = Watched(
         run,

@@ -158,17 +158,15 @@ def _undecodable(run: Run, why: str) -> TaskError:
 def _last_frame(av: Any, source: str) -> bytes | None:
     """The last picture of a video as PNG: from the last keyframe on, else (a broken index) from the beginning."""
     last = None
-    with av.open(source) as container:
-        stream = container.streams.video[0]
-        if container.duration:
-            container.seek(max(container.duration - 2_000_000, 0))
-        for frame in container.decode(stream):
-            last = frame
-    if last is None:
+    for from_keyframe in (True, False):
         with av.open(source) as container:
+            if from_keyframe and container.duration:
+                container.seek(max(container.duration - 2_000_000, 0))
             for frame in container.decode(container.streams.video[0]):
                 last = frame
-    if last is None:
+        if last is not None:
+            break
+    else:
         return None
     encoder = av.CodecContext.create("png", "w")
     encoder.width, encoder.height, encoder.pix_fmt = last.width, last.height, "rgb24"

@@ -21,7 +21,7 @@ from videotasks.runs.identity import body_key
 from videotasks.runs.store import Run
 
 
-def run_for_task(session: Session, task_id: str, *, adopt: bool = True) -> Run:
+def run_for_task(session: Session, task_id: str) -> Run:
     """The run of a task; a bare id from elsewhere gets a run folder of its own, so that it is not lost either."""
     ctx = session.ctx
     require_task_id(task_id)
@@ -29,7 +29,10 @@ def run_for_task(session: Session, task_id: str, *, adopt: bool = True) -> Run:
     run = ctx.store.by_task(task_id, mode=ctx.mode, origin=session.origin)
     if run is not None:
         return run
-    lock = ctx.store.task_lock(_task_identity(session, task_id))
+    identity = body_key(
+        mode=ctx.mode, origin=session.origin, method="TASK", path="", body=task_id.encode("utf-8"), take=1
+    )
+    lock = ctx.store.task_lock(identity)
     lock.acquire(wait=ctx.mailbox.sleep)
     try:
         run = ctx.store.by_task(task_id, mode=ctx.mode, origin=session.origin)
@@ -42,7 +45,7 @@ def run_for_task(session: Session, task_id: str, *, adopt: bool = True) -> Run:
                     "origin": session.origin,
                     "adopted": True,
                     "task_id": task_id,
-                    "identity": _task_identity(session, task_id),
+                    "identity": identity,
                 },
                 now=ctx.clock(),
             )
@@ -50,12 +53,6 @@ def run_for_task(session: Session, task_id: str, *, adopt: bool = True) -> Run:
         return run
     finally:
         lock.release()
-
-
-def _task_identity(session: Session, task_id: str) -> str:
-    return body_key(
-        mode=session.ctx.mode, origin=session.origin, method="TASK", path="", body=task_id.encode("utf-8"), take=1
-    )
 
 
 def take_in_if_any(session: Session, run: Run) -> None:
@@ -82,12 +79,10 @@ def look_at_stranger(session: Session, task_id: str) -> tuple[Run, Look | None, 
 
     Raises TaskError when the provider says that there is no such task, or does not let us ask: then there is no run.
     """
-    error: TaskError | None = None
     look: Look | None = None
     try:
         look = ask(session, TaskRef(require_task_id(task_id)))
-        if look.snapshot is None:
-            error = refusal(error_of(look))
+        error = refusal(error_of(look)) if look.snapshot is None else None
     except TaskError as silence:
         error = silence
     if error is not None and error.category not in PASSING:
@@ -144,9 +139,8 @@ def report_status(session: Session, run: Run, *, hint_s: float | None = None, **
     ctx, state = session.ctx, run.state()
     exit_code = int(state.outcome.exit_code if state.outcome is not None else ExitCode.OK)
     fields = final_line.terminal_fields(ctx, run, state)
-    fields["error"] = state.error
-    if state.outcome is not None and state.outcome.without_video and state.error is None:
-        fields["error"] = {"category": Category.GENERATION_FAILED.value}
+    without_video = state.outcome is not None and state.outcome.without_video
+    fields["error"] = final_line.error_of_the_task(state) if without_video else state.error
     fields["summary"] = results.summary(run, state, brief=True)
     next_argv = None
     if not state.ended:

@@ -41,19 +41,12 @@ class Plan:
 
     @cached_property
     def identity(self) -> Identity:
-        mode, origin = self.session.ctx.mode, self.session.origin
-        intent = intent_key(
-            mode=mode, provider=self.session.profile.name, origin=origin, asked=self.draft.asked, take=self.take
+        draft = self.draft
+        here: dict[str, Any] = {"mode": self.session.ctx.mode, "origin": self.session.origin, "take": self.take}
+        return Identity(
+            intent_key(provider=self.session.profile.name, asked=draft.asked, **here),
+            body_key(method=draft.method, path=draft.path, body=self.canonical_body, **here),
         )
-        body = body_key(
-            mode=mode,
-            origin=origin,
-            method=self.draft.method,
-            path=self.draft.path,
-            body=self.canonical_body,
-            take=self.take,
-        )
-        return Identity(intent, body)
 
     @cached_property
     def canonical_body(self) -> bytes:
@@ -138,13 +131,15 @@ def attachable(plan: Plan, related: list[Run] | None = None) -> Run | None:
 def refuse_earlier_version(plan: Plan, related: list[Run] | None = None) -> None:
     """A run of version 0.1 says little of what was typed: one like this that may be paid for stops the create."""
     for run in plan.session.ctx.store.related(plan.identity) if related is None else related:
-        request = run.request
-        same = run.of_version_1 and run.mode == plan.session.ctx.mode and run.is_at(plan.session.origin)
-        same = same and run.provider == plan.session.profile.name and request.get("take") == plan.take
-        same = same and request.get("model") == plan.draft.model
-        told = request.get("prompt")
-        same = same and (told == plan.prompt_kept if told else request.get("payload") == summary(plan.draft))
-        if same and not run.state().may_pay_again:
+        request, told = run.request, run.request.get("prompt")
+        if (
+            run.of_version_1
+            and run.is_at(plan.session.origin)
+            and (run.mode, run.provider) == (plan.session.ctx.mode, plan.session.profile.name)
+            and (request.get("take"), request.get("model")) == (plan.take, plan.draft.model)
+            and (told == plan.prompt_kept if told else request.get("payload") == summary(plan.draft))
+            and not run.state().may_pay_again
+        ):
             raise configuration_error(
                 f"version 0.1 made a run like this one ({run.run_id}), so nothing was sent",
                 expected="a look at that run, by next",
@@ -231,20 +226,16 @@ def _send_once(plan: Plan, attempts: Mapping[str, int], related: list[Run]) -> C
         if is_new and not _was_claimed(plan, run):
             ctx.store.discard(run)
         return None
+    provider, draft = plan.session.provider, plan.draft
+    how: dict[str, str] = {}
+    if ctx.reporter.verbose:
+        how["url"] = provider.url(draft.stream_path or draft.path)
+        how["mode"] = "sse_then_poll_fallback" if draft.stream_path else "poll"
     try:
         with held:
-            ctx.reporter.event(
-                "start",
-                url=plan.session.provider.url(plan.draft.stream_path or plan.draft.path)
-                if ctx.reporter.verbose
-                else None,
-                mode=("sse_then_poll_fallback" if plan.draft.stream_path else "poll") if ctx.reporter.verbose else None,
-                run_id=run.run_id,
-            )
-            uploads = upload_inputs.upload_files(
-                ctx, run, plan.session.provider, plan.draft, known_uploads(plan, related)
-            )
-            sent = submit(ctx, run, plan.session.provider, _create_request(plan, uploads), held.check)
+            ctx.reporter.event("start", **how, run_id=run.run_id)
+            uploads = upload_inputs.upload_files(ctx, run, provider, draft, known_uploads(plan, related))
+            sent = submit(ctx, run, provider, _create_request(plan, uploads), held.check)
             return CreatedRun(run, run.state(), sent)
     finally:
         if not run.in_flight:  # it is certain that nothing was created; a journal that cannot be read proves nothing
@@ -350,12 +341,10 @@ def _create_request(plan: Plan, uploads: Mapping[str, str]) -> CreateRequest:
     def body_of() -> Mapping[str, Any]:
         if draft.encoding != "multipart":
             return {"json_body": materialise(draft, uploads, fresh)}
-        parts: list[tuple[str, tuple[str | None, Any] | tuple[str | None, Any, str]]] = []
-        for part in form_parts(draft, uploads, fresh):
-            if part.file is not None:
-                parts.append((part.field, (part.file.name, part.file.read(), part.file.mime)))
-            else:
-                parts.append((part.field, (None, part.text or "")))
+        parts = [
+            (part.field, (file.name, file.read(), file.mime) if (file := part.file) else (None, part.text or ""))
+            for part in form_parts(draft, uploads, fresh)
+        ]
         return {"files": parts}
 
     return CreateRequest(draft.method, draft.path, draft.stream_path, body_of, headers, known)

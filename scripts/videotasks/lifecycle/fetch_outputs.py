@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from videotasks.core import durable_files
 from videotasks.core.durable_files import intact, noted
-from videotasks.core.errors import Category, ExitCode, TaskError, error_fields
+from videotasks.core.errors import Category, TaskError, error_fields
 from videotasks.core.record import record, replace
 from videotasks.core.safe_text import cut_query
 from videotasks.core.task import Outcome, Output, Snapshot, Status
@@ -52,16 +52,10 @@ def fetch_all(ctx: Context, run: Run, provider: Provider, *, deadline: float | N
     there = {str(entry.get("name")) for entry in state.files if intact(run.folder, entry)}
     if not all(name in there for name, _ in named_outputs(state)):
         ctx.reporter.people("the result is ready; downloading " + cut_query(state.url_of("video") or "it"))
-    lock = run.download_lock()
-    end = None if deadline is None else deadline
-    if not lock.acquire(wait=ctx.mailbox.sleep, give_up=lambda: end is not None and ctx.monotonic() >= end):
-        return TaskError(
-            Category.TIMEOUT, "another process is downloading this result", exit_code=ExitCode.NOT_FINISHED
-        )
-    try:
+    with _download_lock(ctx, run, deadline) as mine:
+        if not mine:
+            return TaskError(Category.TIMEOUT, "another process is downloading this result")
         return _fetch_locked(ctx, run, provider, run.state(), deadline)
-    finally:
-        lock.release()
 
 
 def _fetch_locked(
@@ -69,7 +63,6 @@ def _fetch_locked(
 ) -> TaskError | None:
     from videotasks.downloads.errors import DownloadFailed
 
-    run.prepare()
     entries = {str(e.get("name")): noted(run.folder, e) for e in state.files if intact(run.folder, e)}
     failures: dict[str, TaskError] = {}
     named = named_outputs(state)
@@ -148,7 +141,7 @@ def keep_embedded(ctx: Context, run: Run, provider: Provider, snapshot: Snapshot
     named = [(name, output) for name, output in _named(snapshot.outputs if snapshot else ()) if output.data is not None]
     if not named:
         return
-    with _download_lock(ctx, run) as mine:
+    with _download_lock(ctx, run, ctx.monotonic() + LOCK_PATIENCE_S) as mine:
         entries = {str(e.get("name")): e for e in run.state().files if intact(run.folder, e)}
         for name, output in named if mine else ():
             try:
@@ -167,7 +160,7 @@ def try_guesses(ctx: Context, run: Run, provider: Provider, ending: Ending, *, d
     snapshot = ending.snapshot
     if ending.outcome is not Outcome.NO_RESULT or snapshot is None or not snapshot.guesses:
         return ending
-    with _download_lock(ctx, run) as mine:
+    with _download_lock(ctx, run, ctx.monotonic() + LOCK_PATIENCE_S) as mine:
         found = _guessed(ctx, run, provider, snapshot, deadline) if mine else {}
         if len(found) != 1:
             for _, entry in found.values():
@@ -211,10 +204,10 @@ def _guessed(
 
 
 @contextmanager
-def _download_lock(ctx: Context, run: Run) -> Iterator[bool]:
-    """Whether this process may write files of the run now; another one that does is waited for, not for ever."""
-    lock, end = run.download_lock(), ctx.monotonic() + LOCK_PATIENCE_S
-    if not lock.acquire(wait=ctx.mailbox.sleep, give_up=lambda: ctx.monotonic() >= end):
+def _download_lock(ctx: Context, run: Run, end: float | None) -> Iterator[bool]:
+    """Whether this process may write files of the run now; another one that does is waited for until `end`."""
+    lock = run.download_lock()
+    if not lock.acquire(wait=ctx.mailbox.sleep, give_up=lambda: end is not None and ctx.monotonic() >= end):
         yield False
         return
     try:
@@ -225,10 +218,8 @@ def _download_lock(ctx: Context, run: Run) -> Iterator[bool]:
 
 
 def _discard(run: Run, entry: dict[str, Any]) -> None:
-    try:
+    with suppress(OSError):
         (run.folder / entry["path"]).unlink()
-    except OSError:
-        pass
 
 
 @record
@@ -378,9 +369,8 @@ class _Job:
             "bytes": fetched.bytes,
             "sha256": fetched.sha256,
         }
-        for key in ("duration_s", "width", "height"):
-            if getattr(fetched, key) is not None:
-                entry[key] = getattr(fetched, key)
+        measures = {key: getattr(fetched, key) for key in ("duration_s", "width", "height")}
+        entry.update({key: value for key, value in measures.items() if value is not None})
         if fetched.unchecked:
             entry["unchecked"] = True
         return noted(self.run.folder, entry)
@@ -404,7 +394,7 @@ class _Job:
 
 def _as_task_error(error: Any) -> TaskError:
     if error.kind == "deadline":
-        return TaskError(Category.TIMEOUT, error.message, exit_code=ExitCode.NOT_FINISHED)
+        return TaskError(Category.TIMEOUT, error.message)
     return TaskError(
         Category.DOWNLOAD_FAILED,
         f"the video was made, but its download failed: {error.message}",

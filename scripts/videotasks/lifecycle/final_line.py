@@ -46,11 +46,10 @@ def report(
             http_status=error.http_status,
         )
         return finish_error(ctx, run, failure, next_argv=look_at(ctx, run))
-    exit_code = int(outcome.exit_code)
     fields: dict[str, Any] = {}
     if outcome is Outcome.SUCCEEDED and not _proven(run, state):
         outcome = Outcome.NO_RESULT  # whatever was seen: what is on disk has neither a link nor a file
-        exit_code = int(outcome.exit_code)
+    exit_code = int(outcome.exit_code)
     if outcome is Outcome.NO_RESULT and failure is None:
         said = error or ApiError(Category.NO_RESULT, "")
         failure = TaskError(
@@ -61,7 +60,7 @@ def report(
             server_message=said.message or None,
         )
     if outcome.without_video:
-        fields["error"] = state.error or {"category": Category.GENERATION_FAILED.value}
+        fields["error"] = error_of_the_task(state)
     elif failure is not None:
         exit_code = failure.exit_code
         fields["error"] = error_fields(failure)
@@ -77,6 +76,11 @@ def report(
     ctx.reporter.final("terminal", exit_code, next_argv=next_argv, source=source, **fields)
     mark_reported(ctx, run, outcome, exit_code)
     return exit_code
+
+
+def error_of_the_task(state: RunState) -> dict[str, Any]:
+    """Why a task made nothing, as far as its provider said."""
+    return state.error or {"category": Category.GENERATION_FAILED.value}
 
 
 def _proven(run: Run, state: RunState) -> bool:
@@ -231,15 +235,12 @@ def report_created(session: Session, run: Run, attached: bool = False) -> int:
     )
 
 
-def report_interrupted(ctx: Any, run: Run | None, signum: int) -> int:
+def report_interrupted(ctx: Context, run: Run | None, signum: int) -> int:
     """The final line after a signal: nothing is lost, `next` goes on."""
     code = ExitCode.of_signal(signum)
     if run is None:
-        return ctx.reporter.final(
-            "interrupted",
-            code,
-            error={"category": "interrupted", "message": "interrupted; nothing was sent"},
-        )
+        error = {"category": "interrupted", "message": "interrupted; nothing was sent"}
+        return ctx.reporter.final("interrupted", code, error=error)
     ctx.record(run, "interrupted", signum=int(signum))
     write_results(ctx, run)
     state = run.state()

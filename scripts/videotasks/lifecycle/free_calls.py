@@ -57,11 +57,9 @@ class Fault:
     kind: str | None = None
 
 
-def fault_of_look(look: Look) -> Fault | None:
-    """A look that showed nothing, and whose refusal (if it is one) proves nothing."""
-    if look.snapshot is not None or look.final_refusal:
-        return None
-    return Fault(look.reason or (f"HTTP {look.http_status}" if look.http_status else "no usable answer"), look.hint_s)
+def reason_of(look: Look) -> str:
+    """Why a look showed nothing, in words of ours."""
+    return look.reason or (f"HTTP {look.http_status}" if look.http_status else "no usable answer")
 
 
 def look(ctx: Context, provider: Provider, ref: TaskRef, *, deadline: float | None = None) -> Look:
@@ -76,7 +74,9 @@ def look(ctx: Context, provider: Provider, ref: TaskRef, *, deadline: float | No
         if look.error is not None and look.error.category is Category.NOT_FOUND and denials < NOT_FOUND_LOOKS - 1:
             denials += 1
             return Fault("the API does not know this task (yet)", look.hint_s)
-        return fault_of_look(look)
+        if look.snapshot is not None or look.final_refusal:
+            return None
+        return Fault(reason_of(look), look.hint_s)  # it showed nothing, and a refusal of this kind proves nothing
 
     return ask(
         ctx,

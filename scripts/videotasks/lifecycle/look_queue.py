@@ -53,9 +53,9 @@ class Lane:
         self.open = 0  # tasks that have not ended, waiting here or on their way
         self.rounds: list[Round] = []  # whose next page has not been asked for
         self.bulk_faults = 0.0
-        self.most = 0  # tasks of one list
+        self.most = self.pages = 0  # tasks of one list, and its pages
         if (spec := provider.profile.status.bulk) is not None:
-            self.most = spec.most if spec.by_id else spec.most * spec.pages
+            self.most, self.pages = spec.most if spec.by_id else spec.most * spec.pages, spec.pages
         self._heap: list[tuple[float, int, Watched]] = []
         self._tickets = itertools.count(1)
 
@@ -81,7 +81,9 @@ class Lane:
             heapq.heapify(self._heap)
 
     def due(self) -> float | None:
-        """When the first task is due; None when none waits."""
+        """When the first task is due, or a further page (at once); None when none waits."""
+        if self.rounds:
+            return float("-inf")
         while self._heap and not _stands(self._heap[0]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
@@ -118,7 +120,7 @@ def earliest(lanes: Iterable[Lane], now: float, *, last: bool) -> Lane | None:
     for lane in lanes:
         if lane.pace.ready_at(last=last) > now:
             continue
-        due = float("-inf") if lane.rounds else lane.due()
+        due = lane.due()
         if due is not None and due <= now and due < oldest:
             found, oldest = lane, due
     return found
@@ -128,7 +130,7 @@ def next_moment(lanes: Iterable[Lane], *, last: bool) -> float | None:
     """When the next request may be sent, if nothing comes before."""
     moments = []
     for lane in lanes:
-        due = float("-inf") if lane.rounds else lane.due()
+        due = lane.due()
         if due is not None:
             moments.append(max(due, lane.pace.ready_at(last=last)))
     return min(moments) if moments else None

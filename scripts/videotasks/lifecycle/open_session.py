@@ -64,7 +64,7 @@ class SessionOptions:
 
 def named_profile(options: SessionOptions) -> Profile:
     """The chosen profile in the chosen kind, as its file says it. Raises TaskError."""
-    from videotasks.providers.load_profile import load_profile, shipped_names
+    from videotasks.providers.load_profile import shipped_names
 
     name = options.provider_named or options.default_provider
     if not name:
@@ -73,8 +73,13 @@ def named_profile(options: SessionOptions) -> Profile:
             expected="--provider " + " | ".join(shipped_names()),
             hint="ensure_api_key.py --all shows for which a key is set",
         )
-    profile = load_profile(name, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
-    return profile.for_kind(options.kind)
+    return _loaded(name).for_kind(options.kind)
+
+
+def _loaded(name: str) -> Profile:
+    from videotasks.providers.load_profile import load_profile
+
+    return load_profile(name, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
 
 
 def chosen_profile(options: SessionOptions) -> Profile:
@@ -88,11 +93,7 @@ def at_named_origin(profile: Profile, options: SessionOptions, *, required: bool
     from videotasks.network import origins
     from videotasks.providers import credentials
 
-    if options.base_url:
-        return profile.with_base_url(
-            origins.checked_base_url(options.base_url, source="--base-url", allow_http=options.allow_http)
-        )
-    named = credentials.named_origin(profile)
+    named = ("--base-url", options.base_url) if options.base_url else credentials.named_origin(profile)
     if named is not None:
         return profile.with_base_url(origins.checked_base_url(named[1], source=named[0], allow_http=options.allow_http))
     if profile.base_url_required and not required:
@@ -108,11 +109,11 @@ def at_named_origin(profile: Profile, options: SessionOptions, *, required: bool
 
 def provider_name(options: SessionOptions) -> str | None:
     """The name under which runs of the provider that was typed are kept: a profile's own name where it was a path."""
-    from videotasks.providers.load_profile import load_profile, shipped_names
+    from videotasks.providers.load_profile import shipped_names
 
     if options.provider is None or options.provider in shipped_names():
         return options.provider
-    return load_profile(options.provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS")).name
+    return _loaded(options.provider).name
 
 
 def origin_here(options: SessionOptions, provider: str) -> str | None:
@@ -122,17 +123,15 @@ def origin_here(options: SessionOptions, provider: str) -> str | None:
     """
     from videotasks.network import origins
     from videotasks.providers import credentials
-    from videotasks.providers.load_profile import load_profile
 
     if options.sandbox:
         return f"sandbox:{provider}"
     if options.base_url:
         return origins.place_of(origins.checked_base_url(options.base_url, source="--base-url", allow_http=True))
     try:
-        typed = (
-            options.provider if provider == provider_name(options) else None
-        )  # the path of a profile of the user's own
-        profile = load_profile(typed or provider, search=os.environ.get("VIDEO_TASKS_PROVIDERS"))
+        # As it was typed: that may be the path of a profile of the user's own.
+        typed = options.provider if provider == provider_name(options) else None
+        profile = _loaded(typed or provider)
         named = credentials.named_origin(profile)
         if named is None and profile.base_url_required:
             return None
@@ -285,12 +284,11 @@ def sandbox_server(
     profile: Profile, store: Any, scenario: str | None, dialect: dict[str, Any] | None = None
 ) -> Iterator[Any]:
     """The local stand-in, started in this process. It imports nothing of this library, and this only here of it."""
+    from videotasks.core.durable_files import make_private_dir
     from videotasks_sandbox.server import SandboxError, start_sandbox
 
     store.prepare()
     folder: Path = store.root / ".sandbox"
-    from videotasks.core.durable_files import make_private_dir
-
     make_private_dir(folder)
     try:
         server = start_sandbox(
@@ -323,15 +321,12 @@ def asked_of(options: SessionOptions, profile: Profile | None, root: str) -> Ask
     A run folder never supplies an origin or a profile's path, and the environment of this shell may not be there.
     """
     files: list[str] = ["--output", _absolute(options.output)] if options.output else []
-    pace: list[str] = []
-    for flag, value in (("--interval", options.interval), ("--request-timeout", options.request_timeout)):
-        if value is not None:
-            pace += [flag, f"{value:g}"]
+    pace = {"--interval": options.interval, "--request-timeout": options.request_timeout}
     return Asked(
         root=root,
         place=place_of(options, profile),
         files=(*files, *_flags(options, "force", "allow_private_results", "with_link")),
-        pace=tuple(pace),
+        pace=tuple(word for flag, s in pace.items() if s is not None for word in (flag, f"{s:g}")),
         manner=_flags(options, "no_retry", "verbose", "text"),
         wait_s=options.wait_s,
         fetch=not options.no_download,

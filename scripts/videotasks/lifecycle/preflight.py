@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
 
 from videotasks.catalogue import prices
@@ -18,7 +17,6 @@ from videotasks.lifecycle import spending
 from videotasks.lifecycle.create_or_attach import Plan, attachable, refuse_earlier_version, refuse_keys
 from videotasks.lifecycle.open_session import last_line
 from videotasks.lifecycle.session import Session
-from videotasks.network.errors import NoAnswer
 from videotasks.output import next_command
 from videotasks.providers import credentials
 from videotasks.providers.known_model import CONVENTION, NOTHING
@@ -98,14 +96,14 @@ def check(plan: Plan, terms: Terms) -> Findings:
     profile = plan.session.profile
     may_ask = plan.session.ctx.sandbox or _has_key(profile)
     if profile.capabilities is not None and may_ask:
-        body = _ask(plan, profile.capabilities.path, found, "limits and prices")
+        body = _ask(plan, found, "limits and prices", profile.capabilities.path)
         if body is not None:
             problems, exact = costs.check_capabilities(profile, body, plan.draft)
             if exact is not None and (found.estimate is None or found.estimate.kind != "quote"):
                 found.estimate = exact
             found.problems += [{"message": text} for text in problems]
     if terms.dry_run and terms.balance and profile.credits is not None and may_ask:
-        body = _ask(plan, profile.credits.path, found, "the balance")
+        body = _ask(plan, found, "the balance", profile.credits.path)
         if body is not None:
             found.balance = costs.balance(profile, body)
     if terms.dry_run and not may_ask:
@@ -128,9 +126,7 @@ def require(found: Findings) -> None:
 
 def guard_cost(plan: Plan, terms: Terms, found: Findings) -> None:
     """--max-cost or <NAME>_MAX_COST: refuse a price above it, and an unknown one. Raises TaskError, exit 1."""
-    source, text = "--max-cost", terms.max_cost
-    if not text:
-        source, text = credentials.setting(plan.session.profile, "MAX_COST")
+    source, text = _limit(plan, "--max-cost", terms.max_cost)
     if not text or found.attaches_to is not None:
         return
     most, unit = amount_of(source, text)
@@ -182,10 +178,14 @@ def budget(plan: Plan, terms: Terms, found: Findings) -> AbstractContextManager[
 
 
 def day_limit(plan: Plan, terms: Terms) -> tuple[float, str] | None:
-    source, text = "--max-cost-per-day", terms.max_cost_per_day
-    if not text:
-        source, text = credentials.setting(plan.session.profile, "MAX_COST_PER_DAY")
+    source, text = _limit(plan, "--max-cost-per-day", terms.max_cost_per_day)
     return amount_of(source, text) if text else None
+
+
+def _limit(plan: Plan, flag: str, typed: str | None) -> tuple[str, str | None]:
+    """Who set a limit, and to what: the flag, else the provider's own setting (--max-cost: <NAME>_MAX_COST)."""
+    name = flag[2:].upper().replace("-", "_")
+    return (flag, typed) if typed else credentials.setting(plan.session.profile, name)
 
 
 def _look_at_prices(plan: Plan, terms: Terms, found: Findings) -> None:
@@ -193,8 +193,8 @@ def _look_at_prices(plan: Plan, terms: Terms, found: Findings) -> None:
     session, draft = plan.session, plan.draft
     profile, known = session.profile, draft.known
     has_key = _has_key(profile)
-    standing = any(credentials.setting(profile, name)[1] for name in ("MAX_COST", "MAX_COST_PER_DAY"))
-    limited = bool(terms.max_cost or terms.max_cost_per_day or standing)
+    typed = {"--max-cost": terms.max_cost, "--max-cost-per-day": terms.max_cost_per_day}
+    limited = any(_limit(plan, flag, text)[1] for flag, text in typed.items())
     if profile.prices is not None and not session.ctx.sandbox and (terms.dry_run or limited):
         quoted = _quoted(plan, profile.prices, found) if has_key else None
         found.estimate = quoted or _by_unit(plan, profile.prices, found)
@@ -215,9 +215,7 @@ def _quoted(plan: Plan, told: Prices, found: Findings) -> Estimate | None:
         return None
     path = str(spec["path"]).replace("{model}", draft.model or "")
     body = prices.quote_body(spec.get("body", "{body}"), draft.model, materialise(draft, {}))
-    answer = _free(plan, found, lambda provider, client: provider.get_json(
-        path, method="POST", client=client, timeout=ASK_S, json_body=body
-    ))  # fmt: skip
+    answer = _ask(plan, found, "the price", path, method="POST", json_body=body)
     return costs.by_quote(answer, spec, plan.session.provider.url(path)) if answer is not None else None
 
 
@@ -231,23 +229,22 @@ def _by_unit(plan: Plan, told: Prices, found: Findings) -> Estimate | None:
         rates, where = session.ctx.mailbox.call(
             lambda: prices.asked_rates(session.profile, model, draft.known), timeout=ASK_S
         )
-    except (TaskError, Unavailable) as error:
-        found.notes.append(f"the price could not be asked for: {error}")
-        return None
-    except CallTimedOut:
-        found.notes.append("the price could not be asked for: no answer in time")
+    except (TaskError, Unavailable, CallTimedOut) as error:
+        found.notes.append(f"the price could not be asked for: {str(error) or 'no answer in time'}")
         return None
     kind = "table" if spec.get("exact") else "unit_price"
     return costs.by_rates(rates, draft, session.profile, kind=kind, source=where)
 
 
-def _free(plan: Plan, found: Findings, call: Callable[[Any, Any], Any]) -> Any:
+def _ask(plan: Plan, found: Findings, what: str, path: str, **how: Any) -> Any:
     """A call that costs nothing, once, five seconds; None with a note where it fails."""
-    try:
-        return plan.session.ask(lambda client: call(plan.session.provider, client), ASK_S)
-    except TaskError as error:
-        found.notes.append(f"the price could not be asked for: {error}")
-        return None
+    provider, ctx = plan.session.provider, plan.session.ctx
+    with closing(provider.client()) as client:
+        try:
+            return ctx.mailbox.call(lambda: provider.get_json(path, client=client, timeout=ASK_S, **how), timeout=ASK_S)
+        except (TaskError, CallTimedOut) as error:
+            found.notes.append(f"{what} could not be asked for: {str(error) or 'no answer in time'}")
+    return None
 
 
 def _remembered(plan: Plan) -> Estimate | None:
@@ -319,18 +316,18 @@ def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -
         "body": _bounded(summary(draft)),
     }
     price = f"{estimate.amount:g} {estimate.unit} ({_kind_in_words(estimate)})" if estimate else "unknown"
-    refusal = None
+    problem: dict[str, Any] | None = None
+    code: int = ExitCode.OK
     try:
         guard_cost(plan, terms, found)
     except TaskError as error:
-        refusal = error
+        problem, code = error_fields(error), error.exit_code
+    if found.problems:
+        problem = {"category": "validation", "message": str(found.problems[0]["message"])}
+        code = ExitCode.VALIDATION
     for line in _in_words(session.profile, draft):
         session.ctx.reporter.people(line)
     session.ctx.reporter.people(f"dry run: nothing was sent; price: {price}")
-    code = int(ExitCode.VALIDATION if found.problems else refusal.exit_code if refusal else ExitCode.OK)
-    error_of_plan: dict[str, Any] | None = error_fields(refusal) if refusal else None
-    if found.problems:
-        error_of_plan = {"category": "validation", "message": str(found.problems[0]["message"])}
     return session.ctx.reporter.final(
         "plan",
         code,
@@ -353,7 +350,7 @@ def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -
         if_wrong=_if_wrong(session.profile, draft),
         send=next_command.quoted(send),
         send_needs="the user's confirmation: it pays" if not session.ctx.sandbox and not found.attaches_to else None,
-        error=error_of_plan,
+        error=problem,
     )
 
 
@@ -425,20 +422,6 @@ def _validate(plan: Plan, spec: str, terms: Terms, found: Findings) -> None:
     found.notes += list(report.warnings)[:5]
     if not report.ok:
         found.problems += list(report.errors)
-
-
-def _ask(plan: Plan, path: str, found: Findings, what: str) -> Any:
-    provider, ctx = plan.session.provider, plan.session.ctx
-    client = provider.client()
-    try:
-        return ctx.mailbox.call(lambda: provider.get_json(path, client=client, timeout=ASK_S), timeout=ASK_S)
-    except (TaskError, NoAnswer) as error:
-        found.notes.append(f"{what} could not be asked for: {error}")
-    except CallTimedOut:
-        found.notes.append(f"{what} could not be asked for: no answer in time")
-    finally:
-        client.close()
-    return None
 
 
 def _untried(profile: Profile) -> list[str]:

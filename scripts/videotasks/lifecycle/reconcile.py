@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
@@ -18,7 +16,8 @@ from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.submit import submission_unknown
 from videotasks.output.next_command import quoted
-from videotasks.providers.provider import TaskRef
+from videotasks.providers.profile import ListSpec
+from videotasks.providers.provider import TaskRef, refusal
 from videotasks.runs import results
 from videotasks.runs.claims import Sender
 from videotasks.runs.journal import RunState
@@ -31,7 +30,7 @@ MAX_CANDIDATES = 8
 
 def settle_unknown(session: Session, run: Run) -> int:
     """Report a run whose submission is unknown: candidates where the provider lists tasks, else where to look."""
-    ctx = session.ctx
+    ctx, profile = session.ctx, session.profile
     if _being_sent(session, run):
         return ctx.reporter.final(
             "status",
@@ -42,14 +41,9 @@ def settle_unknown(session: Session, run: Run) -> int:
             summary="The request is being sent right now by another process.",
             look_again_in_s=5,
         )
-    if run.state().phase is Phase.SUBMITTING:
-        ctx.record(run, "submission_unknown", reason=DEAD_SENDER)
-    write_results(ctx, run)
-    state = run.state()
-    error = submission_unknown("its answer was lost")
-    profile = session.profile
-    if _found_by_its_own_value(session, run, state):
+    if found_by_itself(session, run):
         return check_status.look_once(session, run)
+    state, error = run.state(), submission_unknown("its answer was lost")
     found: list[dict[str, Any]] | None = None
     if profile.list is not None:
         try:
@@ -83,14 +77,26 @@ def settle_unknown(session: Session, run: Run) -> int:
 def found_by_itself(session: Session, run: Run) -> bool:
     """Whether a run in doubt has a task by now without anybody's word: by the value that it alone had sent.
 
-    A run whose sender is gone is noted as in doubt. Raises TaskError.
+    The API is to show a task under it (profile `idempotency`: lookup). A run whose sender is gone is noted as in doubt.
+    Raises TaskError.
     """
     if _being_sent(session, run):
         return False
     if run.state().phase is Phase.SUBMITTING:
         session.ctx.record(run, "submission_unknown", reason=DEAD_SENDER)
     write_results(session.ctx, run)
-    return _found_by_its_own_value(session, run, run.state())
+    state = run.state()
+    spec, made = session.profile.idempotency, state.follow.get("uuid")
+    if spec is None or spec.on_reuse != "lookup" or made is None:
+        return False
+    try:
+        look = check_status.ask(session, TaskRef(made, state.follow))
+        if look.snapshot is None or look.snapshot.status is Status.UNKNOWN:
+            return False
+        adopt(session, run, made)
+    except TaskError:
+        return False
+    return True
 
 
 def candidates(session: Session, run: Run, state: RunState) -> list[dict[str, Any]]:
@@ -117,7 +123,7 @@ def candidates(session: Session, run: Run, state: RunState) -> list[dict[str, An
         told = jmespath_eval.first_string((spec.model,), item)
         if model and told and told != model:
             continue
-        found.append(_shown(session, item, created, told))
+        found.append(_shown(spec, item, created))
     others = ctx.store.by_tasks([shown["task_id"] for shown in found], mode=ctx.mode, origin=session.origin)
     return [shown for shown in found if shown["task_id"] not in others][:MAX_CANDIDATES]
 
@@ -143,11 +149,9 @@ def listed(session: Session, limit: int = 200) -> tuple[list[Any], float | None]
     return list(items)[:limit], server_date(answer.headers.get("date"))
 
 
-def _shown(session: Session, item: Any, created: float | None, model: str | None) -> dict[str, Any]:
-    spec = session.profile.list
-    assert spec is not None
+def _shown(spec: ListSpec, item: Any, created: float | None) -> dict[str, Any]:
     task_id = jmespath_eval.evaluate(spec.id, item)
-    status = jmespath_eval.first_string((spec.status,), item)
+    status, model = (jmespath_eval.first_string((path,), item) for path in (spec.status, spec.model))
     return {
         "task_id": inert(str(task_id), MAX_ID),
         "provider_status": inert(status, 60) if status else None,
@@ -160,20 +164,13 @@ def shown_items(session: Session, items: list[Any]) -> list[dict[str, Any]]:
     """Raw list items as --remote prints them."""
     spec = session.profile.list
     assert spec is not None
-    return [
-        _shown(
-            session, item, scalars.first_time((spec.created_at,), item), jmespath_eval.first_string((spec.model,), item)
-        )
-        for item in items
-    ]
+    return [_shown(spec, item, scalars.first_time((spec.created_at,), item)) for item in items]
 
 
 def report_taskless(session: Session, run: Run) -> int:
     """A run without a task: refused, closed by the user, or never sent."""
     state = run.state()
     write_results(session.ctx, run)
-    from videotasks.runs import results
-
     summary = results.summary(run, state)
     if state.phase is Phase.NEW:
         summary = "This request was never sent; nothing was created."
@@ -190,21 +187,6 @@ def report_taskless(session: Session, run: Run) -> int:
         error=state.error,
         artifacts_dir=str(run.folder),
     )
-
-
-def _found_by_its_own_value(session: Session, run: Run, state: RunState) -> bool:
-    """Whether the API shows a task under the value that this run alone sent (profile `idempotency`: lookup)."""
-    spec, made = session.profile.idempotency, state.follow.get("uuid")
-    if spec is None or spec.on_reuse != "lookup" or made is None:
-        return False
-    try:
-        look = check_status.ask(session, TaskRef(made, state.follow))
-        if look.snapshot is None or look.snapshot.status is Status.UNKNOWN:
-            return False
-        adopt(session, run, made)
-    except TaskError:
-        return False
-    return True
 
 
 def adopt(session: Session, run: Run, task_id: str) -> None:
@@ -224,40 +206,34 @@ def adopt(session: Session, run: Run, task_id: str) -> None:
         raise configuration_error(f"that task belongs to the run {other.run_id}", expected="a task without a run")
     look = check_status.ask(session, TaskRef(task_id, state.follow))
     if look.snapshot is None and look.final_refusal:
-        from videotasks.providers.provider import refusal
-
         assert look.error is not None
         raise refusal(look.error)
-    with in_doubt(session, run):
-        found = run.state().task_id
-        if found is not None and found != task_id:
-            raise configuration_error(f"the run {run.run_id} has the task {found} by now", expected="no adoption")
-        run.record("adopted", session.ctx.clock(), task_id=task_id, kind=session.profile.kind)
+    _stop_sender(session, run)
+    found = run.state().task_id
+    if found is not None and found != task_id:
+        raise configuration_error(f"the run {run.run_id} has the task {found} by now", expected="no adoption")
+    run.record("adopted", session.ctx.clock(), task_id=task_id, kind=session.profile.kind)
 
 
 def resolve(session: Session, run: Run) -> int:
     """--resolve not-created: the user looked, and says that nothing was created."""
-    with in_doubt(session, run):
-        state = run.state()
-        if state.task_id is not None:
-            raise configuration_error(
-                f"the run {run.run_id} has the task {state.task_id}", expected="a run whose answer was lost"
-            )
-        if not state.phase.in_doubt:
-            raise configuration_error(f"the run {run.run_id} is not in doubt", expected="a run whose answer was lost")
-        run.record("resolved", session.ctx.clock(), how="not_created")
+    _stop_sender(session, run)
+    state, expected = run.state(), "a run whose answer was lost"
+    if state.task_id is not None:
+        raise configuration_error(f"the run {run.run_id} has the task {state.task_id}", expected=expected)
+    if not state.phase.in_doubt:
+        raise configuration_error(f"the run {run.run_id} is not in doubt", expected=expected)
+    run.record("resolved", session.ctx.clock(), how="not_created")
     return report_taskless(session, run)
 
 
-@contextmanager
-def in_doubt(session: Session, run: Run) -> Iterator[None]:
-    """Settling a run whose answer was lost. Its sender, should it only be suspended, must not send afterwards."""
+def _stop_sender(session: Session, run: Run) -> None:
+    """Before a run in doubt is settled: its sender, should it only be suspended, must not send afterwards."""
     if _being_sent(session, run):
         raise configuration_error(
             f"the run {run.run_id} is being sent right now by another process", expected="the end of that command"
         )
     session.ctx.store.claims.settle(_keys(run), run.run_id)
-    yield
 
 
 def _being_sent(session: Session, run: Run) -> bool:

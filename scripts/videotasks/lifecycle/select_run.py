@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core import durable_files
 from videotasks.core.errors import configuration_error
-from videotasks.core.record import record, replace
+from videotasks.core.record import replace
 from videotasks.core.task import Phase, require_task_id
 from videotasks.core.times import age_text
 from videotasks.lifecycle.open_session import SessionOptions, chosen_profile, origin_here, place_of, provider_name
@@ -47,62 +48,17 @@ def require_same_place(session: Session, run: Run) -> None:
 
 def of_mode(store: RunStore, options: SessionOptions) -> Iterator[Outline]:
     """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
-    mode, wanted = options.mode, provider_name(options)
-    here: dict[str, str | None] = {}
+    return (outline for outline, here in _placed(store, options, bool(options.base_url)) if here)
+
+
+def _placed(store: RunStore, options: SessionOptions, by_origin: bool = True) -> Iterator[tuple[Outline, bool]]:
+    """Runs of this mode and provider (if one is named), and whether each is at the origin that would be used here."""
+    wanted, origins = provider_name(options), dict[str, str | None]()
     for outline in store.outlines():
-        if outline.mode != mode or (wanted and outline.provider != wanted):
-            continue
-        if options.base_url:
-            if outline.provider not in here:
-                here[outline.provider] = origin_here(options, outline.provider)
-            if not outline.is_at(here[outline.provider]):
-                continue
-        yield outline
-
-
-@record(frozen=True)
-class Latest:
-    """What --latest finds: the run, how many others are unfinished, and a newer create that was refused."""
-
-    run: Run | None
-    others_unfinished: int = 0
-    refused: Run | None = None
-
-
-def latest(store: RunStore, options: SessionOptions) -> Latest:
-    """The newest run by its create time. Refusals and unsent runs do not count, an unseen id only without another run.
-
-    Runs at the origin that this command would use come first; one from elsewhere is found only when there is none
-    here, and then refused with the way to name its origin.
-    """
-    mode, wanted = options.mode, provider_name(options)
-    origins_here: dict[str, str | None] = {}
-    newest: tuple[bool, bool, float] | None = None
-    found: Outline | None = None
-    refused: Outline | None = None
-    unfinished: list[tuple[bool, str]] = []
-    for outline in store.outlines():
-        if outline.mode != mode or (wanted and outline.provider != wanted):
-            continue
-        if outline.provider not in origins_here:
-            origins_here[outline.provider] = origin_here(options, outline.provider)
-        here, at = outline.is_at(origins_here[outline.provider]), outline.created_at
-        if outline.phase in (Phase.NEW, Phase.REFUSED) and outline.task_id is None:
-            newer = refused is None or at > refused.created_at
-            if here and newer and outline.phase == Phase.REFUSED and not outline.closed_by_user:
-                refused = outline
-            continue
-        if outline.unfinished and not outline.unseen:
-            unfinished.append((here, outline.run_id))
-        if newest is None or (here, not outline.unseen, at) > newest:
-            newest, found = (here, not outline.unseen, at), outline
-    if refused is not None and found is not None and refused.created_at < found.created_at:
-        refused = None
-    refusal = store.find(refused.run_id) if refused is not None else None
-    if newest is None or found is None:
-        return Latest(None, 0, refusal)
-    others = sum(1 for other, run_id in unfinished if other == newest[0] and run_id != found.run_id)
-    return Latest(store.find(found.run_id), others, refusal)
+        if outline.mode == options.mode and (not wanted or outline.provider == wanted):
+            if by_origin and outline.provider not in origins:
+                origins[outline.provider] = origin_here(options, outline.provider)
+            yield outline, not by_origin or outline.is_at(origins[outline.provider])
 
 
 def session_profile(options: SessionOptions, run: Run | None) -> Profile:
@@ -112,19 +68,12 @@ def session_profile(options: SessionOptions, run: Run | None) -> Profile:
     return profile.for_kind(kind) if options.kind is None and kind in profile.kinds else profile
 
 
-def provider_of_run(store: RunStore, run_id: str) -> str | None:
-    """The name of the provider that a run was made with: a name only, looked up among the shipped profiles."""
+def with_provider_of(options: SessionOptions, run: Run | None) -> SessionOptions:
+    """With the provider of a run that is known, unless one was typed: a name only, of a shipped profile."""
     from videotasks.providers.load_profile import shipped_names
 
-    request = durable_files.read_json(store.root / run_id / "inputs" / "request.json")
-    name = request.get("provider") if isinstance(request, dict) else None
-    return name if name in shipped_names() else None
-
-
-def with_provider_of(options: SessionOptions, store: RunStore, run: Run | None) -> SessionOptions:
-    """With the provider of a run that is known, unless one was typed."""
     if options.provider is None and run is not None:
-        return replace(options, provider_of_run=provider_of_run(store, run.run_id))
+        return replace(options, provider_of_run=run.provider if run.provider in shipped_names() else None)
     return options
 
 
@@ -144,10 +93,25 @@ FROM_LIMIT = 5_000_000
 
 
 def find_latest(store: RunStore, options: SessionOptions) -> tuple[Run, dict[str, Any]]:
-    """--latest: the newest run, and what to say about it."""
-    found = latest(store, options)
-    refused = _refusal_of(found.refused) if found.refused is not None else None
-    if found.run is None:
+    """--latest: the newest run by its create time, and what to say about it.
+
+    Refusals and unsent runs do not count, an unseen id only without another run. Runs at the origin that this command
+    would use come first; one from elsewhere is found only when there is none here, and then refused with the way to
+    name its origin. A newer create that was refused is told.
+    """
+    tasks: list[tuple[bool, bool, float, Outline]] = []
+    refusals: list[tuple[float, Outline]] = []
+    for outline, here in _placed(store, options):
+        if outline.phase not in (Phase.NEW, Phase.REFUSED) or outline.task_id is not None:
+            tasks.append((here, not outline.unseen, outline.created_at, outline))
+        elif here and outline.phase == Phase.REFUSED and not outline.closed_by_user:
+            refusals.append((outline.created_at, outline))
+    newest = max(tasks, key=itemgetter(0, 1, 2), default=None)
+    refusal = max(refusals, key=itemgetter(0), default=None)
+    run = store.find(newest[3].run_id) if newest else None
+    refused_run = store.find(refusal[1].run_id) if refusal and not (newest and refusal[0] < newest[2]) else None
+    refused = _refusal_of(refused_run) if refused_run is not None else None
+    if newest is None or run is None:
         if refused is not None:
             raise configuration_error(
                 "the newest create was refused, so there is no task: " + refused["message"],
@@ -162,11 +126,11 @@ def find_latest(store: RunStore, options: SessionOptions) -> tuple[Run, dict[str
             hint="ask the user for the task id" if options.sandbox else "rehearsals are found only with --sandbox",
             code="missing_task_id",
         )
-    run = found.run
+    others = [one for one in tasks if one[:2] == (newest[0], True) and one[3].unfinished and one is not newest]
     note = {
         "age": age_text(time.time() - run.created_at),
         "prompt_start": run.prompt[:60],
-        "other_unfinished": found.others_unfinished,
+        "other_unfinished": len(others),
     }
     if refused is not None:
         note["newer_create_refused"] = refused

@@ -94,7 +94,7 @@ class RunSessions(SessionPool):
         found = self._found.get((run.provider, kind))
         if found is None:
             try:
-                options = select_run.with_provider_of(self.options, RunStore(run.folder.parent), run)
+                options = select_run.with_provider_of(self.options, run)
                 profile = select_run.session_profile(options, run)
                 found = self.opened((options.provider_named, kind), options, profile)
             except TaskError as error:

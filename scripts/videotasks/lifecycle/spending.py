@@ -74,12 +74,9 @@ def _account(run: Run) -> _Account | None:
 
 @contextlib.contextmanager
 def reserved(
-    ctx: Context, limit: tuple[float, str] | None, estimate: Estimate | None, *, allow_unknown: bool
+    ctx: Context, limit: tuple[float, str], estimate: Estimate | None, *, allow_unknown: bool
 ) -> Iterator[None]:
     """Hold the price of a create within the day's limit while it is made. Raises TaskError when it does not fit."""
-    if limit is None:
-        yield
-        return
     most, unit = limit
     ctx.store.prepare()
     folder = ctx.store.root / ".spending"

@@ -46,17 +46,20 @@ def report_event(ctx: Context, event: SseEvent, task_id: str | None, snapshot: S
     """The verbose line of one stream event, with the keys that the inherited command prints."""
     if not ctx.reporter.verbose:
         return
-    word = snapshot.provider_status if snapshot else None
-    ctx.reporter.event(
-        "sse_event",
-        sse_event_name=inert(event.event, 60),
-        generation_id=task_id,
-        status=snapshot.status.value if snapshot else None,
-        provider_status=inert(word, 60) if word else None,
-        status_key=inert(word, 60).lower() if word else None,
-        terminal=bool(snapshot and snapshot.status.terminal),
-        payload=_payload(event.data),
-    )
+    told = verbose_fields(snapshot) if snapshot else {"terminal": False}
+    name, payload = inert(event.event, 60), _payload(event.data)
+    ctx.reporter.event("sse_event", sse_event_name=name, generation_id=task_id, **told, payload=payload)
+
+
+def verbose_fields(snapshot: Snapshot) -> dict[str, Any]:
+    """A status with the keys of the inherited command, for the verbose line of an event or a poll."""
+    word = inert(snapshot.provider_status, 60) if snapshot.provider_status else None
+    return {
+        "status": snapshot.status.value,
+        "provider_status": word,
+        "status_key": word.lower() if word else None,
+        "terminal": snapshot.status.terminal,
+    }
 
 
 def _payload(data: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from videotasks.core import durable_files
@@ -18,14 +18,14 @@ from videotasks.core.errors import (
 from videotasks.core.record import field, record, replace
 from videotasks.core.safe_text import inert
 from videotasks.core.task import Snapshot, Status
-from videotasks.core.workers import CallTimedOut, Interrupted
+from videotasks.core.workers import Interrupted, Message
 from videotasks.formats.sse import SseEvent, SseLimitError, SseParser, is_event_stream
-from videotasks.lifecycle import create_answer
+from videotasks.lifecycle import create_answer, free_calls
 from videotasks.lifecycle.create_answer import STREAM_REFUSED, CreateAnswer, Decision, of_answer
 from videotasks.lifecycle.session import Context
 from videotasks.lifecycle.stream import Stream, report_event, report_refused_stream, without_key
 from videotasks.network import origins
-from videotasks.network.client import Answer, without_secrets
+from videotasks.network.client import MAX_JSON_BYTES, Answer, without_secrets
 from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight, WriteAheadFailed
 from videotasks.providers import normalize
@@ -161,16 +161,14 @@ def _look_up(ctx: Context, provider: Provider, request: CreateRequest) -> Create
     spec = provider.profile.idempotency
     if spec is None or spec.on_reuse != "lookup":
         return None
-    task_id, client = request.known["uuid"], provider.client()
-    try:
+    task_id = request.known["uuid"]
+    with closing(provider.client()) as client:
         for pauses in (2, 6, 12):
             ctx.pause(ctx.limits.unsent_pause_s * pauses)
             with suppress(NoAnswer):
                 seen = provider.look(TaskRef(task_id, request.known), client=client).snapshot
                 if seen is not None and seen.status is not Status.UNKNOWN:
                     return CreateAnswer(Decision.ACCEPTED, task_id=task_id, snapshot=seen, follow=seen.follow)
-    finally:
-        client.close()
     return None
 
 
@@ -319,12 +317,8 @@ class _Exchange:
             self.request.method, url, flight=self.flight, headers=headers, timeout=timeout, **arguments
         ) as opened:
             if not (200 <= opened.status < 300 and is_event_stream(opened.headers.get("content-type"))):
-                from videotasks.network.client import MAX_JSON_BYTES
-
                 body = opened.read_as_sent(MAX_JSON_BYTES)
                 return Answer(opened.status, opened.headers, body, url, opened.truncated)
-            from videotasks.core.workers import Message
-
             post = self.ctx.mailbox.put
             post(Message("event", self.token, opened.status))
             parser = SseParser()
@@ -397,17 +391,16 @@ def _no_place(found: CreateAnswer) -> TaskError:
 def _looked_at(ctx: Context, provider: Provider, found: CreateAnswer) -> CreateAnswer:
     """A refusal with an id in it: a task that the API shows was made, one that it does not know was not."""
     assert found.task_id is not None
-    ref = TaskRef(found.task_id, found.follow or {})
-    client = provider.client()
-    timeout = ctx.limits.poll_request_s
+    ref, timeout = TaskRef(found.task_id, found.follow or {}), ctx.limits.poll_request_s
     try:
-        look: Look = ctx.mailbox.call(
-            lambda: provider.look(ref, client=client, timeout=timeout), timeout=timeout + ctx.limits.abort_slack_s
+        look = free_calls.ask(
+            ctx,
+            provider,
+            lambda client: provider.look(ref, client=client, timeout=timeout),
+            timeout + ctx.limits.abort_slack_s,
         )
-    except (NoAnswer, TaskError, CallTimedOut, Interrupted):
+    except (TaskError, Interrupted):
         look = Look()
-    finally:
-        client.close()
     if look.snapshot is not None and look.snapshot.provider_status is not None:
         return replace(found, decision=Decision.ACCEPTED, snapshot=look.snapshot)
     unknown_there = {Category.NOT_FOUND, Category.VALIDATION}

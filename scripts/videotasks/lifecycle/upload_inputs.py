@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -109,13 +110,10 @@ def _fields(spec: Any, init: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _api_call(provider: Provider, method: str, path: str, query: Mapping[str, Any], **how: Any) -> Any:
     """A call of the API itself, with its key; asked again when no answer comes, for an upload makes no task."""
-    client = provider.client()
-    try:
+    with closing(provider.client()) as client:
         return provider.get_json(
             path, method=method, query=query, client=client, operation="upload", attempts=ATTEMPTS, timeout=60.0, **how
         )
-    finally:
-        client.close()
 
 
 def _send(provider: Provider, ctx: Context, method: str, url: str, how: Mapping[str, Any]) -> None:
@@ -134,14 +132,12 @@ def _send(provider: Provider, ctx: Context, method: str, url: str, how: Mapping[
     guard = ResultLinks(api_base_url=base_url, allow_private=allow_private).guard(url)
     last: NoAnswer | None = None
     for _ in range(ATTEMPTS):
-        client = Client(guard=guard)
         try:
-            answer = client.request(method, url, timeout=120.0, max_bytes=100_000, **how)
+            with closing(Client(guard=guard)) as client:
+                answer = client.request(method, url, timeout=120.0, max_bytes=100_000, **how)
         except NoAnswer as error:
             last = error
             continue
-        finally:
-            client.close()
         if 200 <= answer.status < 300:
             return
         if answer.status < 500:

@@ -14,7 +14,8 @@ from videotasks.core.safe_text import inert
 from videotasks.core.task import Outcome, Snapshot, Status
 from videotasks.core.workers import Interrupted, Message
 from videotasks.formats.sse import SseEvent
-from videotasks.lifecycle.free_calls import NOT_FOUND_LOOKS
+from videotasks.lifecycle.final_line import go_on
+from videotasks.lifecycle.free_calls import NOT_FOUND_LOOKS, PASSING, reason_of
 from videotasks.lifecycle.look_queue import (
     BULK_FAULTS,
     REFUSED_WEIGHT,
@@ -28,12 +29,13 @@ from videotasks.lifecycle.look_queue import (
 from videotasks.lifecycle.outcome import Ending
 from videotasks.lifecycle.poll_schedule import FAULT_FIRST_S, Pace, PollSchedule
 from videotasks.lifecycle.session import Context
-from videotasks.lifecycle.stream import report_event
+from videotasks.lifecycle.stream import report_event, verbose_fields
 from videotasks.lifecycle.watched import Watched
 from videotasks.network import origins
 from videotasks.network.client import Client
 from videotasks.network.errors import NoAnswer
 from videotasks.network.flight import Flight
+from videotasks.output.next_command import quoted
 from videotasks.providers import normalize
 from videotasks.providers.provider import FINAL_STATUSES, Look
 
@@ -181,10 +183,8 @@ class Waiter:
 
     def _pause(self, now: float, deadline: float | None, hard_end: float | None) -> float | None:
         moments = [request.limit for request in self._sent.values()]
-        if (
-            len(self._sent) < MAX_WORKERS
-            and (sending := next_moment(self._lanes.values(), last=self._past)) is not None
-        ):
+        sending = next_moment(self._lanes.values(), last=self._past) if len(self._sent) < MAX_WORKERS else None
+        if sending is not None:
             moments.append(sending)
         if deadline is not None:
             moments.append(deadline if now < deadline else (hard_end or deadline))
@@ -279,7 +279,7 @@ class Waiter:
         """Look now; however often a stream gives a reason, not before `gap_s` (a poll's least) after the last look."""
         if gap_s is None:
             poll, limits = task.provider.profile.poll, self.ctx.limits
-            interval = task.interval_s if task.interval_s is not None else limits.poll_interval_s
+            interval = self._interval(task)
             gap_s = (poll.floor_s if interval is None else interval) / limits.sandbox_speed
         self._due(task, min(task.due, max(self.ctx.monotonic(), task.asked_at + gap_s)))
 
@@ -343,7 +343,7 @@ class Waiter:
                 task.looking = None
                 task.looks += 1
                 self._of_item(task, look)
-        if asked.wanted and page.next is not None and page.next.number < _pages(lane):
+        if asked.wanted and page.next is not None and page.next.number < lane.pages:
             asked.page = page.next
             lane.rounds.append(asked)
             return
@@ -390,7 +390,9 @@ class Waiter:
     def _of_look(self, task: Watched, look: Look) -> None:
         if look.snapshot is not None and (task.unexplained is None or look.snapshot.status.terminal):
             task.faults = task.not_found = 0
-            self._report_poll(task, look)
+            if self.ctx.reporter.verbose:
+                about = {"generation_id": task.ref.task_id, "attempt": task.looks, "http_status": look.http_status}
+                self.ctx.reporter.event("poll", **about, **verbose_fields(look.snapshot))
             self._observe(task, look.snapshot, "poll")
             if task.ending is None:
                 self._due(task, self.ctx.monotonic() + self._delay(task, look.hint_s))
@@ -402,8 +404,7 @@ class Waiter:
         if error is not None and final and not self._excused(task, error):
             task.ending = Ending(Outcome.REFUSED, "poll", task.snapshot, error)
             return
-        reason = look.reason or (f"HTTP {look.http_status}" if look.http_status else "no usable answer")
-        self._fault(task, reason, look.http_status, look.hint_s, error)
+        self._fault(task, reason_of(look), look.http_status, look.hint_s, error)
 
     def _excused(self, task: Watched, error: ApiError) -> bool:
         """404 for a task that may be too fresh: three looks and 15 seconds of grace (design section 4)."""
@@ -441,9 +442,12 @@ class Waiter:
             self.ctx.reporter.people(f"no usable answer {task.faults} times in a row ({reason}); still waiting")
         self._due(task, self.ctx.monotonic() + self._delay(task, hint_s))
 
+    def _interval(self, task: Watched) -> float | None:
+        return task.interval_s if task.interval_s is not None else self.ctx.limits.poll_interval_s
+
     def _delay(self, task: Watched, hint_s: float | None = None) -> float:
         poll = task.provider.profile.poll
-        interval = task.interval_s if task.interval_s is not None else self.ctx.limits.poll_interval_s
+        interval = self._interval(task)
         schedule = PollSchedule(poll.floor_s, poll.ceiling_s, interval)
         if task.result_looks and task.faults == 0:
             looks_s = self.ctx.limits.result_looks_s
@@ -480,7 +484,8 @@ class Waiter:
             name = "sse_timeout" if isinstance(value, NoAnswer) and value.kind == "timeout" else "sse_stream_ended"
             ctx.reporter.event(name, generation_id=task.ref.task_id, message=message)
             task.fell_back = True
-            ctx.reporter.event("fallback_polling_start", generation_id=task.ref.task_id, command=_command(ctx, task))
+            command = quoted(go_on(ctx, task.run))
+            ctx.reporter.event("fallback_polling_start", generation_id=task.ref.task_id, command=command)
             self._drop_stream(task)
             self._due(task, now)
 
@@ -498,10 +503,7 @@ class Waiter:
         task.snapshot = snapshot
         status = snapshot.status
         if status is Status.SUCCEEDED and not snapshot.has_result:
-            passing = snapshot.error is not None and snapshot.error.category in (
-                Category.TRANSIENT,
-                Category.RATE_LIMITED,
-            )
+            passing = snapshot.error is not None and snapshot.error.category in PASSING
             most = len(self.ctx.limits.result_looks_s) * (MORE_RESULT_LOOKS if passing else 1)
             if task.result_looks >= most:
                 task.ending = Ending(Outcome.NO_RESULT, source, snapshot, snapshot.error)
@@ -529,9 +531,7 @@ class Waiter:
                 self._rows_at = ctx.monotonic()
                 ctx.reporter.live_rows([_row(one) for one in self.tasks])
         else:
-            percent = snapshot.progress
-            live = snapshot.status.value + (f" {percent:.0f} %" if percent is not None else "")
-            ctx.reporter.live_status(live, percent)
+            ctx.reporter.live_status(_in_words(snapshot), snapshot.progress)
         told, odd = (snapshot.status, word), snapshot.status is Status.UNKNOWN
         if told == task.told:
             return
@@ -557,23 +557,7 @@ class Waiter:
                 task_id=task.ref.task_id if self._many else None,
             )
         if not ctx.reporter.live:
-            ctx.reporter.people(f"{snapshot.status.value}")
-
-    def _report_poll(self, task: Watched, look: Look) -> None:
-        snapshot = look.snapshot
-        if snapshot is None or not self.ctx.reporter.verbose:
-            return
-        word = snapshot.provider_status
-        self.ctx.reporter.event(
-            "poll",
-            generation_id=task.ref.task_id,
-            attempt=task.looks,
-            http_status=look.http_status,
-            status=snapshot.status.value,
-            provider_status=inert(word, 60) if word else None,
-            status_key=inert(word, 60).lower() if word else None,
-            terminal=snapshot.status.terminal,
-        )
+            ctx.reporter.people(snapshot.status.value)
 
     def _time_out(self) -> None:
         for task in list(self._open.values()):
@@ -593,27 +577,13 @@ class Waiter:
                 client.close()
 
 
-def _command(ctx: Context, task: Watched) -> str | None:
-    """The command that would poll this task, for the verbose line."""
-    if not ctx.reporter.verbose:
-        return None
-    from videotasks.lifecycle.final_line import go_on
-    from videotasks.output.next_command import quoted
-
-    return quoted(go_on(ctx, task.run))
-
-
 def _row(task: Watched) -> tuple[str, str]:
     """A task among many, as a person sees it while they are waited for."""
-    if task.snapshot is None:
-        return task.run.run_id, "no answer yet"
-    percent = task.snapshot.progress
-    return task.run.run_id, task.snapshot.status.value + (f" {percent:.0f} %" if percent is not None else "")
+    return task.run.run_id, _in_words(task.snapshot) if task.snapshot is not None else "no answer yet"
 
 
-def _pages(lane: Lane) -> int:
-    spec = lane.provider.profile.status.bulk
-    return spec.pages if spec is not None else 0
+def _in_words(snapshot: Snapshot) -> str:
+    return snapshot.status.value + (f" {snapshot.progress:.0f} %" if snapshot.progress is not None else "")
 
 
 def _conclusive(snapshot: Snapshot) -> bool:

@@ -353,7 +353,7 @@ class Tools:
             run = select_run.run_of_task(store, task_id, options)
         else:
             run = select_run.find_latest(store, options)[0]
-        options = select_run.with_provider_of(options, store, run)
+        options = select_run.with_provider_of(options, run)
         profile = select_run.session_profile(options, run)
         state = run.state() if run is not None else None
         shown = state is not None and (state.ended or state.task_id is None) and not state.phase.in_doubt

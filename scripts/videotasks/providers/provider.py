@@ -184,7 +184,7 @@ class Provider:
                     return Look(snapshot=ended, http_status=answer.status, body=body)
                 return Look(error=snap.error, http_status=answer.status, hint_s=hint, body=body)
             return Look(snapshot=snap, http_status=answer.status, hint_s=hint, body=body)
-        error = self._api_error("poll", answer, body)
+        error = self.api_error("poll", answer, body)
         if (ended := normalize.ended_by(profile, error, body, ref.task_id)) is not None:
             return Look(snapshot=ended, http_status=answer.status, body=body)
         return Look(
@@ -223,7 +223,7 @@ class Provider:
         assert spec is not None
         status = answer.status
         if not 200 <= status < 300:
-            error = self._api_error("poll", answer, body)
+            error = self.api_error("poll", answer, body)
             hint = error.retry_after_s if error.retry_after_s is not None else hint
             return ManyLooks(reason=f"HTTP {status}", http_status=status, hint_s=hint, final=400 <= status < 429)
         items = jmespath_eval.evaluate(spec.items, body)
@@ -349,7 +349,7 @@ class Provider:
                     raise no_answer_error(silence) from None
         told = answer.json()
         if not 200 <= answer.status < 300 or told is None:
-            raise refusal(self._api_error(operation, answer, told))
+            raise refusal(self.api_error(operation, answer, told))
         refused = normalize.in_band_error(self.profile, told, operation=operation)
         if refused is not None:
             raise refusal(refused)
@@ -359,7 +359,8 @@ class Provider:
         """The body of `get_answer`."""
         return self.get_answer(path, **how).json()
 
-    def _api_error(self, operation: str, answer: Answer, body: Any) -> ApiError:
+    def api_error(self, operation: str, answer: Answer, body: Any) -> ApiError:
+        """What an answer says went wrong, in our terms."""
         return classify_error.api_error(
             self.profile,
             operation=operation,
