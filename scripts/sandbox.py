@@ -101,11 +101,10 @@ def serve(options: argparse.Namespace, reporter: Reporter, mailbox: Mailbox) -> 
     from pathlib import Path
 
     from videotasks.core.errors import configuration_error
-    from videotasks_sandbox.scenarios import SandboxError
-    from videotasks_sandbox.server import start_sandbox
+    from videotasks_sandbox.server import Sandbox, SandboxError
 
     try:
-        sandbox = start_sandbox(
+        sandbox = Sandbox(
             provider=options.provider,
             state_file=Path(options.state),
             scenario=options.scenario,

@@ -107,11 +107,8 @@ def _create(profile: Document) -> Document:
         "makes": {
             "id": "$hex24",
             "model": model,
-            "prompt": _value(inputs.get("prompt"), body),
             "seconds": _value(inputs.get("duration"), body),
-            "ratio": _value(inputs.get("ratio"), body),
-            "resolution": _value(inputs.get("resolution"), body),
-            "size": _value(inputs.get("size"), body),
+            **{name: _value(inputs.get(name), body) for name in ("prompt", "ratio", "resolution", "size")},
         },
     }
     idempotency = profile.get("idempotency") or {}
@@ -252,16 +249,11 @@ def _address(profile: Document, verb: Document, method: str) -> Document:
     for name, value in [*pairs, *(verb.get("query") or {}).items()]:
         if value == "{task_id}":
             return {"on": on + path, "task": f"$query.{name}"}
-    body = verb.get("body")
-    for place, value in _leaves(body):
+    listed = {"body": "array"} if isinstance(verb.get("body"), list) else {}
+    for place, value in _leaves(verb.get("body")):
         if value == "{task_id}":
-            listed = {"body": "array"} if isinstance(body, list) else {}
-            return {
-                "on": on + path,
-                "task": f"$(body{'' if listed else '.'}{place})",
-                **listed,
-                "when": f"body{'' if listed else '.'}{place}",
-            }
+            there = f"body{'' if listed else '.'}{place}"
+            return {"on": on + path, "task": f"$({there})", **listed, "when": there}
     raise DialectError(f"no stand-in can be derived: {verb.get('path')} holds no {{task_id}}")
 
 
@@ -274,12 +266,8 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
 
 
 def _header_check(header: str, value: str) -> Document:
-    wanted = "null" if "{" in value else f"'{value}'"
-    sign = "==" if "{" in value else "!="
-    return {
-        "when": f'headers."{header.lower()}" {sign} {wanted}',
-        "message": f"the header {header} is missing or wrong",
-    }
+    wrong = "== null" if "{" in value else f"!= '{value}'"
+    return {"when": f'headers."{header.lower()}" {wrong}', "message": f"the header {header} is missing or wrong"}
 
 
 # -- places in bodies --
@@ -287,34 +275,21 @@ def _header_check(header: str, value: str) -> Document:
 
 def put(body: Document, path: str, value: Any) -> None:
     """Puts a value where a plain path finds it: `a.b`, `a[0].b`, `a[].b`."""
-    steps = re.findall(r"([A-Za-z_]\w*)((?:\[\d*\])*)", path)
+    *outer, (name, listed) = re.findall(r"([A-Za-z_]\w*)((?:\[\d*\])*)", path)
     at: Any = body
-    for index, (name, brackets) in enumerate(steps):
-        last = index == len(steps) - 1
-        depth = brackets.count("[")
-        if not depth:
-            if last:
-                at[name] = value
-            elif not isinstance(at.get(name), dict):
-                at[name] = {}
-            at = at[name]
-            continue
-        if not isinstance(at.get(name), list):
-            at[name] = [{}]
-        if last:
-            at[name] = [value]
-        else:
-            at = at[name][0]
+    for step, in_list in outer:
+        if not isinstance(at.get(step), list if in_list else dict):
+            at[step] = [{}] if in_list else {}
+        at = at[step][0] if in_list else at[step]
+    at[name] = [value] if listed else value
 
 
 def _first_plain(paths: Any) -> str:
     """The first plain path among the candidates, else the first that an expression begins with, else ""."""
     candidates = [paths] if isinstance(paths, str) else [str(each) for each in paths]
-    plain = next((each for each in candidates if _PLAIN.fullmatch(each)), "")
-    if plain:
-        return plain
-    found = next((match for each in candidates if (match := re.match(_PLAIN.pattern + r"(?= )", each))), None)
-    return found.group() if found else ""
+    begun = (re.match(_PLAIN.pattern + "(?= )", each) for each in candidates)
+    plain = [each for each in candidates if _PLAIN.fullmatch(each)]
+    return (plain + [match.group() for match in begun if match] + [""])[0]
 
 
 def _path(paths: Any, knob: str) -> str:
@@ -345,8 +320,8 @@ def _typed(word: Any) -> Any:
 
 
 def _code_for(error: Document, category: str) -> Any:
-    found = [code for code, named in (error.get("categories") or {}).items() if named == category and "*" not in code]
-    return found[0] if found else ""
+    codes = (error.get("categories") or {}).items()
+    return next((code for code, named in codes if named == category and "*" not in code), "")
 
 
 def _in_band(error: Document) -> list[Document]:

@@ -10,6 +10,8 @@ import os
 import re
 from functools import cache
 
+from videotasks_sandbox.scenarios import SandboxError
+
 TYPE_CHECKING = False  # typing's own costs `sandbox.py --help` 4 ms, pathlib 8
 if TYPE_CHECKING:
     from typing import Any
@@ -20,7 +22,7 @@ FOLDER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "
 _STREAMS = ("stream-drop", "stream-refused", "stream-mute", "json-instead-of-stream")
 
 
-class DialectError(ValueError):
+class DialectError(SandboxError):
     """A dialect document that the engine cannot play; the text says where and why."""
 
 

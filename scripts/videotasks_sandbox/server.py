@@ -1,6 +1,6 @@
 """The sandbox: one loopback server that plays the dialect of every provider, each below its own prefix.
 
-    sandbox = start_sandbox(provider="skills-video", state_file=Path(".sandbox.json"))
+    sandbox = Sandbox(provider="skills-video", state_file=Path(".sandbox.json"))
     sandbox.base_url   # what takes the place of the provider's base URL
     sandbox.close()
 
@@ -12,17 +12,18 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from videotasks_sandbox import media, scenarios
-from videotasks_sandbox.dialect import Dialect, DialectError, load_dialect, shipped
+from videotasks_sandbox.dialect import Dialect, load_dialect, shipped
 from videotasks_sandbox.engine import Answer, Call
 from videotasks_sandbox.httpd import HttpServer, Reply, Request, json_reply
 from videotasks_sandbox.scenarios import SCENARIOS, SandboxError, Scenario
 from videotasks_sandbox.state import PlantedFile, State, Store
 
-__all__ = ["REHEARSAL_KEY", "SCENARIOS", "Sandbox", "SandboxError", "start_sandbox"]
+__all__ = ["REHEARSAL_KEY", "SCENARIOS", "Sandbox", "SandboxError"]
 
 REHEARSAL_KEY = "sandbox-key-not-secret"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -35,45 +36,61 @@ _INTERSTITIAL = (
     b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking your browser</body></html>"
 )
 
-# In this order, one for each poll of a task in the scenario flaky-poll; then all answers are good.
-FLAKY_SEQUENCE = ("500", "html", "empty", "reset", "429", "404", "half")
-
 
 class Sandbox:
-    """A running sandbox. `base_url` belongs to the provider that it was started for; it serves all of them."""
+    """A running sandbox, in daemon threads of this process.
+
+    `base_url` belongs to the provider that it was started for; it serves all of them. `dialect` is the document of a
+    provider that does not ship with one. `speed` divides the length of new tasks. `clock` (seconds since the epoch) and
+    `pause` (waits so many seconds; True: stop) are for tests.
+
+    Raises:
+        SandboxError: for an unknown provider or scenario, a scenario that the provider cannot get into, or a host
+            that is not loopback; for a state file that is a link, a pipe or a device.
+        OSError: when the port is taken.
+    """
+
+    api_key = REHEARSAL_KEY
 
     def __init__(
         self,
-        dialect: Dialect,
+        *,
+        provider: str,
         state_file: Path,
-        scenario: Scenario,
-        host: str,
-        port: int,
-        speed: float,
-        clock: Callable[[], float],
-        pause: Callable[[float], bool] | None,
+        dialect: dict[str, Any] | None = None,
+        scenario: str = "ok",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        speed: float = 1.0,
+        clock: Callable[[], float] = time.time,
+        pause: Callable[[float], bool] | None = None,
     ) -> None:
-        self.provider = dialect.name
-        self.scenario = scenario
+        played = Dialect(dialect) if dialect is not None else load_dialect(provider)
+        if host not in LOOPBACK:
+            raise SandboxError(f"the sandbox listens on loopback only ({', '.join(LOOPBACK)}), not on {host!r}")
+        if speed <= 0:
+            raise SandboxError("speed must be above 0")
+        self.scenario = scenarios.parse(scenario)
+        if not played.plays(self.scenario.name):
+            others = ", ".join(name for name in shipped() if load_dialect(name).plays(self.scenario.name))
+            raise SandboxError(
+                f"the sandbox scenario {self.scenario.name!r} does not exist on {played.name} (its API has no such "
+                f"case); it can be rehearsed with: {others}"
+            )
         self.store = Store(state_file)
-        self._dialects = {dialect.name: dialect}
+        try:
+            self.store.check()
+        except PlantedFile as planted:
+            raise SandboxError(f"{planted.filename} is not a file of the sandbox's own: move it away") from None
+        self.provider = played.name
+        self._dialects = {played.name: played}
         self._renderer = media.Renderer()
         self._speed = speed
         self._clock = clock
         self._http = HttpServer(host, port, self._answer)
         self._pause = pause or self._http.closing.wait
-
-    @property
-    def api_key(self) -> str:
-        return REHEARSAL_KEY
-
-    @property
-    def port(self) -> int:
-        return self._http.port
-
-    @property
-    def base_url(self) -> str:
-        return self._base_url(self.provider)
+        self.port = self._http.port
+        self.base_url = self._base_url(self.provider)
 
     def base_urls(self) -> dict[str, str]:
         """Provider name -> base URL."""
@@ -177,50 +194,6 @@ class Sandbox:
         )
 
 
-def start_sandbox(
-    *,
-    provider: str,
-    state_file: Path,
-    dialect: dict[str, Any] | None = None,
-    scenario: str = "ok",
-    host: str = "127.0.0.1",
-    port: int = 0,
-    speed: float = 1.0,
-    clock: Callable[[], float] = time.time,
-    pause: Callable[[float], bool] | None = None,
-) -> Sandbox:
-    """Starts a sandbox in daemon threads of this process.
-
-    `dialect` is the document of a provider that does not ship with one. `speed` divides the length of new tasks.
-    `clock` (seconds since the epoch) and `pause` (waits so many seconds; True: stop) are for tests.
-
-    Raises:
-        SandboxError: for an unknown provider or scenario, a scenario that the provider cannot get into, or a host
-            that is not loopback; for a state file that is a link, a pipe or a device.
-        OSError: when the port is taken.
-    """
-    try:
-        played = Dialect(dialect) if dialect is not None else load_dialect(provider)
-    except DialectError as problem:
-        raise SandboxError(str(problem)) from None
-    if host not in LOOPBACK:
-        raise SandboxError(f"the sandbox listens on loopback only ({', '.join(LOOPBACK)}), not on {host!r}")
-    if speed <= 0:
-        raise SandboxError("speed must be above 0")
-    wanted = scenarios.parse(scenario)
-    if not played.plays(wanted.name):
-        others = ", ".join(name for name in shipped() if load_dialect(name).plays(wanted.name))
-        raise SandboxError(
-            f"the sandbox scenario {wanted.name!r} does not exist on {played.name} (its API has no such case); "
-            f"it can be rehearsed with: {others}"
-        )
-    try:
-        Store(Path(state_file)).check()
-    except PlantedFile as planted:
-        raise SandboxError(f"{planted.filename} is not a file of the sandbox's own: move it away") from None
-    return Sandbox(played, Path(state_file), wanted, host, port, speed, clock, pause)
-
-
 # -- answers that are broken on purpose --
 
 
@@ -232,22 +205,19 @@ def _lost(scenario: str) -> Reply:
 
 
 def _flaky(call: Call, task: dict[str, Any] | None, good: Reply) -> Answer:
-    """`good`, or the next fault of a task in the scenario flaky-poll."""
-    if task is None or task["scenario"] != "flaky-poll" or task["polls"] >= len(FLAKY_SEQUENCE):
+    """`good`, or the next fault of a task in the scenario flaky-poll: one for each of its first polls."""
+    if task is None or task["scenario"] != "flaky-poll":
         return good
-    fault = FLAKY_SEQUENCE[task["polls"]]
+    faults = (
+        call.refusal("broken"),
+        Reply(body=_INTERSTITIAL, content_type="text/html; charset=utf-8"),
+        Reply(),
+        Reply(fault="reset"),
+        call.refusal("rate_limited"),
+        call.refusal("unknown_task", id=task["id"]),
+        replace(good, fault="half"),
+    )
+    if task["polls"] >= len(faults):
+        return good
     task["polls"] += 1
-    if fault == "500":
-        return call.refusal("broken")
-    if fault == "html":
-        return Reply(body=_INTERSTITIAL, content_type="text/html; charset=utf-8")
-    if fault == "empty":
-        return Reply()
-    if fault == "reset":
-        return Reply(fault="reset")
-    if fault == "429":
-        return call.refusal("rate_limited")
-    if fault == "404":
-        return call.refusal("unknown_task", id=task["id"])
-    good.fault = "half"
-    return good
+    return faults[task["polls"] - 1]

@@ -31,7 +31,7 @@ from support.sandbox_http import (
 from videotasks_sandbox import state
 from videotasks_sandbox.dialect import shipped
 from videotasks_sandbox.scenarios import SandboxError
-from videotasks_sandbox.server import start_sandbox
+from videotasks_sandbox.server import Sandbox
 from videotasks_sandbox.state import PlantedFile, Store
 from videotasks_sandbox.tasks import frame_size, pixel_size
 
@@ -89,7 +89,7 @@ class TestHttp:
 
     def test_events_leave_one_by_one(self, tmp_path: Path, renders: list[Any]) -> None:
         """On the real clock: the first event is there long before the stream ends."""
-        with start_sandbox(provider="skills-video", state_file=tmp_path / "s.json", speed=5) as sandbox:
+        with Sandbox(provider="skills-video", state_file=tmp_path / "s.json", speed=5) as sandbox:
             connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
             begun = time.monotonic()
             connection.request(
@@ -107,7 +107,7 @@ class TestHttp:
         assert first < whole / 2 and whole > 0.4
 
     def test_close_ends_open_streams_and_frees_the_port(self, tmp_path: Path) -> None:
-        sandbox = start_sandbox(provider="skills-video", state_file=tmp_path / "s.json", scenario="stalled")
+        sandbox = Sandbox(provider="skills-video", state_file=tmp_path / "s.json", scenario="stalled")
         connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
         path = "/skills-video/api/v1/generation/sse/openai/sora-2"
         connection.request("POST", path, b'{"prompt":"x"}', {"Authorization": f"Bearer {sandbox.api_key}"})
@@ -118,7 +118,7 @@ class TestHttp:
         with pytest.raises((http.client.HTTPException, ConnectionError)):
             response.read()
         assert time.monotonic() - begun < 5  # the time-out of the read is 10
-        start_sandbox(provider="ark", state_file=tmp_path / "s.json", port=sandbox.port).close()
+        Sandbox(provider="ark", state_file=tmp_path / "s.json", port=sandbox.port).close()
 
     def test_unknown_prefix_names_the_base_urls(self, start: Start) -> None:
         call = start("ark")
@@ -145,7 +145,7 @@ class TestBaseUrls:
     @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", ""])
     def test_loopback_only(self, tmp_path: Path, host: str) -> None:
         with pytest.raises(SandboxError, match="loopback"):
-            start_sandbox(provider="ark", state_file=tmp_path / "s", host=host)
+            Sandbox(provider="ark", state_file=tmp_path / "s", host=host)
 
     def test_links_follow_the_callers_spelling_of_loopback(self, start: Start) -> None:
         call = start("skills-video")
@@ -227,7 +227,7 @@ class TestState:
         folder.mkdir()
         (folder / name).symlink_to(tmp_path / target)
         with pytest.raises(SandboxError, match=name):
-            start_sandbox(provider="ark", state_file=folder / "state.json")
+            Sandbox(provider="ark", state_file=folder / "state.json")
         with pytest.raises(PlantedFile), Store(folder / "state.json").transaction():
             pass
         assert (tmp_path / "kept").read_text(encoding="utf-8") == "the user's own"
@@ -248,7 +248,7 @@ class TestState:
     def test_a_pipe_in_the_place_of_the_state_is_refused_at_once(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "state.json")
         with pytest.raises(SandboxError, match="state"):
-            start_sandbox(provider="ark", state_file=tmp_path / "state.json")
+            Sandbox(provider="ark", state_file=tmp_path / "state.json")
 
     def test_many_writers_lose_nothing(self, tmp_path: Path) -> None:
         stores = [Store(tmp_path / "s.json") for _ in range(4)]
@@ -280,7 +280,7 @@ class TestState:
 
     def test_a_state_file_that_cannot_be_written_is_said(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("", encoding="utf-8")
-        with start_sandbox(provider="ark", state_file=tmp_path / "file" / "s.json") as sandbox:
+        with Sandbox(provider="ark", state_file=tmp_path / "file" / "s.json") as sandbox:
             connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
             connection.request("GET", "/ark/api/v3" + ARK_TASKS)
             response = connection.getresponse()
@@ -387,7 +387,7 @@ class TestScript:
     @pytest.mark.process
     def test_the_log_is_short_unless_asked(self, tmp_path: Path) -> None:
         state = tmp_path / "s.json"
-        with start_sandbox(provider="ark", state_file=state) as sandbox:
+        with Sandbox(provider="ark", state_file=state) as sandbox:
             connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=10)
             key = {"Authorization": f"Bearer {sandbox.api_key}"}
             content = [{"type": "text", "text": "a boat " * 500}]

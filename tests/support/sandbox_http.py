@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from videotasks_sandbox.dialect import load_dialect
-from videotasks_sandbox.server import Sandbox, start_sandbox
+from videotasks_sandbox.server import Sandbox
 
 START = 1_800_000_000.0
 
@@ -247,7 +247,7 @@ def sandboxes(tmp_path: Path) -> Iterator[Start]:
 
     def start(provider: str, scenario: str = "ok", *, speed: float = 1.0) -> Caller:
         state_file = tmp_path / "sandbox" / "state.json"
-        sandbox = start_sandbox(
+        sandbox = Sandbox(
             provider=provider, state_file=state_file, scenario=scenario, speed=speed, clock=clock, pause=clock.pause
         )
         started.append(sandbox)

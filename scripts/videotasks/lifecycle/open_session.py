@@ -285,13 +285,13 @@ def sandbox_server(
 ) -> Iterator[Any]:
     """The local stand-in, started in this process. It imports nothing of this library, and this only here of it."""
     from videotasks.core.durable_files import make_private_dir
-    from videotasks_sandbox.server import SandboxError, start_sandbox
+    from videotasks_sandbox.server import Sandbox, SandboxError
 
     store.prepare()
     folder: Path = store.root / ".sandbox"
     make_private_dir(folder)
     try:
-        server = start_sandbox(
+        server = Sandbox(
             provider=profile.name,
             dialect=dialect,
             state_file=folder / "state.json",
