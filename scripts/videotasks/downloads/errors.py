@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 
+
+@dataclass(eq=False)
 class DownloadFailed(Exception):
     """No file. `resumable` tells whether the same call (after link_expired: with a fresh link) can still succeed.
 
@@ -10,33 +13,24 @@ class DownloadFailed(Exception):
     deadline, cancelled. `message` and `expected` are ours; `server_excerpt` is server text, to be redacted and escaped.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        message: str,
-        *,
-        expected: str | None = None,
-        resumable: bool = False,
-        http_status: int | None = None,
-        server_excerpt: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.expected = expected
-        self.resumable = resumable
-        self.http_status = http_status
-        self.server_excerpt = server_excerpt
+    kind: str
+    message: str
+    expected: str | None = None
+    resumable: bool = False
+    http_status: int | None = None
+    server_excerpt: str | None = None
+
+    def __str__(self) -> str:
+        return self.message
 
 
+@dataclass(eq=False)
 class TryAgain(Exception):
     """A fault that the next try may not meet. `failure` is what it becomes when there is no next try."""
 
-    def __init__(self, failure: DownloadFailed, *, after_s: float = 0.0, max_tries: int | None = None) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-        self.after_s = after_s
-        self.max_tries = max_tries
+    failure: DownloadFailed
+    after_s: float = 0.0
+    max_tries: int | None = None
 
 
 def network(message: str, *, max_tries: int | None = None) -> TryAgain:

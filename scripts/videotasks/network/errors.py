@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from videotasks.core.record import field, record
 from videotasks.network.flight import Flight, WriteAheadFailed
 
 
+@record(eq=False)
 class NoAnswer(Exception):
     """No complete answer. `sent` tells whether a byte of the request may have been written.
 
@@ -14,25 +16,23 @@ class NoAnswer(Exception):
     hold what did arrive. Server text is only in `body`.
     """
 
-    def __init__(
-        self, kind: str, message: str, *, sent: bool, status: int | None = None, body: bytes = b"", host: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.sent = sent
-        self.status = status
-        self.body = body
-        self.host = host
+    kind: str
+    message: str
+    sent: bool
+    status: int | None = None
+    body: bytes = field(default=b"", repr=False)
+    host: str = ""
+
+    def __str__(self) -> str:
+        return self.message
 
 
+@record(eq=False)
 class Blocked(Exception):
     """A connection was refused by our own address guard; `rule` says which, `address` where."""
 
-    def __init__(self, address: str, rule: str) -> None:
-        super().__init__(f"{address} is {rule}")
-        self.address = address
-        self.rule = rule
+    address: str
+    rule: str
 
 
 def no_answer_of(error: Exception, flight: Flight, url: str, *, status: int | None = None) -> Exception:

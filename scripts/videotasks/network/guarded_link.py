@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from urllib.parse import urljoin, urlsplit
 
+from videotasks.core.record import record
 from videotasks.network.client import Client, OpenAnswer
 from videotasks.network.errors import Blocked
 from videotasks.network.flight import Flight
@@ -16,18 +17,18 @@ MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
+@record(eq=False)
 class LinkRefused(Exception):
     """A link, or where it led, broke one of our rules; nothing was sent there. The message is ours, without a query.
 
     `liftable` tells whether `allow_private` would let it pass.
     """
 
-    def __init__(self, message: str, *, liftable: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.liftable = liftable
+    message: str
+    liftable: bool = False
 
 
+@record(frozen=True)
 class ResultLinks:
     """Opens links of one task.
 
@@ -39,26 +40,23 @@ class ResultLinks:
     private address is the proxy's to refuse.
     """
 
-    def __init__(self, *, api_base_url: str, api_client: Client | None = None, allow_private: bool = False) -> None:
-        self._api_base_url = api_base_url
-        self._api_client = api_client
-        self._allow_private = allow_private
+    api_base_url: str
+    api_client: Client | None = None
+    allow_private: bool = False
 
     @contextmanager
     def open(
         self, url: str, headers: Mapping[str, str], *, timeout: float, new_flight: Callable[[], Flight]
     ) -> Iterator[OpenAnswer]:
         """The first answer that is no redirect. Raises LinkRefused, NoAnswer; `new_flight` is called for each hop."""
-        client = self._api_client if self._api_client and same_origin(url, self._api_base_url) else None
+        client = self.api_client if self.api_client and same_origin(url, self.api_base_url) else None
         for hop in range(MAX_REDIRECTS + 1):
-            refusal = refusal_of_link(url, api_base_url=self._api_base_url, allow_private=self._allow_private)
+            refusal = refusal_of_link(url, api_base_url=self.api_base_url, allow_private=self.allow_private)
             if refusal is not None:
                 liftable = refusal_of_link(url, allow_private=True) is None
                 raise LinkRefused(f"{_place(hop)} is refused: {refusal}", liftable=liftable)
-            keyless = None if client is not None else Client(guard=self.guard(url))
+            opener = client or Client(guard=self.guard(url))
             try:
-                opener = client or keyless
-                assert opener is not None
                 try:
                     answer = opener.open("GET", url, headers=headers, timeout=timeout, flight=new_flight())
                 except Blocked as blocked:
@@ -72,13 +70,13 @@ class ResultLinks:
                         return
                     url, client = next_url(url, location), None
             finally:
-                if keyless is not None:
-                    keyless.close()
+                if opener is not self.api_client:
+                    opener.close()
         raise LinkRefused(f"the link was redirected more than {MAX_REDIRECTS} times")
 
     def guard(self, url: str) -> Callable[[str, str], None] | None:
         """The judge of the connected peer; None where any peer is allowed."""
-        if self._allow_private or same_origin(url, self._api_base_url):
+        if self.allow_private or same_origin(url, self.api_base_url):
             return None
         named = (urlsplit(url).hostname or "").lower()
         proxied = _proxied(url)

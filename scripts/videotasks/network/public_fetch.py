@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from urllib.parse import urljoin, urlsplit
 
+from videotasks.core.record import record
 from videotasks.network.client import Answer, Client
 from videotasks.network.errors import NoAnswer
 from videotasks.network.origins import is_loopback, same_origin
@@ -20,17 +21,16 @@ TOTAL_TIMEOUT_S = 90.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
+@record(eq=False)
 class NotFetched(Exception):
     """The URL, or where it leads, is none that we fetch: `message` says what it is, `expected` what it should be.
 
     `leads_to` is the target of a redirect to another origin, which only the user can decide to trust.
     """
 
-    def __init__(self, message: str, expected: str, leads_to: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.expected = expected
-        self.leads_to = leads_to
+    message: str
+    expected: str
+    leads_to: str = ""
 
 
 def check_url(url: str) -> None:
@@ -72,17 +72,15 @@ def fetch(
                 if opened.status in _REDIRECTS and location:
                     target = _redirected(target, location)
                     continue
-                parts: list[bytes] = []
-                size = 0
+                body = bytearray()
                 for part in opened.chunks():
-                    parts.append(part)
-                    size += len(part)
-                    if size > max_bytes:
+                    body += part
+                    if len(body) > max_bytes:
                         break
                     if time.monotonic() > deadline:
                         raise NoAnswer("timeout", f"not complete after {total_s:.0f} s", sent=True)
-                body = b"".join(parts)
-                return Answer(opened.status, opened.headers, body[:max_bytes], target, size > max_bytes)
+                whole, cut = bytes(body[:max_bytes]), len(body) > max_bytes
+                return Answer(opened.status, opened.headers, whole, target, cut)
     finally:
         client.close()
     raise NoAnswer("redirects", f"more than {MAX_REDIRECTS} redirects", sent=True)

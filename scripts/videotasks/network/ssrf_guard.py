@@ -8,7 +8,7 @@ may lead to public addresses only. The networks are spelled out here because `ip
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from videotasks.network.origins import same_origin
@@ -19,9 +19,9 @@ _PORTS = (None, 80, 443)
 _METADATA = "a cloud metadata address"
 _RESERVED = "a reserved address"
 
-# The IANA special-purpose registries; the first match names the rule.
-_IPV4: tuple[tuple[IPv4Network, str], ...] = tuple(
-    (IPv4Network(network), rule)
+# The IANA special-purpose registries; the first match names the rule. No address of one family lies in the other's.
+_RULES = tuple(
+    (ip_network(network), rule)
     for network, rule in (
         ("169.254.169.254/32", _METADATA),  # AWS, GCP, Azure, Volcengine
         ("192.0.0.192/32", _METADATA),  # Oracle
@@ -43,11 +43,6 @@ _IPV4: tuple[tuple[IPv4Network, str], ...] = tuple(
         ("198.51.100.0/24", _RESERVED),
         ("203.0.113.0/24", _RESERVED),
         ("240.0.0.0/4", _RESERVED),
-    )
-)
-_IPV6: tuple[tuple[IPv6Network, str], ...] = tuple(
-    (IPv6Network(network), rule)
-    for network, rule in (
         ("fd00:ec2::254/128", _METADATA),
         ("::1/128", "a loopback address"),
         ("::/128", "an unspecified address"),
@@ -80,23 +75,17 @@ def refusal_of(address: str) -> str | None:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return "no IP address"
-    return _refusal_of_ipv4(parsed) if isinstance(parsed, IPv4Address) else _refusal_of_ipv6(parsed)
+    return _rule_of(parsed)
 
 
-def _refusal_of_ipv4(address: IPv4Address) -> str | None:
-    return next((rule for network, rule in _IPV4 if address in network), None)
-
-
-def _refusal_of_ipv6(address: IPv6Address) -> str | None:
-    embedded = _embedded(address)
+def _rule_of(address: IPv4Address | IPv6Address) -> str | None:
+    embedded = _embedded(address) if isinstance(address, IPv6Address) else None
     if embedded is not None:
-        for inner in embedded:
-            rule = _refusal_of_ipv4(inner)
-            if rule is not None:
-                return f"{rule} ({inner}) inside an IPv6 one"
-        return None if embedded else _RESERVED
-    rule = next((rule for network, rule in _IPV6 if address in network), None)
-    return rule or (None if address in _GLOBAL_UNICAST else _RESERVED)
+        rules = ((inner, _rule_of(inner)) for inner in embedded)
+        refused = (f"{rule} ({inner}) inside an IPv6 one" for inner, rule in rules if rule)
+        return next(refused, None if embedded else _RESERVED)
+    rule = next((rule for network, rule in _RULES if address in network), None)
+    return rule or (_RESERVED if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST else None)
 
 
 def _embedded(address: IPv6Address) -> tuple[IPv4Address, ...] | None:
@@ -166,7 +155,7 @@ def _refusal_of_spelling(name: str) -> tuple[str, str] | None:
     """(`malformed` or `private`, why) for a host as a URL spells it, in lower case and without brackets; or None."""
     if ":" in name:
         try:
-            rule = _refusal_of_ipv6(IPv6Address(name))
+            rule = _rule_of(IPv6Address(name))
         except ValueError:
             return "malformed", "its host is malformed"
         return None if rule is None else ("private", f"{name} is {rule}")
@@ -178,7 +167,7 @@ def _refusal_of_spelling(name: str) -> tuple[str, str] | None:
         address = _ipv4_of(labels)
         if address is None:
             return "malformed", "its host is malformed"
-        rule = _refusal_of_ipv4(address)
+        rule = _rule_of(address)
         if rule is not None:
             return "private", f"{name} is {rule}"
         # A public address written as one number or in octal is a disguise without an honest use.
@@ -190,23 +179,16 @@ def _refusal_of_spelling(name: str) -> tuple[str, str] | None:
 
 def _ipv4_of(labels: list[str]) -> IPv4Address | None:
     """The address that `inet_aton` reads: 1 to 4 parts, each decimal, octal or hexadecimal, the last one filling up."""
-    if len(labels) > 4 or not all(_NUMBER.fullmatch(label) for label in labels):
+    if len(labels) > 4 or not all(_NUMBER.fullmatch(label) and len(label) <= 20 for label in labels):
         return None
-    numbers = []
-    for label in labels:
-        if len(label) > 20:
-            return None
-        try:
-            if label.startswith("0x"):
-                numbers.append(int(label[2:] or "0", 16))
-            else:
-                numbers.append(int(label, 8) if label.startswith("0") else int(label))
-        except ValueError:
-            return None
-    *head, last = numbers
+    try:
+        *head, last = (int(label.removeprefix("0x") or "0", _base_of(label)) for label in labels)
+    except ValueError:  # 08
+        return None
     if any(number > 255 for number in head) or last >= 256 ** (4 - len(head)):
         return None
-    value = last
-    for position, number in enumerate(head):
-        value += number << (24 - 8 * position)
-    return IPv4Address(value)
+    return IPv4Address(bytes(head) + last.to_bytes(4 - len(head), "big"))
+
+
+def _base_of(label: str) -> int:
+    return 16 if label.startswith("0x") else 8 if label.startswith("0") else 10
