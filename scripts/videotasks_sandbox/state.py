@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,10 @@ class Store:
             return empty()
         with os.fdopen(descriptor, "rb") as file:
             data = file.read(MAX_STATE_BYTES)
-        try:
+        with suppress(ValueError, KeyError, TypeError):
             state = json.loads(data)
             if state["version"] == VERSION and isinstance(state["tasks"], dict):
                 return {**empty(), **state}
-        except (ValueError, KeyError, TypeError):
-            pass
         # Kept for whoever edited it; the rehearsal goes on with a clean sheet.
         os.replace(self.path, self.path.with_name(self.path.name + ".broken"))
         return empty()

@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 
 from support import downloads
-from support.downloads import GIVE_UP, VIDEO, Clock, failure, names
+from support.downloads import GIVE_UP, VIDEO, Clock, download, failure, names
 from support.fileserver import FileServer, answer, head, mp4, raw, stored
-from videotasks.downloads.download import download
 from videotasks.downloads.transfer import Limits
 from videotasks.network.flight import Flight
 
@@ -195,7 +194,7 @@ def test_aborting_the_flight_ends_a_read_that_hangs(server: FileServer, folder: 
 
     started = time.monotonic()
     calm = lambda: False  # noqa: E731 - the abort alone must do
-    assert failure(fetch, flights=flights.append, cancelled=calm, on_progress=progress).kind == "cancelled"
+    assert failure(fetch, on_flight=flights.append, cancelled=calm, on_progress=progress).kind == "cancelled"
     assert stop.is_set()
     assert time.monotonic() - started < 5
     assert (folder / "video.part").read_bytes() == VIDEO[:9000]
@@ -211,7 +210,7 @@ def test_an_abort_is_not_taken_for_the_end_of_a_body_without_length(
     server.serve(handle)
     flights: list[Flight] = []
     threading.Timer(0.2, lambda: flights[-1].abort()).start()
-    assert failure(fetch, flights=flights.append).kind == "cancelled"
+    assert failure(fetch, on_flight=flights.append).kind == "cancelled"
     assert "video.mp4" not in names(folder)
 
 

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from support import downloads
-from support.downloads import GIVE_UP, VIDEO, Clock, failure, names
+from support.downloads import GIVE_UP, VIDEO, Clock, download, failure, names
 from support.fileserver import FileServer, answer, file_server, head, raw, stored
-from videotasks.downloads.download import download
 from videotasks.downloads.transfer import Limits
 from videotasks.network import guarded_link
 from videotasks.network.client import Client

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from support import downloads
-from support.downloads import DATE, GIVE_UP, OTHER, VIDEO, Clock, failure, names
+from support.downloads import DATE, GIVE_UP, OTHER, VIDEO, Clock, download, failure, names
 from support.fileserver import FileServer, answer, file_server, head, raw, stored
-from videotasks.downloads.download import download
 from videotasks.downloads.part_file import PartFile
 from videotasks.downloads.response_headers import Facts
 from videotasks.downloads.transfer import Limits

@@ -65,7 +65,7 @@ def test_relative_links_are_meant_on_the_own_origin() -> None:
 
 def test_an_address_in_a_bucket_is_told() -> None:
     snap = done(profile(), url="gs://acme-bucket/clip.mp4")
-    assert snap.video_url == "gs://acme-bucket/clip.mp4" and snap.has_result
+    assert [o.url for o in snap.outputs] == ["gs://acme-bucket/clip.mp4"] and snap.has_result
 
 
 def test_json_inside_a_text_is_read() -> None:

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from support.fileserver import FileServer, file_server, mp4
-from videotasks.downloads.download import Fetched, download
+from videotasks.downloads import download as downloads
+from videotasks.downloads.download import Fetched
 from videotasks.downloads.errors import DownloadFailed
-from videotasks.downloads.transfer import Limits
+from videotasks.downloads.transfer import Limits, Transfer
+from videotasks.network.client import Client
+from videotasks.network.guarded_link import ResultLinks
 
 VIDEO = mp4(20_000)
 OTHER = mp4(20_000, seed=3)
@@ -59,6 +62,20 @@ def fetch(server: FileServer, folder: Path, clock: Clock) -> Any:
         return download(server.origin + path, folder, stem, **options)
 
     return call
+
+
+def download(
+    url: str,
+    folder: Path,
+    stem: str,
+    *,
+    api_base_url: str,
+    api_client: Client | None = None,
+    allow_private: bool = False,
+    **more: Any,
+) -> Fetched:
+    transfer = Transfer(url, ResultLinks(api_base_url, api_client, allow_private), **more)
+    return downloads.download(transfer, folder, stem)
 
 
 def failure(call: Any, *args: Any, **more: Any) -> DownloadFailed:

@@ -15,6 +15,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -62,14 +63,7 @@ def refuse_link(path: Path) -> None:
         )
 
 
-def write_atomic(
-    path: Path,
-    data: bytes,
-    *,
-    last: bool = True,
-    replace_attempts: int = 5,
-    pause: Callable[[float], None] = time.sleep,
-) -> None:
+def write_atomic(path: Path, data: bytes, *, last: bool = True, pause: Callable[[float], None] = time.sleep) -> None:
     """`data` as the whole content of `path`, or the old content untouched. 0600, fsynced; the folder, too, unless more
     files follow in it (`last`): the fsync after the last one keeps all their names.
     """
@@ -80,12 +74,10 @@ def write_atomic(
             os.fsync(handle)
         finally:
             os.close(handle)
-        replace(Path(temporary), path, attempts=replace_attempts, pause=pause)
+        replace(Path(temporary), path, pause=pause)
     except BaseException:
-        try:
+        with suppress(OSError):
             os.unlink(temporary)
-        except OSError:
-            pass
         raise
     if last:
         sync_dir(path.parent)
@@ -115,16 +107,12 @@ def replace(source: Path, target: Path, *, attempts: int = 5, pause: Callable[[f
 
 def sync_dir(path: Path) -> None:
     """fsync of a folder, so that a new name survives power loss. Some systems (Windows, some mounts) refuse it."""
-    try:
+    with suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def open_regular(path: Path | str, flags: int = os.O_RDONLY, *, follow: bool = False) -> int:
@@ -261,12 +249,11 @@ def read_json(path: Path | str, limit: int = READ_LIMIT, *, follow: bool = False
 def sweep_temporary(folder: Path, now: float) -> None:
     """Remove temporary files and folders that a killed process left, once they are old enough to be nobody's."""
     try:
-        left = [name for name in os.listdir(folder) if name.startswith(TEMPORARY)]
+        left = [os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(TEMPORARY)]
     except OSError:
         return
-    for name in left:
-        path = os.path.join(folder, name)
-        try:
+    for path in left:
+        with suppress(OSError):
             info = os.lstat(path)
             if now - info.st_mtime <= STALE_TEMP_S:
                 continue
@@ -276,19 +263,18 @@ def sweep_temporary(folder: Path, now: float) -> None:
                 from shutil import rmtree
 
                 rmtree(path, ignore_errors=True)
-        except OSError:
-            pass
 
 
 def disk_error(error: OSError, doing: str) -> TaskError:
     """What a person needs to hear when the disk, not the API, is in the way."""
-    reason = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}.get(error.errno or 0)
-    if reason is None:
-        reason = {errno.EACCES: "no permission", errno.EROFS: "the disk is read-only"}.get(
-            error.errno or 0, error.strerror or "the disk refused"
-        )
+    reasons = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the disk quota is used up",
+        errno.EACCES: "no permission",
+        errno.EROFS: "the disk is read-only",
+    }
     return configuration_error(
-        f"{doing}: {reason}",
+        f"{doing}: {reasons.get(error.errno or 0) or error.strerror or 'the disk refused'}",
         expected="a folder that can be written to",
         hint="free space, or name another folder with --artifacts-dir",
     )
@@ -298,8 +284,7 @@ def machine_error(error: OSError) -> TaskError:
     """A file or folder that this machine does not give us: the fault of neither the API nor this program."""
     if current_folder() is None:
         return no_current_folder()
-    name = f"{error.filename}" if error.filename else "a file"
-    return disk_error(error, f"{name} could not be used")
+    return disk_error(error, f"{error.filename or 'a file'} could not be used")
 
 
 def current_folder() -> Path | None:

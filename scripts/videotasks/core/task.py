@@ -138,14 +138,6 @@ class Snapshot:
     raw: Any = None
 
     @property
-    def video_url(self) -> str | None:
-        return next((o.url for o in self.outputs if o.kind == "video" and o.url), None)
-
-    @property
-    def last_frame_url(self) -> str | None:
-        return next((o.url for o in self.outputs if o.kind == "last_frame" and o.url), None)
-
-    @property
     def has_result(self) -> bool:
         """True when there is something of the task's own making to fetch (a last frame alone is not a result)."""
         return any(o.kind in ("video", "image", "audio") for o in self.outputs)

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from videotasks.core.record import record
@@ -60,9 +60,7 @@ class Mailbox:
 
     def get(self, timeout: float | None) -> Message | None:
         """The next message, or None after `timeout` seconds. Interrupts come as messages of their own kind."""
-        if self._kept:
-            return self._kept.pop(0)
-        return self._from_queue(timeout)
+        return self._kept.pop(0) if self._kept else self._from_queue(timeout)
 
     def gather(self, seconds: float) -> None:
         """Let messages come together: to wake up for each of a hundred a second is most of what they cost."""
@@ -71,13 +69,7 @@ class Mailbox:
     def sleep(self, seconds: float) -> None:
         """Wait; raises Interrupted at once when a signal comes. Other messages are kept for later."""
         end = self.monotonic() + seconds
-        while True:
-            left = end - self.monotonic()
-            if left <= 0:
-                return
-            message = self._from_queue(left)
-            if message is None:
-                return
+        while (left := end - self.monotonic()) > 0 and (message := self._from_queue(left)) is not None:
             if message.kind == "interrupt":
                 raise Interrupted(message.value)
             self._kept.append(message)
@@ -184,21 +176,14 @@ def signals_to(mailbox: Mailbox) -> Iterator[None]:
 
     installed: list[tuple[int, Any]] = []
     for name in SIGNAL_NAMES:
-        number = getattr(signal, name, None)
-        if number is None:
-            continue
-        try:
+        with suppress(AttributeError, ValueError, OSError):
+            number = getattr(signal, name)
             # nohup and job runners ignore SIGHUP on purpose: stay ignored.
-            if signal.getsignal(number) == signal.SIG_IGN and name == "SIGHUP":
-                continue
-            installed.append((number, signal.signal(number, handler)))
-        except (ValueError, OSError):
-            continue
+            if signal.getsignal(number) != signal.SIG_IGN or name != "SIGHUP":
+                installed.append((number, signal.signal(number, handler)))
     try:
         yield
     finally:
         for number, previous in installed:
-            try:
+            with suppress(ValueError, OSError, TypeError):
                 signal.signal(number, previous)
-            except (ValueError, OSError, TypeError):
-                pass

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,10 @@ from pathlib import Path
 from videotasks.downloads.errors import DownloadFailed
 from videotasks.downloads.part_file import PartFile
 from videotasks.downloads.response_headers import Facts
-from videotasks.downloads.transfer import Checked, Limits, Transfer, alarm
+from videotasks.downloads.transfer import Checked, Transfer, alarm
 from videotasks.formats.structure import Structure
-from videotasks.network.client import Client
-from videotasks.network.flight import Flight
 from videotasks.network.guarded_link import ResultLinks
 
-_DEFAULT_LIMITS = Limits()
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -40,53 +36,20 @@ class Fetched:
     unchecked: bool = False
 
 
-def download(
-    url: str,
-    folder: Path,
-    stem: str,
-    *,
-    expect: str = "video",
-    api_base_url: str,
-    api_client: Client | None = None,
-    allow_private: bool = False,
-    limits: Limits = _DEFAULT_LIMITS,
-    deadline: float | None = None,
-    monotonic: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], object] = time.sleep,
-    on_progress: Callable[[int, int | None], None] | None = None,
-    flights: Callable[[Flight], None] | None = None,
-    cancelled: Callable[[], bool] = lambda: False,
-) -> Fetched:
-    """Fetch `url` into `folder/<stem>.<extension by content>`; for a worker thread that holds the lock on that name.
-
-    `expect` is an output's kind (video, audio, image, last_frame, thumbnail). `api_client` carries the key and is given
-    only for the API's own content endpoint; nobody else may use it meanwhile. `deadline` is in terms of `monotonic`.
-    `on_progress(bytes, total or None)` is called for each piece. To cancel at once: let `cancelled` turn true, then
-    abort the flight that `flights` was last called with; with an Event's `wait` as `sleep`, pauses end at once as well.
+def download(transfer: Transfer, folder: Path, stem: str) -> Fetched:
+    """Fetch into `folder/<stem>.<extension by content>`; for a worker thread that holds the lock on that name.
 
     On failure `<stem>.part` stays where a later call, also with a fresh link, can go on from it. Raises DownloadFailed.
     """
     if not stem or stem.startswith(".") or any(char in stem for char in '/\\:*?"<>|\0'):
         raise ValueError(f"not a plain file name: {stem!r}")
-    transfer = Transfer(
-        url=url,
-        links=ResultLinks(api_base_url=api_base_url, api_client=api_client, allow_private=allow_private),
-        expect=expect,
-        with_key=api_client is not None,
-        limits=limits,
-        deadline=deadline,
-        monotonic=monotonic,
-        sleep=sleep,
-        on_progress=on_progress or (lambda done, total: None),
-        on_flight=flights or (lambda flight: None),
-        cancelled=cancelled,
-    )
     # A read that hangs does not notice the deadline; only another thread does.
-    timer = alarm(deadline - monotonic(), transfer.expire) if deadline is not None else None
+    deadline = transfer.deadline
+    timer = alarm(deadline - transfer.monotonic(), transfer.expire) if deadline is not None else None
     try:
-        with _part_file(folder, stem, url) as part:
+        with _part_file(folder, stem, transfer.url) as part:
             checked = transfer.fetch(part)
-            path = part.promote(stem + checked.type.extension, pause=sleep)
+            path = part.promote(stem + checked.type.extension, pause=transfer.sleep)
     finally:
         if timer is not None:
             timer.cancel()
@@ -95,13 +58,10 @@ def download(
 
 def keep(data: bytes, folder: Path, stem: str, *, expect: str) -> Fetched:
     """A file that came another way, checked and put under its name like a downloaded one. Raises DownloadFailed."""
-    transfer = Transfer(
-        url="", links=ResultLinks(api_base_url=""), expect=expect, with_key=False, limits=_DEFAULT_LIMITS, deadline=None
-    )
     with _part_file(folder, stem, "") as part:
         part.restart(Facts(length=len(data)))
         part.append(data)
-        checked = transfer.check(part, whole=True)
+        checked = Transfer("", ResultLinks(api_base_url=""), expect).check(part, whole=True)
         path = part.promote(stem + checked.type.extension)
     return _fetched(path, part, checked)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,12 +18,9 @@ from dataclasses import replace as replace_facts
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from videotasks.core.durable_files import read_json, replace, sync_dir, write_atomic
+from videotasks.core.durable_files import open_regular, read_json, replace, sync_dir, write_atomic
 from videotasks.downloads.response_headers import Facts, http_date, strong_etag
 
-# Both are 0 where the system has no such flag (Windows); lstat is asked first in any case.
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_BINARY = getattr(os, "O_BINARY", 0)
 _BLOCK = 1 << 20
 _NOTE_EVERY = 1 << 20  # bytes between two notes of the hash: what a kill may cost
 _SIDECAR_BYTES = 1024  # a note replaces the one before it in place, which a full disk allows, too
@@ -58,19 +54,13 @@ class PartFile:
         if self._handle is None:
             self._start_empty()
             return
-        length = known.get("length")
-        self.facts = Facts(
-            strong_etag(known.get("etag")),
-            http_date(known.get("last_modified")),
-            length if isinstance(length, int) and not isinstance(length, bool) and length > 0 else None,
-        )
-        noted = known.get("size")
-        vouched = noted if isinstance(noted, int) and not isinstance(noted, bool) and noted > 0 else 0
-        while self.size < vouched and (block := os.read(self._handle, min(_BLOCK, vouched - self.size))):
+        length, noted = (max(known.get(name), 0) if type(known.get(name)) is int else 0 for name in ("length", "size"))
+        self.facts = Facts(strong_etag(known.get("etag")), http_date(known.get("last_modified")), length or None)
+        while self.size < noted and (block := os.read(self._handle, min(_BLOCK, noted - self.size))):
             self._sha256.update(block)
             self.size += len(block)
         beyond = self.facts.length is not None and self.size > self.facts.length
-        if beyond or self.size != vouched or self._sha256.hexdigest() != known.get("sha256"):
+        if beyond or self.size != noted or self._sha256.hexdigest() != known.get("sha256"):
             self.reset()
         os.ftruncate(self._handle, self.size)  # what came after the last note is nobody's word
         self._noted = self.size
@@ -81,7 +71,7 @@ class PartFile:
         self._sidecar.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
         # O_EXCL never opens what somebody put there in the meantime, least of all a link to elsewhere.
-        self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY, 0o600)
+        self._handle = open_regular(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
 
     # -- writing --
 
@@ -201,17 +191,13 @@ class PartFile:
 def _open_own(path: Path) -> int | None:
     """An open handle on a plain file of ours, or None when something else (or nothing) has that name."""
     try:
-        before = os.lstat(path)
-        if not stat.S_ISREG(before.st_mode) or before.st_nlink > 1:
-            return None
-        handle = os.open(path, os.O_RDWR | _NO_FOLLOW | _BINARY)
+        handle = open_regular(path, os.O_RDWR)
     except OSError:
         return None
-    after = os.fstat(handle)
-    if not stat.S_ISREG(after.st_mode) or (before.st_dev, before.st_ino) != (after.st_dev, after.st_ino):
-        os.close(handle)
-        return None
-    return handle
+    if os.fstat(handle).st_nlink == 1:
+        return handle
+    os.close(handle)
+    return None
 
 
 def _digest(text: str) -> str:

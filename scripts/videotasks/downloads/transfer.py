@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from videotasks.core.safe_text import one_line
 from videotasks.downloads.errors import DownloadFailed, TryAgain, network
@@ -66,14 +66,18 @@ class Checked:
 
 @dataclass
 class Transfer:
-    """What `download` was asked for; `fetch` does it. See there for the meaning of each."""
+    """One result file to fetch.
+
+    `expect` is an output's kind (video, audio, image, last_frame, thumbnail). `deadline` is in terms of `monotonic`.
+    `on_progress(bytes, total or None)` is called for each piece. To cancel at once: let `cancelled` turn true, then
+    abort the flight that `on_flight` was last called with; with an Event's `wait` as `sleep`, pauses end at once, too.
+    """
 
     url: str
     links: ResultLinks
-    expect: str
-    with_key: bool
-    limits: Limits
-    deadline: float | None
+    expect: str = "video"
+    limits: Limits = field(default_factory=Limits)
+    deadline: float | None = None
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
     on_progress: Callable[[int, int | None], None] = lambda done, total: None
@@ -281,7 +285,7 @@ class Transfer:
         return True
 
     def _refused(self, answer: OpenAnswer, stream: Iterator[bytes]) -> Exception:
-        status, keyed = answer.status, self.with_key and answer.url == self.url
+        status, keyed = answer.status, self.links.api_client is not None and answer.url == self.url
         excerpt = self._excerpt(stream, b"")
         if status in (_EXPIRED_FOR_KEY if keyed else _EXPIRED):
             return DownloadFailed(

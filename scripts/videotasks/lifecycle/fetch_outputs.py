@@ -296,7 +296,8 @@ class _Job:
 
     def _download(self, url: str, *, keyed: bool, quick: bool = False) -> dict[str, Any]:
         from videotasks.downloads.download import download
-        from videotasks.downloads.transfer import Limits
+        from videotasks.downloads.transfer import Limits, Transfer
+        from videotasks.network.guarded_link import ResultLinks
 
         ctx, output, provider = self.ctx, self.output, self.provider
         source = object()
@@ -306,20 +307,17 @@ class _Job:
         limits = Limits(max_resumes=QUICK_RESUMES) if quick and not self._begun() else Limits()
 
         def work() -> Any:
-            return download(
+            transfer = Transfer(
                 url,
-                self.run.outputs,
-                self.name,
-                expect=self._expect,
-                api_base_url=provider.profile.base_url,
-                api_client=provider.client() if keyed else None,
-                allow_private=ctx.allow_private_results,
-                limits=limits,
-                deadline=self.deadline,
+                ResultLinks(provider.profile.base_url, provider.client() if keyed else None, ctx.allow_private_results),
+                self._expect,
+                limits,
+                self.deadline,
                 on_progress=lambda done, total: ctx.mailbox.put(Message("event", source, (done, total))),
-                flights=flights.append,
+                on_flight=flights.append,
                 cancelled=lambda: bool(cancelled),
             )
+            return download(transfer, self.run.outputs, self.name)
 
         began = told_at = ctx.monotonic()
 

@@ -117,16 +117,15 @@ class Client:
         self.flight = flight
         session = self._open_session()
         all_headers = {**PLAIN_HEADERS, **self._headers(), **(headers or {})}
-        payload = data
         if json_body is not None:
             # Sent as UTF-8, as a person would type it; lone surrogates stay escapes, for they have no UTF-8.
-            payload = encode_json(json_body)
+            data = encode_json(json_body)
             all_headers.setdefault("Content-Type", "application/json")
         try:
             response = session.fetch(
                 method,
                 url,
-                data=payload,
+                data=data,
                 files=files,
                 headers=all_headers,
                 # A callable is immune to ~/.netrc, which overrides a plain header (facts, reliability fact 9).
@@ -213,39 +212,35 @@ class OpenAnswer:
         Raises NoAnswer whose `body` is what did arrive. Cut at `max_bytes` as in `read`.
         """
         raw: Any = self._response.raw
-        parts: list[bytes] = []
-        total = 0
+        sent = bytearray()
         try:
-            while total <= max_bytes and (chunk := raw.read1(65536, decode_content=False)):
-                parts.append(chunk)
-                total += len(chunk)
-                self._flight.received = total
+            while len(sent) <= max_bytes and (chunk := raw.read1(65536, decode_content=False)):
+                sent += chunk
+                self._flight.received = len(sent)
             if self._flight.aborted:
                 raise AbortedBeforeSending
         except Exception as error:
             fault = no_answer_of(error, self._flight, self.url, status=self.status)
             if isinstance(fault, NoAnswer):
-                fault.body = without_secrets(_decoded(b"".join(parts), max_bytes))
+                fault.body = without_secrets(_decoded(bytes(sent), max_bytes))
             raise fault from None
-        body = _decoded(b"".join(parts), max_bytes + 1)
-        self.truncated = total > max_bytes or len(body) > max_bytes
+        body = _decoded(bytes(sent), max_bytes + 1)
+        self.truncated = len(sent) > max_bytes or len(body) > max_bytes
         return without_secrets(body[:max_bytes])
 
     def read(self, max_bytes: int) -> bytes:
         """The whole body, cut at `max_bytes` (then `truncated` is true and the connection is given up)."""
-        parts: list[bytes] = []
-        total = 0
+        body = bytearray()
         try:
             for chunk in self.chunks():
-                parts.append(chunk)
-                total += len(chunk)
-                if total > max_bytes:
+                body += chunk
+                if len(body) > max_bytes:
                     self.truncated = True
                     break
         except NoAnswer as error:
-            error.body = without_secrets(b"".join(parts)[:max_bytes])
+            error.body = without_secrets(bytes(body[:max_bytes]))
             raise
-        return without_secrets(b"".join(parts)[:max_bytes])
+        return without_secrets(bytes(body[:max_bytes]))
 
 
 def without_secrets(body: bytes) -> bytes:

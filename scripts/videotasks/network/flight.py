@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,47 +32,37 @@ class Flight:
     def __init__(self, write_ahead: Callable[[], None] | None = None) -> None:
         self._lock = threading.Lock()
         self._write_ahead = write_ahead
-        self._sent = False
-        self._aborted = False
+        self.sent = False
+        self.aborted = False
         self._sock: Any = None
         self.received = 0  # bytes of the answer's body so far
 
-    @property
-    def sent(self) -> bool:
-        return self._sent
-
-    @property
-    def aborted(self) -> bool:
-        return self._aborted
-
     def before_first_byte(self) -> None:
         with self._lock:
-            if self._aborted:
+            if self.aborted:
                 raise AbortedBeforeSending
-            if self._write_ahead is not None and not self._sent:
+            if self._write_ahead is not None and not self.sent:
                 try:
                     self._write_ahead()
                 except OSError as error:
                     raise WriteAheadFailed(error) from None
-            self._sent = True
+            self.sent = True
 
     def connected(self, sock: socket.socket | None) -> None:
         with self._lock:
             self._sock = sock
-            if self._aborted:
+            if self.aborted:
                 raise AbortedBeforeSending
 
     def abort(self) -> bool:
         """Stop the request from any thread; returns whether a byte of it may have been written."""
         with self._lock:
-            self._aborted = True
-            sock, sent = self._sock, self._sent
+            self.aborted = True
+            sock, sent = self._sock, self.sent
         if sock is not None:
-            try:
-                import socket
+            import socket
 
+            with suppress(OSError):
                 # shutdown wakes a thread that is blocked in recv(); close() alone does not on Linux.
                 sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         return sent

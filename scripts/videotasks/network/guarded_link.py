@@ -32,8 +32,9 @@ class LinkRefused(Exception):
 class ResultLinks:
     """Opens links of one task.
 
-    `api_client` carries the key. It is given for the API's own content endpoint only, serves the first hop only, and
-    only on `api_base_url`'s origin; every other hop has a client of its own that knows no key and no cookie.
+    `api_client` carries the key, and nobody else may use it meanwhile. It is given for the API's own content endpoint
+    only, serves the first hop only, and only on `api_base_url`'s origin; every other hop has a client of its own that
+    knows no key and no cookie. `allow_private` is for results kept on the user's own network.
 
     Where a proxy is set in the environment, this machine connects to the proxy and cannot see the address behind it:
     then names of the local network and literal addresses are refused as always, but a public name that resolves to a

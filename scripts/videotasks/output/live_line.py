@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import IO
+from contextlib import suppress
+from typing import IO, Any
 
 from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TransferSpeedColumn,
@@ -37,7 +38,6 @@ class LiveScreen:
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._lock = threading.RLock()
         self._progress: Progress | None = None
-        self._task: TaskID | None = None
         self._downloading = False
         self._rows: list[tuple[str, str]] = []
         self._shown = False  # painting goes on; between step_aside and come_back it does not
@@ -51,40 +51,21 @@ class LiveScreen:
     # -- what is shown --
 
     def status(self, text: str, percent: float | None) -> None:
-        with self._lock:
-            if self._progress is None or self._downloading:
-                self._downloading = False
-                self._progress = Progress(
-                    SpinnerColumn(),
-                    TextColumn("{task.description}", markup=False),
-                    BarColumn(24),
-                    TimeElapsedColumn(),
-                    console=self._console,
-                    auto_refresh=False,
-                )
-                self._task = self._progress.add_task(text, total=None)
-            assert self._task is not None
-            self._progress.update(
-                self._task, description=text, total=100 if percent is not None else None, completed=percent or 0
-            )
-            self._show()
+        columns = TextColumn("{task.description}", markup=False), BarColumn(24), TimeElapsedColumn()
+        total = 100 if percent is not None else None
+        self._progressed(False, columns, description=text, total=total, completed=percent or 0)
 
     def download(self, done: int, total: int | None) -> None:
+        columns = TextColumn("downloading", markup=False), BarColumn(24), DownloadColumn(), TransferSpeedColumn()
+        self._progressed(True, columns, total=total, completed=done)
+
+    def _progressed(self, downloading: bool, columns: Sequence[ProgressColumn], **shown: Any) -> None:
         with self._lock:
-            if self._progress is None or not self._downloading:
-                self._downloading = True
-                self._progress = Progress(
-                    SpinnerColumn(),
-                    TextColumn("downloading", markup=False),
-                    BarColumn(24),
-                    DownloadColumn(),
-                    TransferSpeedColumn(),
-                    console=self._console,
-                    auto_refresh=False,
-                )
-                self._task = self._progress.add_task("downloading", total=total)
-            assert self._task is not None
-            self._progress.update(self._task, completed=done, total=total)
+            if self._progress is None or self._downloading != downloading:
+                self._downloading = downloading
+                self._progress = Progress(SpinnerColumn(), *columns, console=self._console, auto_refresh=False)
+                self._progress.add_task("", total=None)
+            self._progress.update(self._progress.task_ids[0], **shown)
             self._show()
 
     def rows(self, rows: Sequence[tuple[str, str]]) -> None:
@@ -113,7 +94,7 @@ class LiveScreen:
     def close(self) -> None:
         with self._lock:
             self.step_aside()
-            self._progress, self._task, self._rows = None, None, []
+            self._progress, self._rows = None, []
             if self._stop is not None:
                 self._stop.set()
                 self._stop = None
@@ -167,7 +148,5 @@ class LiveScreen:
             self._stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
         except (OSError, ValueError):
             return  # nobody looks any more: a line of progress is no reason to fail
-        try:
+        with suppress(OSError, ValueError):
             self._stream.flush()
-        except (OSError, ValueError):
-            return

@@ -12,6 +12,8 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import accumulate, takewhile
 from typing import IO, Any, TypeVar
 
 from videotasks.core.errors import ExitCode, TaskError, error_fields
@@ -149,30 +151,31 @@ class Reporter:
         self._write({"final": True}, text)
 
     def _write(self, line: Mapping[str, Any], text: str) -> None:
-        data = redact(text, known_secrets()).encode("utf-8", "backslashreplace") + b"\n"
+        if not self._to_stdout(redact(text, known_secrets())) and line.get("final"):  # it must not be lost
+            self._plain(text)
+            if self.on_closed is not None:
+                self.on_closed(line)
+
+    def _to_stdout(self, text: str) -> bool:
+        """A line on stdout; False, then and for ever, when nobody reads it any more."""
         try:
-            if self.closed:
-                raise BrokenPipeError
-            if self._stdout is None and sys.stdout is None:  # started with a closed descriptor 1
+            if self.closed or (self._stdout is None and sys.stdout is None):  # started with a closed descriptor 1
                 raise BrokenPipeError
             stream = self._stdout if self._stdout is not None else sys.stdout.buffer
             shared = self._live is not None and self._stdout is None and sys.stdout.isatty()
             if shared:
                 self._live.step_aside()
-            stream.write(data)
+            stream.write(text.encode("utf-8", "backslashreplace") + b"\n")
             stream.flush()
             if shared:
                 self._live.come_back()
+            return True
         except (OSError, ValueError):
-            # Nobody reads stdout any more: the last line must not be lost with it.
             if not self.closed:
                 self.closed = True
                 if self._stdout is None:
                     _drop(sys.stdout)
-            if line.get("final"):
-                self._plain(text)
-                if self.on_closed is not None:
-                    self.on_closed(line)
+            return False
 
     # -- people --
 
@@ -204,18 +207,7 @@ class Reporter:
         text = redact(inert(text, account.LONGEST), known_secrets())
         if self._live is not None:
             self._live.above(text)
-            return
-        try:
-            stream = self._stdout if self._stdout is not None else sys.stdout.buffer if sys.stdout else None
-            if self.closed or stream is None:
-                raise BrokenPipeError
-            stream.write(text.encode("utf-8", "backslashreplace") + b"\n")
-            stream.flush()
-        except (OSError, ValueError):
-            if not self.closed:
-                self.closed = True
-                if self._stdout is None:
-                    _drop(sys.stdout)
+        elif not self._to_stdout(text):
             self._plain(text)
 
     def _plain(self, text: str) -> None:
@@ -240,13 +232,11 @@ class Reporter:
         if self.text and self._stdout is None:
             stream = sys.stdout
         if self._live is None and stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb":
-            try:
+            with suppress(ImportError):
                 from videotasks.output.live_line import LiveScreen
 
                 screen = LiveScreen(stream)
                 self._live = screen if screen.usable else None
-            except ImportError:
-                self._live = None
 
     @property
     def live(self) -> bool:
@@ -298,14 +288,8 @@ def _dumps(line: Mapping[str, Any]) -> str:
 
 def within(rows: Sequence[T], chars: int) -> list[T]:
     """As many rows as fit into so many characters of JSON."""
-    kept: list[T] = []
-    used = 0
-    for entry in rows:
-        used += len(json.dumps(entry, ensure_ascii=False)) + 1
-        if used > chars:
-            break
-        kept.append(entry)
-    return kept
+    used = accumulate(len(json.dumps(entry, ensure_ascii=False)) + 1 for entry in rows)
+    return [entry for entry, _ in takewhile(lambda pair: pair[1] <= chars, zip(rows, used, strict=True))]
 
 
 def shortened(line: Mapping[str, Any], limit: int) -> dict[str, Any]:
@@ -335,11 +319,8 @@ def shortened(line: Mapping[str, Any], limit: int) -> dict[str, Any]:
 
 def _without_link(short: dict[str, Any], line: Mapping[str, Any], limit: int, longest: int) -> dict[str, Any]:
     """Links of 16,000 characters exist: one that leaves no room for the rest is told by the file that holds it."""
-    if (
-        len(_dumps(short)) <= limit
-        or len(str(short.get("video_url") or "")) <= longest
-        or not line.get("artifacts_dir")
-    ):
+    fits = len(_dumps(short)) <= limit or len(str(short.get("video_url") or "")) <= longest
+    if fits or not line.get("artifacts_dir"):
         return short
     file = os.path.join(str(line["artifacts_dir"]), "outputs", "result.json")
     return {**short, "video_url": None, "result_file": file}
@@ -376,9 +357,7 @@ def _cut(value: Any, most: int) -> Any:
 
 def _drop(stream: Any) -> None:
     """Nobody reads this stream any more: what it still holds must not fail the interpreter's own last flush (120)."""
-    try:
+    with suppress(OSError, ValueError, AttributeError):
         handle = os.open(os.devnull, os.O_WRONLY)
         os.dup2(handle, stream.fileno())
         os.close(handle)
-    except (OSError, ValueError, AttributeError):
-        pass
