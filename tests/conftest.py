@@ -39,7 +39,7 @@ sys.path.remove(str(OFFLINE))
 
 def pytest_configure(config: pytest.Config) -> None:
     keep_bytecode(config)
-    if config.getoption("numprocesses", None):
+    if config.getoption("numprocesses", None) and not config.getoption("hypothesis_profile", None):
         return  # this process only hands out tests to workers
     # An entry script forbids bytecode as it is imported: imported by a test it would keep pytest from storing the
     # rewritten tests, which costs each worker a third of its start.
@@ -52,9 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
     except ImportError:
         return
     # A busy two-core machine is no counterexample (deadline), and a failure in CI is the same failure at home.
-    settings.register_profile("default", deadline=None, database=None)
-    settings.register_profile("ci", deadline=None, database=None, derandomize=True)
-    settings.load_profile("ci" if os.environ.get("CI") else "default")
+    settings.register_profile("default", deadline=None, database=None, max_examples=25, derandomize="CI" in os.environ)
+    settings.register_profile("thorough", deadline=None, database=None, max_examples=150)
+    settings.load_profile("default")
 
 
 def keep_bytecode(config: pytest.Config) -> None:
@@ -196,7 +196,8 @@ def real_work() -> Iterator[SimpleNamespace]:
 
     A pause before another try is a hundredth; a rehearsal renders a tenth of the width and height, 0.02 s instead of
     0.3 for four seconds, and one of three seeds, so that another test finds it rendered; and the text of a profile is
-    parsed once, 10 ms, not for each empty home anew.
+    parsed once, 10 ms, not for each empty home anew. Nothing is forced onto the disk, for which the suite asks 30,000
+    times.
     """
     from videotasks.downloads import transfer
     from videotasks.lifecycle.session import Context
@@ -229,6 +230,7 @@ def real_work() -> Iterator[SimpleNamespace]:
         patch.setattr(transfer, "MAX_BACKOFF_S", real.most_backoff / 100)
         patch.setattr(mp4writer, "render_video", small)
         patch.setattr(load_profile, "parse_document", parse_once)
+        patch.setattr(os, "fsync", lambda descriptor: None)
         yield real
 
 
@@ -245,11 +247,10 @@ def real_pauses(real_work: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def instant_tasks(clean_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Many rehearsals in one test: each task takes 0.02 s, and nothing is forced onto the disk."""
+    """Many rehearsals in one test: each task takes 0.02 s."""
     from support.commands import fast_sandbox
 
     monkeypatch.setenv("VIDEO_TASKS_SANDBOX_SPEED", "50")
-    monkeypatch.setattr("os.fsync", lambda _: None)
     with fast_sandbox(0.02):
         yield
 

@@ -21,11 +21,6 @@ LIMIT = {"credits": 20.0}
 UNMADE = [chr(code) for code in range(ord("a"), ord("z"))]
 
 
-@pytest.fixture(autouse=True)
-def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def ledger(root: Path, home: BatchHome | None = None) -> Ledger:
     """As another process opens it."""
     made = Ledger(RunStore(root), "shorts-1234", home)

@@ -57,6 +57,7 @@ def ids(done: Done) -> list[str]:
 # -- bounds ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_of_the_longest_kind_stay_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(1000):
         make_run(

@@ -20,11 +20,6 @@ pytest.importorskip("obstore", reason=WHY)
 CREATOK = ("--sandbox", "--provider", "creatok")
 
 
-@pytest.fixture(autouse=True)
-def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.fsync", lambda _: None)
-
-
 def write_rows(count: int, name: str = "rows.csv") -> None:
     rows = [f"b{n},boat number {n},4" for n in range(count)]
     Path(name).write_text("id,prompt,duration\n" + "\n".join(rows) + "\n", encoding="utf-8")

@@ -6,7 +6,7 @@ from typing import Any
 
 import jmespath
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videotasks.formats import jmespath_eval
@@ -22,14 +22,12 @@ PLAIN = st.lists(st.tuples(st.sampled_from("abc"), STEP), min_size=1, max_size=4
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(PLAIN, BODIES)
 def test_plain_paths_equal_jmespath(path: str, body: Any) -> None:
     assert jmespath_eval.PLAIN.match(path)
     assert jmespath_eval.evaluate(path, body) == jmespath.search(path, body)
 
 
-@settings(max_examples=100, deadline=None)
 @given(BODIES)
 def test_functions_on_wrong_types_are_null(body: Any) -> None:
     for path in ("join(', ', a)", "a[].join('.', b)", "length(a)", "map(&to_number(@), a)", "a.*", "a || b", "sum(a)"):

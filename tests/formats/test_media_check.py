@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videotasks.formats.media_check import check_animation, check_media
@@ -117,7 +117,6 @@ def test_what_no_check_knows_is_said_to_be_unchecked(tmp_path: Path) -> None:
     assert check(b"\x89PNG\r\n\x1a\n" + bytes(40), tmp_path) is None
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(KINDS)), st.data())
 def test_any_damage_ends_in_a_structure_or_a_reason(
     tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videotasks.formats import yaml12
@@ -171,7 +171,6 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(json_values)
 def test_what_yaml_dumps_comes_back(value: object) -> None:
     """Dumped with every string quoted, so that 1.1 and 1.2 must agree."""
@@ -179,7 +178,6 @@ def test_what_yaml_dumps_comes_back(value: object) -> None:
     assert yaml12.load(text) == value
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="[]{}&*!:-,?<>|'\"#%@ \n\tab01.~", max_size=60))
 def test_no_text_raises_anything_else(text: str) -> None:
     try:

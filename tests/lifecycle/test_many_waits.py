@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from pathlib import Path
 from typing import Any, cast
@@ -22,11 +21,6 @@ from videotasks.providers.provider import ListPage, TaskRef
 from videotasks.runs.store import Run, RunStore
 
 ANSWER_S = 0.5
-
-
-@pytest.fixture(autouse=True)
-def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def running(task_id: str) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given as drawn
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from support.commands import Done, call, call_unchecked, start
@@ -277,7 +276,6 @@ def test_an_answer_without_prices_has_no_rates(name: str, answer: Any) -> None:
 BY_NAME = {"rows": "data[?id=='{model}'] | [0].pricing_skus", "unit": "USD"}
 
 
-@settings(max_examples=60, deadline=None)
 @drawn(st.text(max_size=60))
 def test_any_name_of_a_rate_is_read_or_left(name: str) -> None:
     for rate in rates_in(openrouter({name: "1"}), BY_NAME, MODEL):

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videotasks.core import redaction
@@ -124,7 +124,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=30)
 @given(st.dictionaries(st.sampled_from(["problems", "runs", "error", "notes", "summary", "files", "response"]), JSON))
 def test_any_final_line_fits_and_keeps_what_decides(members: dict[str, Any]) -> None:
     out = io.BytesIO()

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from support.sources import tree_of
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -68,10 +70,12 @@ def private_names(tree: ast.Module) -> Iterator[str]:
             yield from (word for word in words if isinstance(word, str) and is_private(word.rpartition(".")[2]))
 
 
+@pytest.mark.slow
 def test_every_test_can_fail() -> None:
     assert without_assertion() == []
 
 
+@pytest.mark.slow
 def test_no_test_knows_a_private_name() -> None:
     """What a test needs is public or is tested by what it does: a private name may change without a word."""
     assert [f"{file}: {name}" for file, tree in trees().items() for name in private_names(tree)] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videotasks.core.errors import Category
@@ -623,7 +623,6 @@ JSON = st.recursive(
 EVERY_KIND = [f"{name}/{kind}" for name in shipped_names() for kind in load_profile(name).kinds]
 
 
-@settings(max_examples=150, deadline=None)
 @given(body=JSON, name=st.sampled_from(EVERY_KIND))
 def test_any_json_is_read_without_raising_and_success_never_comes_from_nothing(body: Any, name: str) -> None:
     reader = profile(name)

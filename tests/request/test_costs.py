@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videotasks.providers.load_profile import load_profile
@@ -111,7 +111,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(JSON, JSON, JSON)
 def test_odd_capabilities_raise_nothing(durations: Any, allowed: Any, pricing: Any) -> None:
     body = capabilities()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videotasks.core import durable_files
@@ -49,7 +49,6 @@ ODD = st.dictionaries(
 JOURNALS = st.lists(EVENTS, max_size=25)
 
 
-@settings(max_examples=100)
 @given(JOURNALS)
 def test_every_prefix_folds_and_what_has_ended_stays_ended(entries: list[dict[str, Any]]) -> None:
     before = RunState()
@@ -64,7 +63,6 @@ def test_every_prefix_folds_and_what_has_ended_stays_ended(entries: list[dict[st
         before = state
 
 
-@settings(max_examples=150)
 @given(JOURNALS)
 def test_a_task_that_goes_on_never_lets_the_command_pay_again(entries: list[dict[str, Any]]) -> None:
     state = fold(entries)

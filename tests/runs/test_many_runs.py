@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,6 @@ from videotasks.runs.store import Run, RunStore, pointer
 NOW = 1_790_000_000.0  # 2026-09-21
 ARK = "https://ark.cn-beijing.volces.com/api/v3"
 ROOT = Path("task-status") / ".artifacts"
-
-
-@pytest.fixture(autouse=True)
-def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def make(root: Path, number: int, *, ended: bool = True, at: float | None = None, **request: Any) -> Run:

@@ -288,8 +288,8 @@ def survives(root: Path) -> None:
         assert outlines.recall(outline.run_id, kept, signed) == outline
 
 
-def test_mutated_folders_are_read_without_an_internal_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
+@pytest.mark.slow
+def test_mutated_folders_are_read_without_an_internal_error(tmp_path: Path) -> None:
     run = finished(tmp_path)
     journal = [json.loads(line) for line in run.journal_file.read_bytes().splitlines()]
     request = json.loads((run.folder / "inputs" / "request.json").read_bytes())

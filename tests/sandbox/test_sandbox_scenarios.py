@@ -198,7 +198,7 @@ class TestBodies:
         with sandboxes(tmp_path) as starter:
             call = starter(provider)
 
-            @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+            @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
             @given(st.sampled_from([*(body[0] if isinstance(body, list) else body), *more]), self.JSON)
             def run(field: str, value: Any) -> None:
                 if isinstance(body, list):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from videotasks_sandbox import font
@@ -276,7 +276,14 @@ def paste(below: Planes, above: Planes, left: int, top: int, right: int, bottom:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "duration"), [(322, 182, 2.0), (180, 320, 6.0), (128, 128, 1.04), (64, 64, 0.5), (2, 2, 0.25)]
+    ("width", "height", "duration"),
+    [
+        pytest.param(322, 182, 2.0, marks=pytest.mark.slow),
+        pytest.param(180, 320, 6.0, marks=pytest.mark.slow),
+        (128, 128, 1.04),
+        (64, 64, 0.5),
+        (2, 2, 0.25),
+    ],
 )
 def test_every_frame_of_a_video_plays_as_drawn(width: int, height: int, duration: float) -> None:
     av = pytest.importorskip("av")
@@ -343,7 +350,6 @@ def test_transliteration(text: str, plain: str) -> None:
     assert font.transliterate(text) == plain
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200), st.integers(16, 200), st.integers(1, 6))
 def test_wrapped_lines_fit_and_lose_nothing_unless_cut(text: str, width: int, most: int) -> None:
     plain = font.transliterate(text)
@@ -379,7 +385,6 @@ def test_raster_keeps_the_shape(scale: int) -> None:
     assert all(rows[scale // 2][x] == 2 for x in range(5 * scale))
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.text(max_size=60), st.integers(1, 100), st.integers(1, 100), st.text(max_size=30))
 def test_any_text_fits_any_picture(prompt: str, half_width: int, half_height: int, caption: str) -> None:
     width, height = 2 * half_width, 2 * half_height

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support import scene as scenes
@@ -185,7 +185,6 @@ def test_33_a_result_page_of_any_values_is_ours(values: dict[str, str], message:
     assert_our_markdown(text)
 
 
-@settings(max_examples=40)
 @given(
     st.recursive(st.text(st.characters()) | st.integers() | st.none(), lambda inner: st.dictionaries(st.text(), inner))
 )

@@ -52,7 +52,7 @@ def failed(root: Path, run_id: str, server_message: str, category: str = "modera
 
 
 def by_hand(root: Path, run_id: str, prompt: str, video: Path | None = None) -> None:
-    """A run of this machine without the fsyncs of the store, which take most of the time of hundreds."""
+    """A run of this machine without the locks and looks of the store, which take most of the time of hundreds."""
     folder = root / run_id
     (folder / "inputs").mkdir(parents=True)
     at = "2026-01-01T00:00:00Z"
