@@ -20,7 +20,7 @@ from support.commands import SCRIPTS, call, environment, strict_tokens
 from support.taskserver import KEY, WIRES, TaskServer
 from videotasks.core.errors import ApiError, Category, TaskError
 from videotasks.core.task import Output, Snapshot, Status
-from videotasks.mcp_tools import server, tools
+from videotasks.mcp_tools import front, server, tools
 from videotasks.mcp_tools.tool_list import BY_NAME, TOOLS
 from videotasks.mcp_tools.tools import Confirmations, Settings, Tools
 from videotasks.providers.load_profile import shipped_names
@@ -57,8 +57,8 @@ def talk(
     """What `do` returns, connected to a server in this process."""
 
     async def run() -> Any:
-        front = server.Front(served or Tools(rehearsal()))
-        async with mcp.client.Client(front.server(), mode=mode, **client) as connected:  # type: ignore[arg-type]
+        served_here = front.Front(served or Tools(rehearsal()))
+        async with mcp.client.Client(served_here.server(), mode=mode, **client) as connected:  # type: ignore[arg-type]
             return await do(connected)
 
     return anyio.run(run)
@@ -439,7 +439,7 @@ class Patient(Tools):
 
 
 def test_a_create_that_takes_too_long_for_its_host_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MOST_WAIT_S", 0.2)
+    monkeypatch.setattr(front, "MOST_WAIT_S", 0.2)
     served = Patient(rehearsal())
 
     async def do(client: mcp.client.Client) -> None:

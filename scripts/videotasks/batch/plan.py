@@ -25,7 +25,7 @@ from videotasks.lifecycle.preflight import Findings, Terms
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.session_pool import SessionPool
 from videotasks.providers.profile import Profile
-from videotasks.request.build import SCALARS, CommonInputs, in_kind, parse_payload
+from videotasks.request.build import PLAIN, CommonInputs, in_kind, parse_payload
 from videotasks.request.costs import Balance, Estimate
 from videotasks.request.draft import RequestDraft
 from videotasks.request.local_files import named_run, parse_media
@@ -387,14 +387,10 @@ class Planner:
         prompt = values.get("prompt")
         if prompt is not None and not str(prompt).strip():
             raise configuration_error("the prompt is empty", expected="what the video shows")
-        plain: dict[str, Any] = {name: values.get(name) for name in ("model", *SCALARS, "endpoint")}
-        given = CommonInputs(
-            **plain,
-            prompt=prompt,
-            set_values=list(values.get("set") or ()),
-            payload=parse_payload(payload) if isinstance(payload, str) else payload,
-            kind=values.get("kind") or self.sessions.options.kind,
-        )
+        options: dict[str, Any] = {name: values.get(name) for name in PLAIN}
+        options["payload"] = parse_payload(payload) if isinstance(payload, str) else payload
+        options["kind"] = options["kind"] or self.sessions.options.kind
+        given = CommonInputs(**options, set_values=list(values.get("set") or ()))
         for kind, role, value in row.media:
             if not value.startswith("@"):
                 named, value = parse_media(value) if role is None else (role, value)

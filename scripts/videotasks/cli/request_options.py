@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videotasks.core.errors import configuration_error
 from videotasks.lifecycle.open_session import SessionOptions
@@ -63,7 +63,7 @@ def _read(path: str, limit: int) -> bytes:
 
 def common_inputs(args: argparse.Namespace) -> CommonInputs:
     """The request options as CommonInputs. Raises TaskError for what does not go together."""
-    from videotasks.request.build import CommonInputs, parse_payload, parse_set
+    from videotasks.request.build import MEDIA, PLAIN, CommonInputs, parse_payload, parse_set
     from videotasks.request.local_files import parse_media
 
     if args.prompt is not None and args.prompt_file is not None:
@@ -84,21 +84,11 @@ def common_inputs(args: argparse.Namespace) -> CommonInputs:
         payload = read_text_input(args.payload_file, flag="--payload-file", limit=64_000_000)
     if prompt is not None and not prompt.strip():
         raise configuration_error("the prompt is empty", expected="what the video shows")
-    return CommonInputs(
-        prompt=prompt,
-        model=args.model,
-        duration=args.duration,
-        ratio=args.ratio,
-        resolution=args.resolution,
-        image=[parse_media(value) for value in args.image],
-        video=[parse_media(value) for value in args.video],
-        audio=[parse_media(value) for value in args.audio],
-        seed=args.seed,
-        set_values=[parse_set(text) for text in args.set],
-        payload=parse_payload(payload) if payload is not None else None,
-        endpoint=args.sse_endpoint,
-        kind=args.kind,
-    )
+    options: dict[str, Any] = {name: getattr(args, name, None) for name in PLAIN}
+    options |= {kind: [parse_media(value) for value in getattr(args, kind)] for kind in MEDIA}
+    options |= {"prompt": prompt, "endpoint": args.sse_endpoint, "set_values": [parse_set(text) for text in args.set]}
+    options["payload"] = parse_payload(payload) if payload is not None else None
+    return CommonInputs(**options)
 
 
 def session_options(args: argparse.Namespace) -> SessionOptions:

@@ -147,10 +147,7 @@ def act(session: Session, run: Run, args: argparse.Namespace, note: dict[str, An
     if args.wait or ctx.download:
         deadline = ctx.monotonic() + (args.timeout or WAIT_S)
         if not args.wait and not state.ended:
-            if look is not None:
-                check_status.take_in(session, run, look)
-            else:
-                check_status.take_in_if_any(session, run)
+            check_status.take_in_if_any(session, run, look)
             if not run.state().ended:
                 return check_status.report_status(session, run, **note_fields(note))
         from videotasks.lifecycle.resume import go_on_with_run

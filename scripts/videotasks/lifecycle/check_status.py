@@ -55,11 +55,11 @@ def run_for_task(session: Session, task_id: str) -> Run:
         lock.release()
 
 
-def take_in_if_any(session: Session, run: Run) -> None:
-    """One look whose absence is no error."""
+def take_in_if_any(session: Session, run: Run, look: Look | None = None) -> None:
+    """One look (that one, where it was taken already) whose absence is no error."""
     state = run.state()
     assert state.task_id is not None
-    look = ask(session, TaskRef(state.task_id, state.follow))
+    look = look or ask(session, TaskRef(state.task_id, state.follow))
     if look.snapshot is not None:
         take_in(session, run, look)
     elif look.final_refusal and look.error is not None:
