@@ -57,7 +57,7 @@ def build_parser() -> Parser:
 
     from videotasks.cli.options import Parser
 
-    offered = [name for name in invocation.SUBCOMMANDS if os.path.exists(os.path.join(FOLDER, script_of(name)))]
+    offered = [name for name, script in invocation.SUBCOMMANDS.items() if os.path.exists(os.path.join(FOLDER, script))]
     listing = "commands:\n" + "\n".join(f"  {name:10}{WHAT[name]}" for name in offered)
     parser = Parser(description=__doc__, examples=f"{EXAMPLES}\n{listing}\n", prog=invocation.COMMAND)
     shown = parser.add_mutually_exclusive_group()
@@ -79,12 +79,8 @@ def main(argv: list[str]) -> int:
     sys.argv[1:] = args.options
     if not args.json and args.command not in ALWAYS_JSON and "--text" not in args.options:
         sys.argv.append("--text")
-    runpy.run_path(os.path.join(FOLDER, script_of(args.command)), run_name="__main__")
+    runpy.run_path(os.path.join(FOLDER, invocation.SUBCOMMANDS[args.command]), run_name="__main__")
     return 0
-
-
-def script_of(name: str) -> str:
-    return invocation.SUBCOMMANDS[name]
 
 
 def entry_point() -> int:

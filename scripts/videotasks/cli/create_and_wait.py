@@ -117,11 +117,9 @@ def _send(plan: Plan, args: argparse.Namespace) -> list[str]:
     needed = asked.place_options()
     if not args.artifacts_dir and os.environ.get("VIDEO_TASKS_ARTIFACTS"):
         needed.append(("--artifacts-dir", asked.root))
-    limit = credentials.setting(plan.session.profile, "MAX_COST")[1]
-    if limit and not args.max_cost:
-        needed.append(("--max-cost", limit))
-    day = credentials.setting(plan.session.profile, "MAX_COST_PER_DAY")[1]
-    if day and not args.max_cost_per_day:
-        needed.append(("--max-cost-per-day", day))
+    for name in ("max_cost", "max_cost_per_day"):
+        limit = credentials.setting(plan.session.profile, name.upper())[1]
+        if limit and not getattr(args, name):
+            needed.append(("--" + name.replace("_", "-"), limit))
     typed = [word for word in sys.argv[1:] if word != "--dry-run"]
     return next_command.again(os.path.basename(sys.argv[0]) or "create_and_wait.py", typed, needed)

@@ -7,12 +7,11 @@ from typing import Any
 
 from videotasks.cli.request_options import session_options
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
-from videotasks.lifecycle.open_session import SessionOptions, at_named_origin, named_profile, open_session
+from videotasks.lifecycle.open_session import at_named_origin, named_profile, open_session
 from videotasks.lifecycle.preflight import verify_key
 from videotasks.output.reporter import Reporter
 from videotasks.providers import credentials
 from videotasks.providers.load_profile import load_profile, shipped_names
-from videotasks.providers.profile import Profile
 
 
 def ensure_api_key(args: argparse.Namespace) -> int:
@@ -26,27 +25,20 @@ def ensure_api_key(args: argparse.Namespace) -> int:
         return _all(reporter)
     options = session_options(args)
     profile = named_profile(options)
-    if not args.sandbox and not args.verify:
-        # Nothing is sent, so an origin that is missing is no error; one that is named decides which key counts.
-        profile = at_named_origin(profile, options, required=False)
-    elif not args.sandbox:
-        profile = at_named_origin(profile, options)
+    fields: dict[str, Any]
     if args.sandbox:
-        fields: dict[str, Any] = {
-            "ok": True,
-            "provider": profile.name,
-            "env_var": None,
-            "message": "the sandbox needs no key",
-        }
-        if args.verify:
-            return _verified(options, profile, fields)
-        fields.pop("ok")
-        return reporter.final("api_key", ExitCode.OK, **fields)
-    fields = credentials.describe(profile)
+        fields = {"ok": True, "provider": profile.name, "env_var": None, "message": "the sandbox needs no key"}
+    else:
+        # Where nothing is sent, an origin that is missing is no error; one that is named decides which key counts.
+        profile = at_named_origin(profile, options, required=args.verify)
+        fields = credentials.describe(profile)
     if fields["ok"] and args.verify:
-        return _verified(options, profile, fields)
-    message = fields.pop("message")
+        with open_session(options, profile=profile) as session:
+            return verify_key(session, fields)
     ok = fields.pop("ok")
+    if args.sandbox:
+        return reporter.final("api_key", ExitCode.OK, **fields)
+    message = fields.pop("message")
     if ok:
         reporter.people(message)
     error = None if ok else {"category": "configuration", "code": "missing_api_key", "message": message}
@@ -65,9 +57,8 @@ def _all(reporter: Reporter) -> int:
                 profile = profile.with_base_url(named[1])
             key = credentials.find_key(profile)
         except TaskError as error:
-            rows.append(
-                {"provider": name, "found": False, "env_vars": list(profile.auth.env), "problem": error.message}
-            )
+            names = list(profile.auth.env)
+            rows.append({"provider": name, "found": False, "env_vars": names, "problem": error.message})
             continue
         row: dict[str, Any] = {"provider": name, "title": profile.title, "found": key is not None}
         row["env_vars"] = list(profile.auth.env)
@@ -90,8 +81,3 @@ def _all(reporter: Reporter) -> int:
         set_env_examples=credentials.set_examples("NAME"),
         for_a_running_assistant=credentials.RESTART_NOTE,
     )
-
-
-def _verified(options: SessionOptions, profile: Profile, fields: dict[str, Any]) -> int:
-    with open_session(options, profile=profile) as session:
-        return verify_key(session, fields)

@@ -6,7 +6,6 @@ import argparse
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from videotasks.cli.list_runs import parse_since
@@ -54,7 +53,7 @@ def gallery(args: argparse.Namespace) -> int:
     more = f" {made.total - made.shown} more were left out." if made.total > made.shown else ""
     summary = f"The page {of} is in {made.file}; open it in a browser.{more}"
     reporter.people(summary)
-    return reporter.final("gallery", ExitCode.OK, **asdict(made), summary=summary)
+    return reporter.final("gallery", ExitCode.OK, **made._asdict(), summary=summary)
 
 
 def _newest(store: RunStore, args: argparse.Namespace) -> Iterator[Run]:

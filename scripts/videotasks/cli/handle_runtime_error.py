@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -137,14 +138,8 @@ def classified(
 ) -> ApiError | None:
     """The error in an answer; None when it is a success. A task that failed inside a 200 counts as an error."""
     if 200 <= status < 300:
-        in_band = normalize.in_band_error(profile, body, status)
-        if in_band is not None:
-            return in_band
-        snapshot = normalize.snapshot(profile, body)
-        return snapshot.error
+        return normalize.in_band_error(profile, body, status) or normalize.snapshot(profile, body).error
     headers = {"retry-after": retry_after} if retry_after else {}
-    import time
-
     return classify_error.api_error(
         profile, operation=operation, http_status=status, body=body, text=text, headers=headers, now=time.time()
     )
@@ -157,7 +152,6 @@ def may_have_been_created(operation: str, status: int, error: ApiError) -> bool:
 
 def guidance(operation: str, error: ApiError, status: int) -> list[str]:
     """What to do, from a closed table: server text never gets in here."""
-    steps = list(_GUIDANCE.get(error.category, ("Tell the user what the provider said, as the provider's words.",)))
     if may_have_been_created(operation, status, error):
         return [
             "A task may have been created and charged: do not create again by yourself.",
@@ -165,10 +159,10 @@ def guidance(operation: str, error: ApiError, status: int) -> list[str]:
             "Only the user may decide to pay again.",
         ]
     if operation == "create" and error.category in (Category.TRANSIENT, Category.RATE_LIMITED):
-        steps = ["Nothing was created. Wait, then run the same create command again: it attaches if there is a task."]
-    elif classify_error.should_retry(operation, error.category):
-        steps = ["The task goes on. Look again later by its id; waiting commands do this by themselves."]
-    return steps
+        return ["Nothing was created. Wait, then run the same create command again: it attaches if there is a task."]
+    if classify_error.should_retry(operation, error.category):
+        return ["The task goes on. Look again later by its id; waiting commands do this by themselves."]
+    return list(_GUIDANCE.get(error.category, ("Tell the user what the provider said, as the provider's words.",)))
 
 
 _GUIDANCE: dict[Category, tuple[str, ...]] = {

@@ -12,6 +12,7 @@ from videotasks.catalogue.known import known_model
 from videotasks.core.errors import Category, ExitCode, TaskError, configuration_error
 from videotasks.core.record import replace
 from videotasks.core.safe_text import one_line
+from videotasks.lifecycle.open_session import SessionOptions, at_named_origin
 from videotasks.output.reporter import Reporter
 from videotasks.providers import credentials
 from videotasks.providers.load_profile import load_profile, shipped_names
@@ -28,7 +29,7 @@ def list_models(args: argparse.Namespace) -> int:
         if not args.provider:
             raise configuration_error("--live asks one provider", expected="--provider NAME as well")
         (profile,) = profiles
-        profile = _at_named_origin(profile)
+        profile = at_named_origin(profile, SessionOptions(), required=False)
         return _show_live(reporter, profile, args.model) if args.model else _list_live(reporter, profile, args)
     if args.model:
         return _show(reporter, profiles, args.model)
@@ -71,15 +72,6 @@ def _one(reporter: Reporter, profile: Profile, told: dict[str, Any]) -> int:
             reporter.row(f"  {name:24} {_member(member)}")
         reporter.row(f"  read from {described['source']}, {described['date'] or 'undated'}")
     return reporter.final("models", ExitCode.OK, models=[described], total=1)
-
-
-def _at_named_origin(profile: Profile) -> Profile:
-    from videotasks.network import origins
-
-    named = credentials.named_origin(profile)
-    if named is None:
-        return profile
-    return profile.with_base_url(origins.checked_base_url(named[1], source=named[0], allow_http=False))
 
 
 def _list_live(reporter: Reporter, profile: Profile, args: argparse.Namespace) -> int:

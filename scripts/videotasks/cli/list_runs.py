@@ -136,11 +136,8 @@ def look_at_unfinished(options: SessionOptions) -> tuple[list[Run], list[dict[st
     from videotasks.lifecycle.wait import Waiter
 
     store = RunStore(artifacts_root(options.artifacts_dir))
-    runs = []
-    for outline in of_mode(store, options):
-        run = store.find(outline.run_id) if outline.may_be_waited_for else None
-        if run is not None:
-            runs.append(run)
+    waiting = [outline.run_id for outline in of_mode(store, options) if outline.may_be_waited_for]
+    runs = [run for run in map(store.find, waiting) if run is not None]
     trouble: list[dict[str, Any]] = []
     with RunSessions(options) as sessions:
         watched = sessions.watch(runs, trouble)

@@ -64,7 +64,7 @@ def wait_generation(args: argparse.Namespace) -> int:
     with open_session(options, profile=profile) as session:
         _limits(session, args)
         ctx = session.ctx
-        deadline = ctx.monotonic() + _wait_s(args)
+        deadline = ctx.monotonic() + (args.timeout or WAIT_S)
         with last_line(ctx) as end:
             end.run = run = (
                 select_run.open_run(session, run_ids[0])
@@ -88,14 +88,10 @@ def wait_generation(args: argparse.Namespace) -> int:
 def _limits(session: Session, args: argparse.Namespace) -> None:
     with_limits(
         session.ctx,
-        wait_s=_wait_s(args),
+        wait_s=args.timeout or WAIT_S,
         poll_interval_s=args.interval,
         poll_request_s=args.request_timeout or REQUEST_S,
     )
-
-
-def _wait_s(args: argparse.Namespace) -> float:
-    return float(args.timeout or WAIT_S)
 
 
 def _wait_for_many(args: argparse.Namespace, options: SessionOptions, store: RunStore, run_ids: list[str]) -> int:
@@ -140,7 +136,7 @@ def _finish_many(
     options: SessionOptions,
 ) -> int:
     ctx = sessions.first.ctx
-    deadline = ctx.monotonic() + _wait_s(args)
+    deadline = ctx.monotonic() + (args.timeout or WAIT_S)
     interrupted: int | None = None
     collector = Collector(ctx, deadline)
     try:

@@ -12,10 +12,13 @@ import hashlib
 import json
 import os
 import zlib
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote_from_bytes, urlsplit
 
 from videotasks.core import durable_files
@@ -43,18 +46,7 @@ _PLAYS = {
     "audio": (".wav", ".mp3", ".m4a", ".aac", ".ogg", ".flac"),
     "image": (".png", ".jpg", ".webp", ".gif", ".bmp", ".avif"),
 }
-_LINKED = (
-    *_PLAYS["video"],
-    *_PLAYS["audio"],
-    *_PLAYS["image"],
-    ".mkv",
-    ".avi",
-    ".flv",
-    ".ts",
-    ".tiff",
-    ".heic",
-    ".heif",
-)
+_LINKED = (*chain.from_iterable(_PLAYS.values()), ".mkv", ".avi", ".flv", ".ts", ".tiff", ".heic", ".heif")
 _TONES = {
     "succeeded": "good",
     **dict.fromkeys(("failed", "expired", "refused", "invalid"), "bad"),
@@ -92,7 +84,7 @@ class Card:
     vouched: bool = True
     files: tuple[tuple[str, Path | str], ...] = ()
     poster: Path | str | None = None
-    axes: tuple[tuple[str, str], ...] = field(default=())
+    axes: tuple[tuple[str, str], ...] = ()
     crossed: bool = False
 
     @property
@@ -112,8 +104,7 @@ class Card:
         return iso(self.created_at) if self.created_at else ""
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """What was written: the page's absolute path and size, the runs that it shows, and how many there were."""
 
     file: str
@@ -136,7 +127,7 @@ def card_of_run(run: Run, row: Mapping[str, Any] | None = None) -> Card:
     unit = one_line(state.cost_unit or "", 20) if state.cost is not None else ""
     take = request.get("take")
     return Card(
-        status=_status(state),
+        status="refused" if state.phase is Phase.REFUSED else results.status_of(state),
         prompt=inert(prompt, multiline=True),
         words=_words(run, state, vouched),
         server_words=_server_words(state.error),
@@ -155,7 +146,11 @@ def card_of_run(run: Run, row: Mapping[str, Any] | None = None) -> Card:
         cost_unit=unit,
         sandbox=run.mode == "sandbox",
         vouched=vouched,
-        files=tuple((_shown_as(entry), _own(run, entry)) for entry in main[:20] if _linked(entry) and run.holds(entry)),
+        files=tuple(
+            (_shown_as(entry), _own(run, entry))
+            for entry in main[:20]
+            if _ending(entry) in _LINKED and run.holds(entry)
+        ),
         poster=_poster(run, state),
         axes=_axes(row) or (("prompt", one_line(prompt, 200)), ("model", made_by)),
         crossed=bool(_axes(row)),
@@ -181,21 +176,16 @@ def card_of_row(row: Mapping[str, Any]) -> Card:
     )
 
 
-def _status(state: RunState) -> str:
-    return "refused" if state.phase is Phase.REFUSED else results.status_of(state)
-
-
 def _words(run: Run, state: RunState, vouched: bool) -> str:
     """What it has come to, and why, in our words."""
     if not vouched:
         return "This folder was made by another machine, and nothing has vouched for what it tells."
     said = results.summary(run, state, brief=True)
-    category = state.error.get("category") if state.error else None
-    known = {each.value: each for each in Category}
-    if isinstance(category, str) and category in known and not state.phase.in_doubt:
-        reason = category_message(known[category])
-        if reason[4:] not in said:  # "the task was cancelled" is said once
-            said += f" {reason[0].upper()}{reason[1:]}."
+    if state.error and not state.phase.in_doubt:
+        with suppress(ValueError):
+            reason = category_message(Category(state.error.get("category")))
+            if reason[4:] not in said:  # "the task was cancelled" is said once
+                said += f" {reason[0].upper()}{reason[1:]}."
     return said
 
 
@@ -226,10 +216,6 @@ def _own(run: Run, entry: Mapping[str, Any]) -> Path | str:
 
 def _ending(entry: Mapping[str, Any]) -> str:
     return os.path.splitext(str(entry.get("path")))[1].lower()
-
-
-def _linked(entry: Mapping[str, Any]) -> bool:
-    return _ending(entry) in _LINKED
 
 
 def _shown_as(entry: Mapping[str, Any]) -> str:
@@ -349,8 +335,7 @@ def compiled_template() -> Any:
 def is_gallery(file: Path) -> bool:
     """Whether a file is an earlier page of ours, which a new one may replace."""
     try:
-        handle = durable_files.open_regular(file)
-        with open(handle, "rb") as reader:
+        with open(durable_files.open_regular(file), "rb") as reader:
             return _MARK in reader.read(400)
     except OSError:
         return False
@@ -381,19 +366,15 @@ def _source_hash(source: str) -> str:
 
 
 def _counted(words: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for word in words:
-        counts[word] = counts.get(word, 0) + 1
-    return dict(sorted(counts.items()))
+    return dict(sorted(Counter(words).items()))
 
 
 def _sums(cards: Sequence[Card]) -> list[str]:
     """What was charged by provider and unit; unknown costs are counted, never taken as nothing."""
-    sums: dict[tuple[str, str], float] = {}
+    sums: dict[tuple[str, str], float] = defaultdict(float)
     for card in cards:
         if card.cost is not None:
-            key = (card.provider, card.cost_unit)
-            sums[key] = sums.get(key, 0.0) + card.cost
+            sums[card.provider, card.cost_unit] += card.cost
     told = [f"{round(total, 6):g} {unit} at {provider}" for (provider, unit), total in sorted(sums.items())]
     unknown = sum(1 for card in cards if card.cost is None and card.cost_text)
     return told + ([f"{unknown} of unknown cost"] if unknown else [])
