@@ -87,7 +87,11 @@ NETWORK = {"asyncio", "ftplib", "http", "requests", "socket", "socketserver", "s
 
 # Third-party libraries are imported inside functions: --help loads only the standard library. These modules consist
 # of one library and are themselves imported inside functions.
-LIBRARY_AT_TOP = {"network.connection": {"requests", "urllib3"}, "output.live_line": {"rich"}}
+LIBRARY_AT_TOP = {
+    "network.connection": {"requests", "urllib3"},
+    "output.live_line": {"rich"},
+    "mcp_tools.front": {"mcp", "mcp_types", "anyio"},
+}
 THIRD_PARTY = {
     "requests", "urllib3", "jsonschema", "yaml", "jmespath", "rich", "jinja2", "mcp", "mcp_types", "anyio", "obstore",
     "dask", "distributed",
