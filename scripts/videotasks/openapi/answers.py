@@ -5,13 +5,14 @@ A light walk over the document as written: nothing is converted, for listing a d
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from videotasks.formats.scalars import json_type
-from videotasks.openapi.document import Document
+from videotasks.openapi.document import Document, entries, members
 from videotasks.openapi.operations import Operation
 
 MAX_FIELDS = 400
@@ -52,9 +53,9 @@ class Field(NamedTuple):
             if isinstance(part, int):
                 text += f"[{part}]"
             else:
-                name = part if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) else '"' + part.replace('"', '\\"') + '"'
-                text += f".{name}" if text else name
-        return text
+                plain = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part)
+                text += "." + (part if plain else json.dumps(part, ensure_ascii=False))
+        return text.removeprefix(".")
 
 
 def words(name: str) -> tuple[str, ...]:
@@ -78,30 +79,25 @@ def id_words(name: str) -> tuple[str, ...] | None:
 def fields(operation: Operation) -> list[Field]:
     """The fields of the first success that documents any, those on top first."""
     for media in operation.success_media():
-        found = list(walk(operation.document, media.schema))
-        if not found:
-            for example in media.examples[:3]:
-                found = list(_of_value(example))
-                if found:
-                    break
-        if found:
-            return found
+        for found in (walk(operation.document, media.schema), *map(_of_value, media.examples[:3])):
+            if listed := list(found):
+                return listed
     return []
 
 
 def task_ids(found: list[Field]) -> list[Field]:
     """Fields that may be the id of what was made, the likeliest first: shallow, named for a task, then a bare id."""
     ids = []
-    for index, field in enumerate(found):
+    for field in found:
         stem = id_words(field.name)
         kind = field.schema.get("type", "string")
         if stem is None or kind in ("object", "boolean") or (kind == "array" and field.path[-1:] != (0,)):
             continue
         other = bool(stem) and stem[-1] in OTHER_IDS
         named = bool(stem) and stem[-1] in _TASKS
-        ids.append((other, len(field.path) - named, not named, index, field))
-    ids.sort(key=lambda entry: entry[:4])
-    return [field for *_, field in ids]
+        ids.append(((other, len(field.path) - named, not named), field))
+    ids.sort(key=lambda entry: entry[0])
+    return [field for _, field in ids]
 
 
 def status_fields(found: list[Field]) -> list[Field]:
@@ -127,8 +123,7 @@ def walk(document: Document, schema: Any) -> Iterator[Field]:
             if id(part) in trail:
                 continue
             inner = (*trail, id(part))
-            properties = part.get("properties")
-            for name, value in properties.items() if isinstance(properties, dict) else ():
+            for name, value in members(part.get("properties")).items():
                 count += 1
                 if count > MAX_FIELDS:
                     return
@@ -137,7 +132,7 @@ def walk(document: Document, schema: Any) -> Iterator[Field]:
                 queue.append(((*path, str(name)), value, inner))
             items = part.get("items")
             if isinstance(items, dict):
-                if _is_plain(document.deref(items)):
+                if members(document.deref(items)).get("type") in ("string", "integer", "number"):
                     yield Field((*path, 0), merged(document, items))
                 queue.append(((*path, 0), items, inner))
 
@@ -152,7 +147,7 @@ def merged(document: Document, written: Any) -> dict[str, Any]:
             elif key == "const":
                 found["enum"] = [*found.get("enum", ()), value]
             elif key == "type" and (value == "null" or isinstance(value, list)):
-                kinds = [kind for kind in (value if isinstance(value, list) else ()) if kind != "null"]
+                kinds = [kind for kind in entries(value) if kind != "null"]
                 found.setdefault("type", kinds[0] if kinds else "null")
             elif key not in found or found[key] == "null":
                 found[key] = value
@@ -166,13 +161,8 @@ def _parts(document: Document, written: Any, depth: int) -> Iterator[dict[str, A
         return
     yield node
     for key in ("allOf", "oneOf", "anyOf"):
-        listed = node.get(key)
-        for part in listed[:30] if isinstance(listed, list) else ():
+        for part in entries(node.get(key))[:30]:
             yield from _parts(document, part, depth + 1)
-
-
-def _is_plain(node: Any) -> bool:
-    return isinstance(node, dict) and node.get("type") in ("string", "integer", "number")
 
 
 def _of_value(value: Any) -> Iterator[Field]:
@@ -186,9 +176,8 @@ def _of_value(value: Any) -> Iterator[Field]:
         if isinstance(node, dict):
             for name, entry in node.items():
                 count += 1
-                yield Field(
-                    (*path, str(name)), {"type": "string" if entry is None else json_type(entry), "example": entry}
-                )
+                kind = "string" if entry is None else json_type(entry)
+                yield Field((*path, str(name)), {"type": kind, "example": entry})
                 queue.append(((*path, str(name)), entry))
         elif isinstance(node, list) and node:
             if isinstance(node[0], str):

@@ -9,7 +9,7 @@ from videotasks.core.safe_text import one_line
 from videotasks.formats.scalars import json_type
 from videotasks.openapi import endpoints, operations, polling
 from videotasks.openapi.convert import Schemas
-from videotasks.openapi.document import MISSING
+from videotasks.openapi.document import MISSING, members
 from videotasks.openapi.operations import Operation
 from videotasks.openapi.placeholders import prompt_rank
 from videotasks.openapi.shape import Shape, shape_of, variants
@@ -172,13 +172,9 @@ def _variant(schemas: Schemas, shape: Shape, others: list[Shape]) -> dict[str, A
         found["name"] = " + ".join(shape.variant)
     when = {}
     for name in shape.properties:
-        part = shape_of(schemas, shape.property(name))
-        if part.const is not MISSING:
-            when[name] = part.const
-        elif part.enum and len(part.enum) == 1:
-            when[name] = part.enum[0]
-        elif shape.hints.get(name):
-            when[name] = shape.hints[name][0]
+        told = (shape_of(schemas, shape.property(name)).only_value(), *shape.hints.get(name, ()))
+        for value in [value for value in told if value is not MISSING][:1]:
+            when[name] = value
     if when:
         found["when"] = when
     found["required"] = list(shape.required)
@@ -197,10 +193,8 @@ def _rows(
     found: dict[str, list[Any]] = {}
     for shape in shapes:
         for name in shape.properties:
-            schema = shape.property(name)
             known = found.setdefault(name, [])
-            if schema not in known:
-                known.append(schema)
+            known += [schema for schema in [shape.property(name)] if schema not in known]
     required = {name for name in found if all(name in shape.required for shape in shapes)}
     names = list(found)
     limit = len(names) if detail.fields is None else (detail.fields if depth == 0 else max(6, detail.fields // 3))
@@ -209,10 +203,8 @@ def _rows(
     rows = []
     for name in names[:limit]:
         schema = found[name][0] if len(found[name]) == 1 else {"anyOf": found[name]}
-        row = _row(schemas, name, schema, name in required, detail, depth, shown)
-        if row is not None:
-            rows.append(row)
-    return rows, len(names) - min(limit, len(names))
+        rows.append(_row(schemas, name, schema, name in required, detail, depth, shown))
+    return [row for row in rows if row is not None], max(0, len(names) - limit)
 
 
 def _row(
@@ -235,20 +227,17 @@ def _row(
             row["default_is_invalid"] = True
     allowed = _allowed(choices)
     if allowed:
-        row["allowed_values"] = allowed if detail.values is None else allowed[: detail.values]
+        row["allowed_values"] = allowed[: detail.values]
         if len(row["allowed_values"]) < len(allowed):
             row["allowed_values_left_out"] = len(allowed) - len(row["allowed_values"])
     elif any(choice.enum for choice in choices):  # a list and free text: the list is what is known to work
         known = [value for choice in choices for value in choice.enum or () if value is not None]
-        row["known_values"] = known if detail.values is None else known[: detail.values]
+        row["known_values"] = known[: detail.values]
     if any(choice.types is not None and "null" in choice.types for choice in choices):
         row["nullable"] = True
-    bounds = own if len(choices) == 1 else next((c.limits for c in choices if c.types != {"null"}), own)
-    if len([c for c in choices if c.types != {"null"}]) > 1:
-        bounds = own
-    for key in _BOUNDS:
-        if key in bounds:
-            row[key] = bounds[key]
+    plain = [choice.limits for choice in choices if choice.types != {"null"}]
+    bounds = plain[0] if len(plain) == 1 else own
+    row.update((key, bounds[key]) for key in _BOUNDS if key in bounds)
     patterns = shape.patterns or choices[0].patterns
     if patterns and detail.description != 0:
         row["pattern"] = patterns[0] if detail.values is None else _cut(patterns[0], 120)
@@ -299,7 +288,7 @@ def _allowed(choices: list[Shape]) -> list[Any] | None:
     for choice in choices:
         if choice.types == {"null"}:
             continue
-        own = choice.enum if choice.enum is not None else ([choice.const] if choice.const is not MISSING else None)
+        own = choice.values()
         if own is None:
             return None
         values += [value for value in own if value is not None and value not in values]
@@ -314,8 +303,7 @@ def _type_of(schemas: Schemas, schema: Any, depth: int = 0) -> str:
         if "number" in types:
             types.discard("integer")
         if not types:
-            values = choice.enum if choice.enum is not None else ([choice.const] if choice.const is not MISSING else [])
-            types = {json_type(value) for value in values}
+            types = {json_type(value) for value in choice.values() or ()}
         if not types and choice.properties:
             types = {"object"}
         if not types and choice.items:
@@ -364,20 +352,17 @@ def _alternative(schemas: Schemas, media: operations.Media, known: set[str]) -> 
     """One way to send the body: its type, which fields are files, which are only here."""
     found: dict[str, Any] = {"type": media.type}
     shapes = list(variants(schemas, shape_of(schemas, schemas.convert(media.schema))))
-    files: list[str] = []
-    extra: list[str] = []
+    files: dict[str, None] = {}
     for shape in shapes:
         for name in shape.properties:
             parts = list(variants(schemas, shape_of(schemas, shape.property(name))))
             parts += [s for p in parts for item in p.items[:1] for s in variants(schemas, shape_of(schemas, item))]
-            if any(part.limits.get("format") == "binary" for part in parts) and name not in files:
-                files.append(name)
-            if name not in known and name not in extra:
-                extra.append(name)
+            if any(part.limits.get("format") == "binary" for part in parts):
+                files[name] = None
     if files:
-        found["file_fields"] = files
-    if extra:
-        found["extra_fields"] = extra[:30]
+        found["file_fields"] = list(files)
+    if extra := dict.fromkeys(name for shape in shapes for name in shape.properties if name not in known):
+        found["extra_fields"] = list(extra)[:30]
     return found
 
 
@@ -404,23 +389,19 @@ def _limits(
 ) -> list[str]:
     """What the document says of rate limits or time-outs, as short texts: extensions, documented headers, phrases."""
     document = operation.document
-    info = document.root.get("info")
+    info = members(document.root.get("info"))
     found: list[str] = []
-    for holder in (operation.raw, operation.item, document.root, info if isinstance(info, dict) else {}):
-        for key, value in holder.items():
-            if isinstance(key, str) and keys.match(key):
-                found.append(f"{key}: {one_line(str(value), 160)}")
+    for holder in (operation.raw, operation.item, document.root, info):
+        told = [key for key in holder if isinstance(key, str) and keys.match(key)]
+        found += [f"{key}: {one_line(str(holder[key]), 160)}" for key in told]
     texts = [operation.text("description")]
     for code, response in operation.responses().items():
         if code in ("429", "503", "504", "408"):
             texts.append(str(response.get("description") or ""))
-        listed = response.get("headers")
-        for name in listed if headers is not None and isinstance(listed, dict) else ():
+        for name in members(response.get("headers")):
             if headers is not None and headers.search(str(name)):
                 found.append(f"answer {code} carries the header {one_line(str(name), 60)}")
-    if isinstance(info, dict):
-        texts.append(str(info.get("description") or ""))
-    for text in texts:
+    for text in (*texts, str(info.get("description") or "")):
         for match in words.finditer(text[:20_000]):
             found.append(one_line(match.group(), 120))
             if len(found) > 8:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from videotasks.openapi.document import MISSING, Document
+from videotasks.formats import scalars
+from videotasks.openapi.document import MISSING, Document, entries, members
 from videotasks.openapi.patterns import risky, translate
 
 MAX_DEPTH = 60  # levels of inline schemas; what is deeper accepts anything
@@ -80,9 +81,9 @@ class Schemas:
         for _ in range(50):
             if not (isinstance(schema, dict) and "$ref" in schema):
                 break
-            uri = schema["$ref"]
-            schema = self.target(uri)
-            if self.ref(uri) in self.missing:
+            ref = self.ref(schema["$ref"])
+            schema = self.target(schema["$ref"])
+            if ref in self.missing:
                 return True
         return False
 
@@ -108,9 +109,7 @@ class Schemas:
     def deref(self, schema: Any) -> Any:
         """The converted schema at the end of a chain of plain references (`$ref` without constraints beside it)."""
         for _ in range(50):
-            if not (isinstance(schema, dict) and "$ref" in schema):
-                break
-            if any(key not in _ANNOTATIONS for key in schema):
+            if not (isinstance(schema, dict) and "$ref" in schema and _ANNOTATIONS.issuperset(schema)):
                 break
             schema = self.target(schema["$ref"])
         return schema
@@ -132,11 +131,11 @@ class Schemas:
             self.document.warn(f"schemas nested deeper than {MAX_DEPTH} levels accept anything")
             return True
         out: Schema = {key: node[key] for key in _NOTES if key in node}
-        if isinstance(node.get("examples"), list):
-            out["examples"] = node["examples"]
-        elif isinstance(node.get("examples"), dict):  # 3.0 authors copy the form of media types
-            values = node["examples"].values()
-            out["examples"] = [v["value"] if isinstance(v, dict) and "value" in v else v for v in values]
+        examples = node.get("examples")
+        if isinstance(examples, dict):  # 3.0 authors copy the form of media types
+            out["examples"] = [members(example).get("value", example) for example in examples.values()]
+        elif isinstance(examples, list):
+            out["examples"] = examples
         ref = node.get("$ref", node.get("$dynamicRef"))
         if isinstance(ref, str):
             out["$ref"] = self.uri(ref)
@@ -151,8 +150,8 @@ class Schemas:
         types = self._types(node.get("type", MISSING))
         if types is not None:
             out["type"] = types
-        if isinstance(node.get("enum"), list) and node["enum"]:
-            out["enum"] = node["enum"]
+        if enum := entries(node.get("enum")):
+            out["enum"] = enum
         if "const" in node:
             out["const"] = node["const"]
         if isinstance(node.get("pattern"), str):
@@ -169,22 +168,18 @@ class Schemas:
             out["prefixItems"] = [self._convert(item, depth + 1) for item in node["items"]]
         for key in _SCHEMA_LISTS:
             value = node.get(key)
-            if isinstance(value, dict):
-                value = [value]
-            if isinstance(value, list) and value:
-                out[key] = self._unique([self._convert(item, depth + 1) for item in value])
+            if parts := [value] if isinstance(value, dict) else entries(value):
+                out[key] = self._unique([self._convert(part, depth + 1) for part in parts])
         for key in _SCHEMA_MAPS:
-            value = node.get(key)
-            if isinstance(value, dict):
-                out[key] = {str(name): self._convert(item, depth + 1) for name, item in value.items()}
+            if isinstance(node.get(key), dict):
+                out[key] = {str(name): self._convert(item, depth + 1) for name, item in node[key].items()}
         if "patternProperties" in out:
             self._check_property_patterns(out)
         self._required(node, out)
-        dependent = node.get("dependentRequired")
-        if isinstance(dependent, dict):
+        if isinstance(node.get("dependentRequired"), dict):
             out["dependentRequired"] = {
                 name: [entry for entry in names if isinstance(entry, str)]
-                for name, names in dependent.items()
+                for name, names in node["dependentRequired"].items()
                 if isinstance(names, list)
             }
 
@@ -192,24 +187,18 @@ class Schemas:
         """A type, a list of types, or None when there is none. YAML's unquoted `null` arrives as None."""
         if value is MISSING:
             return None
-        listed = value if isinstance(value, list) else [value]
-        found: list[str] = []
-        for entry in listed:
+        found: dict[str, None] = {}
+        for entry in value if isinstance(value, list) else [value]:
             name = "null" if entry is None else str(entry)
-            if name not in _TYPES:
-                better = _TYPE_NAMES.get(name.lower()) or (name.lower() if name.lower() in _TYPES else None)
-                if name.lower() != "file":
-                    self.document.warn(
-                        f"type {name[:40]!r} does not exist; " + (f"read as {better}" if better else "ignored")
-                    )
-                if better is None:
-                    return None
-                name = better
-            if name not in found:
-                found.append(name)
-        if not found:
-            return None
-        return found if len(found) > 1 else found[0]
+            low = name.lower()
+            better = name if name in _TYPES else _TYPE_NAMES.get(low, low if low in _TYPES else None)
+            if better != name and low != "file":
+                read = f"read as {better}" if better else "ignored"
+                self.document.warn(f"type {name[:40]!r} does not exist; {read}")
+            if better is None:
+                return None
+            found[better] = None
+        return list(found) if len(found) > 1 else next(iter(found), None)
 
     def _numbers_of(self, node: dict[str, Any], out: Schema) -> None:
         for key in _COUNTS:
@@ -228,35 +217,25 @@ class Schemas:
                 out[key] = _number(value)
 
     def _required(self, node: dict[str, Any], out: Schema) -> None:
-        listed = node.get("required")
-        names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
-        properties = node.get("properties")
-        if isinstance(properties, dict):
-            for name, written in properties.items():
-                if isinstance(written, dict) and written.get("required") is True:
-                    names.append(str(name))
-            names = [name for name in names if not self._read_only(properties.get(name))]
-        if names:
+        properties = members(node.get("properties"))
+        names = [name for name in entries(node.get("required")) if isinstance(name, str)]
+        names += [str(name) for name, written in properties.items() if members(written).get("required") is True]
+        if names := [name for name in names if not self._read_only(members(properties.get(name)))]:
             out["required"] = list(dict.fromkeys(names))
 
-    def _read_only(self, written: Any) -> bool:
-        if not isinstance(written, dict):
-            return False
-        if isinstance(written.get("readOnly"), bool):
-            return bool(written["readOnly"])
-        target = self.document.deref(written) if "$ref" in written else written
-        return isinstance(target, dict) and target.get("readOnly") is True
+    def _read_only(self, written: dict[str, Any]) -> bool:
+        own = written.get("readOnly")
+        told = own if isinstance(own, bool) else members(self.document.deref(written)).get("readOnly")
+        return told is True
 
     def _with_null(self, out: Schema) -> Schema:
         """The schema that also accepts null."""
         if "enum" in out and None not in out["enum"]:
             out["enum"] = [*out["enum"], None]
-        composed = [key for key in ("$ref", "allOf", "anyOf", "oneOf", "not", "const", "if") if key in out]
-        if not composed:
-            types = out.get("type")
-            if isinstance(types, str) and types != "null":
-                out["type"] = [types, "null"]
-            elif isinstance(types, list) and "null" not in types:
+        if not any(key in out for key in ("$ref", "allOf", "anyOf", "oneOf", "not", "const", "if")):
+            types = out.get("type", "null")
+            types = [types] if isinstance(types, str) else types
+            if "null" not in types:
                 out["type"] = [*types, "null"]
             return out
         notes = {key: out.pop(key) for key in (*_NOTES, "examples") if key in out and key != "discriminator"}
@@ -264,15 +243,11 @@ class Schemas:
 
     def _unique(self, schemas: list[Schema | bool]) -> list[Schema | bool]:
         """Without repeated references: `allOf: [B, B]`, B the same of C ... doubles the work at each level."""
-        seen: set[str] = set()
-        kept = []
+        kept: dict[object, Schema | bool] = {}
         for schema in schemas:
-            if isinstance(schema, dict) and list(schema) == ["$ref"]:
-                if schema["$ref"] in seen:
-                    continue
-                seen.add(schema["$ref"])
-            kept.append(schema)
-        return kept
+            plain = isinstance(schema, dict) and list(schema) == ["$ref"]
+            kept.setdefault(schema["$ref"] if plain else len(kept), schema)  # type: ignore[index]
+        return list(kept.values())
 
     def _check_property_patterns(self, out: Schema) -> None:
         """The validator matches property names itself, so only patterns that are safe for it may stay."""
@@ -336,15 +311,11 @@ class Schemas:
 
 def _number(value: Any) -> int | float | None:
     """A finite number, also when written as text; None otherwise."""
-    if isinstance(value, bool) or value is None:
-        return None
     if isinstance(value, str):
         try:
             value = float(value) if len(value) < 40 else None
         except ValueError:
             return None
-        if isinstance(value, float) and value == value and abs(value) < 2**53 and value == int(value):
+        if value is not None and value.is_integer() and abs(value) < 2**53:
             return int(value)
-    if isinstance(value, (int, float)) and value == value and value not in (float("inf"), float("-inf")):
-        return value
-    return None
+    return None if scalars.number(value) is None else value

@@ -21,6 +21,16 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 
 
+def members(value: Any) -> dict[str, Any]:
+    """The members of an object; none of anything else, for a real document holds anything anywhere."""
+    return value if isinstance(value, dict) else {}
+
+
+def entries(value: Any) -> list[Any]:
+    """The entries of a list; none of anything else."""
+    return value if isinstance(value, list) else []
+
+
 class Document:
     """The parsed root with what is needed to follow its references. Nothing in it is copied or changed.
 
@@ -65,33 +75,29 @@ class Document:
         return node
 
     def path_names(self) -> list[str]:
-        paths = self.root.get("paths")
-        return [path for path in paths if isinstance(path, str)] if isinstance(paths, dict) else []
+        return [path for path in members(self.root.get("paths")) if isinstance(path, str)]
+
+    def schemas(self) -> dict[str, Any]:
+        """The named schemas as written."""
+        return members(members(self.root.get("components")).get("schemas")) or members(self.root.get("definitions"))
 
     def paths(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Path and path item, references followed and siblings of the reference kept."""
-        paths = self.root.get("paths")
-        if not isinstance(paths, dict):
-            return
-        for path, item in paths.items():
-            if not isinstance(item, dict):
-                continue
-            if isinstance(item.get("$ref"), str):
+        for path, item in members(self.root.get("paths")).items():
+            if isinstance(item, dict) and isinstance(item.get("$ref"), str):
                 target = self.deref(item)
-                if not isinstance(target, dict):
-                    continue
-                item = {**target, **{key: value for key, value in item.items() if key != "$ref"}}
-            yield str(path), item
+                siblings = {key: value for key, value in item.items() if key != "$ref"}
+                item = {**target, **siblings} if isinstance(target, dict) else None
+            if isinstance(item, dict):
+                yield str(path), item
 
     def _look_up(self, ref: str) -> Any:
         name, _, fragment = ref.partition("#")
         shown = ref[:120]
         if name:
-            if _BARE.match(name) and "." not in name and not fragment:
-                schemas = self.root.get("definitions") or (self.root.get("components") or {}).get("schemas") or {}
-                if isinstance(schemas, dict) and name in schemas:
-                    self.warn(f"$ref {shown!r} is a bare name; taken as that schema")
-                    return schemas[name]
+            if _BARE.match(name) and "." not in name and not fragment and name in self.schemas():
+                self.warn(f"$ref {shown!r} is a bare name; taken as that schema")
+                return self.schemas()[name]
             root = self._file(name, shown)
             if root is MISSING:
                 return MISSING
@@ -165,9 +171,8 @@ class Document:
                     if isinstance(node.get(field), str):
                         anchors.setdefault(node[field], node)
                 for field in ("$defs", "definitions"):
-                    if isinstance(node.get(field), dict):
-                        for name, value in node[field].items():
-                            definitions.setdefault(name, value)
+                    for name, value in members(node.get(field)).items():
+                        definitions.setdefault(name, value)
                 stack.extend(node.values())
             elif isinstance(node, list):
                 stack.extend(node)
@@ -229,13 +234,10 @@ def _rebase(value: Any, key: str) -> None:
             ref = node.get("$ref")
             if isinstance(ref, str):
                 node["$ref"] = _rebased(ref, key, folder)
-            mapping = node.get("mapping")
-            if isinstance(mapping, dict) and "propertyName" in node:
-                for name, target in mapping.items():
-                    if isinstance(target, str) and (
-                        "#" in target or "/" in target or target.endswith((".yaml", ".json"))
-                    ):
-                        mapping[name] = _rebased(target, key, folder)
+            mapping = members(node.get("mapping")) if "propertyName" in node else {}
+            for name, target in mapping.items():
+                if isinstance(target, str) and re.search(r"[#/]|\.yaml\Z|\.json\Z", target):
+                    mapping[name] = _rebased(target, key, folder)
             stack.extend(node.values())
         elif isinstance(node, list):
             seen.add(id(node))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from videotasks.openapi import answers
-from videotasks.openapi.document import Document
+from videotasks.openapi.document import Document, entries, members
 from videotasks.openapi.operations import Operation, at, is_parameter, iterate, split_endpoint
 
 # Words of paths, tags and titles, in the languages of real documents. They are looked up in text that `_words` has
@@ -71,7 +72,6 @@ _ELSEWHERE = (
 )  # fmt: skip
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SEPARATORS = str.maketrans(dict.fromkeys("-_/.,:;{}()[]|\"'<>", " "))
-_SEGMENT_STREAM = ("sse", "stream")
 _SUBSCRIBE = re.compile(r"/predictions/\{[^}]+\}/subscribe$")
 _BASE = re.compile(r"api|v\d+(?:[a-z]+\d*)?")
 LOOKED_INTO = 30  # operations whose bodies and answers are read to put them in order
@@ -83,36 +83,19 @@ def creating(document: Document, category: str) -> tuple[list[Operation], str]:
     "text" when their own words say so; "generic" when the words only say that something is created (per-model
     documents); "all" when nothing says anything and every operation with a body is listed. Deprecated ones come last.
     """
-    scored: list[tuple[int, int, Operation]] = []
-    everything: list[Operation] = []
-    for index, operation in enumerate(iterate(document)):
-        if operation.method not in ("POST", "PUT") or not operation.has_body():
-            continue
-        everything.append(operation)
-        score = _score(operation, category)
-        if score > 0:
-            scored.append((score, index, operation))
-    how = "text"
-    if not scored:
-        how = "generic"
-        for index, operation in enumerate(everything):
-            score = _generic(operation)
-            if score > 0:
-                scored.append((score, index, operation))
-    if not scored:
+    everything = [one for one in iterate(document) if one.method in ("POST", "PUT") and one.has_body()]
+    for how in ("text", "generic"):
+        scores = (_score(one, category) if how == "text" else _generic(one) for one in everything)
+        scored = [(-score, index) for index, score in enumerate(scores) if score > 0]
+        if scored:
+            break
+    else:
         return everything, "all"
-    scored.sort(key=lambda entry: (-entry[0], entry[1]))
-    head = [(score + _by_bodies(operation, how), index, operation) for score, index, operation in scored[:LOOKED_INTO]]
-    ordered = [(_deprecated(operation), -score, index, operation) for score, index, operation in head]
-    ordered += [
-        (_deprecated(operation), -score + 99, index, operation) for score, index, operation in scored[LOOKED_INTO:]
-    ]
-    ordered.sort(key=lambda entry: entry[:3])
-    return [operation for *_, operation in ordered], how
-
-
-def _deprecated(operation: Operation) -> bool:
-    return operation.raw.get("deprecated") is True
+    scored.sort()
+    head = [(rank - _by_bodies(everything[index], how), index) for rank, index in scored[:LOOKED_INTO]]
+    ordered = sorted(head + [(rank + 99, index) for rank, index in scored[LOOKED_INTO:]])
+    found = [everything[index] for _, index in ordered]
+    return sorted(found, key=lambda one: one.raw.get("deprecated") is True), how
 
 
 def _score(operation: Operation, category: str) -> int:
@@ -240,10 +223,7 @@ def _is_thing(path: str, title: str) -> bool:
 
 def _last(path: str) -> str:
     """The last segment of the path that is no parameter."""
-    for part in reversed(path.split("/")):
-        if part and not is_parameter(part):
-            return part
-    return ""
+    return next((part for part in reversed(path.split("/")) if part and not is_parameter(part)), "")
 
 
 def _words(text: str) -> str:
@@ -265,18 +245,16 @@ def _holds(text: str, words: tuple[str, ...]) -> bool:
 def search(document: Document, words: str) -> tuple[list[Operation], int]:
     """Operations whose method, path, title, tags or description hold all the words; and how many there are."""
     wanted = [word.lower() for word in words.split()]
-    found: list[tuple[int, int, Operation]] = []
-    for index, operation in enumerate(iterate(document)):
+    found: list[tuple[int, Operation]] = []
+    for operation in iterate(document):
         name = f"{operation.text('operationId')} {operation.text('summary')}"
         head = f"{operation.endpoint} {name} {' '.join(operation.tags)}".lower()
         missing = [word for word in wanted if word not in head]
-        if missing:
-            rest = operation.text("description")[:4000].lower()
-            if not all(word in rest for word in missing):
-                continue
-        found.append((len(missing), index, operation))
-    found.sort(key=lambda entry: entry[:2])
-    return [operation for _, _, operation in found], len(found)
+        rest = operation.text("description")[:4000].lower() if missing else ""
+        if all(word in rest for word in missing):
+            found.append((len(missing), operation))
+    found.sort(key=lambda entry: entry[0])
+    return [operation for _, operation in found], len(found)
 
 
 class Streams:
@@ -289,50 +267,40 @@ class Streams:
         self.document = document
         self._siblings: dict[str, list[str]] = {}
         for path in document.path_names():
-            if "/sse" in path or "/stream" in path:
-                parts = path.split("/")
-                for index, part in enumerate(parts):
-                    if part in _SEGMENT_STREAM:
-                        self._siblings.setdefault("/".join(parts[:index] + parts[index + 1 :]), []).append(path)
+            for plain in _without_stream(path):
+                self._siblings.setdefault(plain, []).append(path)
 
     def path_for(self, method: str, path: str) -> str | None:
         """The path of the stream sibling; `path` itself when it is one or documents `text/event-stream`; or None."""
-        if ("/sse" in path or "/stream" in path) and any(part in _SEGMENT_STREAM for part in path.split("/")):
-            own = at(self.document, method, path)
-            return path if own is not None and _may_stream(own) else None
-        siblings = [
-            found
-            for found in self._siblings.get(path, ())
-            if (sibling := at(self.document, method, found)) is not None and _may_stream(sibling)
-        ]
-        if siblings:
-            return min(siblings, key=lambda found: "/generation/sse/" not in found)
+        is_one = bool(_without_stream(path))
+        named: Sequence[str] = [path] if is_one else self._siblings.get(path, ())
+        streams = [found for found in named if (one := at(self.document, method, found)) and _may_stream(one)]
+        if streams or is_one:
+            return min(streams, key=lambda found: "/generation/sse/" not in found, default=None)
         operation = at(self.document, method, path)
         return path if operation is not None and _streams(operation) else None
 
 
+def _without_stream(path: str) -> list[str]:
+    """The path without a segment `sse` or `stream`, once for each that it has."""
+    parts = path.split("/")
+    return [
+        "/".join(parts[:index] + parts[index + 1 :]) for index, part in enumerate(parts) if part in ("sse", "stream")
+    ]
+
+
 def polling_path(document: Document, method: str, path: str) -> str | None:
     """The path that creates the same without a stream, or None."""
-    parts = path.split("/")
-    for index, part in enumerate(parts):
-        if part in _SEGMENT_STREAM:
-            found = "/".join(parts[:index] + parts[index + 1 :])
-            if at(document, method, found):
-                return found
-    return path if at(document, method, path) else None
+    return next((found for found in (*_without_stream(path), path) if at(document, method, found)), None)
 
 
 def _answer_types(operation: Operation) -> list[str]:
     """The media types that a success is documented with; none when the document does not say."""
-    found: list[str] = []
-    responses = operation.raw.get("responses")
-    for code, written in responses.items() if isinstance(responses, dict) else ():
+    found: list[Any] = []
+    for code, written in members(operation.raw.get("responses")).items():
         if str(code)[:1] in ("2", "d"):  # 200, 2XX, default; listing asks this of every operation
-            response = operation.document.deref(written)
-            content = response.get("content") if isinstance(response, dict) else None
-            found += [str(kind).lower() for kind in content] if isinstance(content, dict) else []
-    produces = operation.raw.get("produces")
-    return found + ([str(kind).lower() for kind in produces] if isinstance(produces, list) else [])
+            found += members(members(operation.document.deref(written)).get("content"))
+    return [str(kind).lower() for kind in [*found, *entries(operation.raw.get("produces"))]]
 
 
 def _streams(operation: Operation) -> bool:
@@ -367,10 +335,7 @@ def status_values(poll: Operation | None) -> list[str] | None:
 
 def named_enum(document: Document, name: str) -> list[str] | None:
     """The values of the schema `name`, when it is an enum of texts."""
-    holder: Any = document.root.get("components") or {}
-    listed = holder.get("schemas") if isinstance(holder, dict) else None
-    schema = document.deref(listed.get(name)) if isinstance(listed, dict) else None
-    values = schema.get("enum") if isinstance(schema, dict) else None
+    values = members(document.deref(document.schemas().get(name))).get("enum")
     return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else None
 
 
@@ -378,8 +343,4 @@ def resolved(document: Document, endpoint: str) -> Operation | None:
     """The operation of an endpoint from a documentation page, `/v1` present or not; None when there is none."""
     method, path = split_endpoint(endpoint)
     other = path[3:] if path.startswith("/v1/") else f"/v1{path if path.startswith('/') else '/' + path}"
-    for candidate in (path, other):
-        found = at(document, method or "POST", candidate)
-        if found is not None:
-            return found
-    return None
+    return at(document, method or "POST", path) or at(document, method or "POST", other)

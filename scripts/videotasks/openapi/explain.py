@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from videotasks.core.safe_text import one_line
+from videotasks.formats import scalars
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING
 from videotasks.openapi.shape import Group, discriminator_values, shape_of
@@ -66,16 +67,13 @@ def unknown_field(path: tuple[Any, ...], known: list[str]) -> dict[str, Any]:
     import difflib
 
     name = str(path[-1])
-    lowered = {entry.lower().replace("_", "").replace("-", ""): entry for entry in known}
-    nearest = lowered.get(name.lower().replace("_", "").replace("-", ""))
-    if nearest is None:
-        for group in _SYNONYMS:
-            if name in group:
-                nearest = next((entry for entry in group if entry in known), None)
-                if nearest:
-                    break
-    if nearest is None:
-        nearest = next(iter(difflib.get_close_matches(name, known, 1, 0.6)), None)
+    plain = {entry.lower().replace("_", "").replace("-", ""): entry for entry in known}
+    candidates = (
+        plain.get(name.lower().replace("_", "").replace("-", "")),
+        *(entry for group in _SYNONYMS if name in group for entry in group if entry in known),
+        *difflib.get_close_matches(name, known, 1, 0.6),
+    )
+    nearest = next(filter(None, candidates), None)
     listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
     problem = "unknown field" + (f"; did you mean {nearest}?" if nearest else "")
     return make(path, problem, expected=f"one of the fields {listed}" if known else "no such field", nearest=nearest)
@@ -83,9 +81,7 @@ def unknown_field(path: tuple[Any, ...], known: list[str]) -> dict[str, Any]:
 
 def explain(schemas: Schemas, errors: list[Any], *, form: bool = False) -> list[dict[str, Any]]:
     """Errors of the validator, flattened: of a choice of variants only what keeps the meant one from fitting."""
-    found: list[dict[str, Any]] = []
-    for error in errors:
-        found.extend(_explained(schemas, error, ()))
+    found = [entry for error in errors for entry in _explained(schemas, error, ())]
     listed: dict[tuple[str, str], dict[str, Any]] = {}
     decided = {entry["path"] for entry in found if "allowed" in entry}
     for entry in found:
@@ -100,44 +96,29 @@ def explain(schemas: Schemas, errors: list[Any], *, form: bool = False) -> list[
 
 def meant_branches(schemas: Schemas, group: Group, value: Any) -> list[Any]:
     """Of variants that `value` does not fit, those whose discriminator or constants it carries; else all."""
-    if isinstance(value, dict):
-        named = []
-        for branch in group.branches:
-            name, values = discriminator_values(schemas, branch, group.discriminator)
-            if name and value.get(name) in values:
-                named.append(branch)
-        if named:
-            return named
-        agreeing = [branch for branch in group.branches if _agrees(schemas, branch, value) > 0]
-        if agreeing:
-            return agreeing
-    return list(group.branches)
+    if not isinstance(value, dict):
+        return list(group.branches)
+    named = []
+    for branch in group.branches:
+        name, values = discriminator_values(schemas, branch, group.discriminator)
+        if name and value.get(name) in values:
+            named.append(branch)
+    return named or [b for b in group.branches if _agrees(schemas, b, value)] or list(group.branches)
 
 
-def _agrees(schemas: Schemas, branch: Any, value: dict[str, Any]) -> int:
-    """How many single-valued fields of a variant `value` carries as asked; -1 when it contradicts one."""
+def _agrees(schemas: Schemas, branch: Any, value: dict[str, Any]) -> bool:
+    """Whether `value` carries single-valued fields of a variant, all of them as asked."""
     shape = shape_of(schemas, branch)
-    agreeing = 0
-    for name in shape.properties:
-        if name not in value:
-            continue
-        part = shape_of(schemas, shape.property(name))
-        allowed = (
-            [part.const] if part.const is not MISSING else (part.enum if part.enum and len(part.enum) == 1 else None)
-        )
-        if allowed is not None:
-            if value[name] not in allowed:
-                return -1
-            agreeing += 1
-    return agreeing
+    asked = {name: shape_of(schemas, shape.property(name)).only_value() for name in shape.properties if name in value}
+    told = [value[name] == wanted for name, wanted in asked.items() if wanted is not MISSING]
+    return bool(told) and all(told)
 
 
 def _explained(schemas: Schemas, error: Any, base: tuple[Any, ...]) -> list[dict[str, Any]]:
     path = (*base, *error.path) if base else tuple(error.absolute_path)
-    kind = str(error.validator)
-    if kind in ("anyOf", "oneOf") and error.context:
+    if error.validator in ("anyOf", "oneOf") and error.context:
         return _choice(schemas, error, path)
-    return _single(schemas, kind, error, path)
+    return _single(schemas, str(error.validator), error, path)
 
 
 def _choice(schemas: Schemas, error: Any, path: tuple[Any, ...]) -> list[dict[str, Any]]:
@@ -151,15 +132,14 @@ def _choice(schemas: Schemas, error: Any, path: tuple[Any, ...]) -> list[dict[st
     meant = [index for index, b in enumerate(listed) if any(b is m for m in meant_branches(schemas, group, value))]
     candidates = {index: inner for index, inner in branches.items() if index in meant} or branches
 
-    def weight(entry: tuple[int, list[Any]]) -> tuple[int, int, int]:
-        inner = entry[1]
-        wrong_kind = sum(1 for e in inner if not e.path and e.validator in ("type", "enum", "const"))
-        constants = sum(1 for e in inner if e.path and e.validator in ("const", "enum"))
-        return wrong_kind, constants, len(inner)
+    def of_itself(inner: list[Any]) -> list[Any]:
+        return [e for e in inner if not e.path and e.validator in ("type", "enum", "const")]
 
-    here = [
-        e for inner in candidates.values() for e in inner if not e.path and e.validator in ("type", "enum", "const")
-    ]
+    def weight(inner: list[Any]) -> tuple[int, int, int]:
+        constants = sum(1 for e in inner if e.path and e.validator in ("const", "enum"))
+        return len(of_itself(inner)), constants, len(inner)
+
+    here = [e for inner in candidates.values() for e in of_itself(inner)]
     if len({e.schema_path[0] for e in here if e.schema_path}) == len(candidates):
         return [_merged(value, here, path)]
     constants = [
@@ -169,11 +149,7 @@ def _choice(schemas: Schemas, error: Any, path: tuple[Any, ...]) -> list[dict[st
     if len(candidates) > 1 and len(fields) == 1 and all(constants):
         flat = [e for inner in constants for e in inner]
         return [_merged(flat[0].instance, flat, (*path, *next(iter(fields))))]
-    _, best = min(candidates.items(), key=weight)
-    found = []
-    for inner in best:
-        found.extend(_explained(schemas, inner, path))
-    return found
+    return [entry for e in min(candidates.values(), key=weight) for entry in _explained(schemas, e, path)]
 
 
 def _merged(value: Any, errors: list[Any], path: tuple[Any, ...]) -> dict[str, Any]:
@@ -190,10 +166,14 @@ def _merged(value: Any, errors: list[Any], path: tuple[Any, ...]) -> dict[str, A
             wanted = error.validator_value
             types += [name for name in ([wanted] if isinstance(wanted, str) else wanted) if name not in types]
     types = [name for name in types if name != "null"] or types
-    names = " or ".join(_NAMES.get(name, name) for name in types)
+    names = _type_names(types)
     if allowed:
         return _not_one_of(value, allowed, path, names if types != ["null"] else "")
     return make(path, f"{shown(value)} is not {names}", expected=names, kind="type")
+
+
+def _type_names(types: list[str]) -> str:
+    return " or ".join(_NAMES.get(name, name) for name in types)
 
 
 def _not_one_of(value: Any, allowed: list[Any], path: tuple[Any, ...], others: str = "") -> dict[str, Any]:
@@ -201,38 +181,27 @@ def _not_one_of(value: Any, allowed: list[Any], path: tuple[Any, ...], others: s
     listed = ", ".join(shown(entry) for entry in allowed[:20]) + (", ..." if len(allowed) > 20 else "")
     if others:
         listed += f", or {others}"
-    near = nearest_value(value, allowed)
-    return make(
-        path,
-        f"{shown(value)} is not one of {listed}" if len(allowed) > 1 else f"{shown(value)} is not {listed}",
-        expected=f"one of {listed}" if len(allowed) > 1 else listed,
-        allowed=allowed[:MAX_ALLOWED],
-        nearest=None if near is MISSING else near,
-    )
+    expected = f"one of {listed}" if len(allowed) > 1 else listed
+    problem = f"{shown(value)} is not {expected}"
+    return make(path, problem, expected=expected, allowed=allowed[:MAX_ALLOWED], nearest=_nearest(value, allowed))
 
 
-def nearest_value(value: Any, allowed: list[Any]) -> Any:
+def _nearest(value: Any, allowed: list[Any]) -> Any:
     """The allowed value that was probably meant: the same in another type, the closest number, the closest spelling."""
     import difflib
 
     for entry in allowed:
         if str(entry).lower() == str(value).strip().lower():
             return entry
-    ratio = _as_ratio(value)
-    ratios = [(abs(r - ratio), i) for i, r in enumerate(map(_as_ratio, allowed)) if r is not None and ratio is not None]
-    if ratios:
-        return allowed[min(ratios)[1]]
-    number = _as_number(value)
-    numbers = [
-        (abs(n - number), index)
-        for index, n in enumerate(map(_as_number, allowed))
-        if n is not None and number is not None
-    ]
-    if numbers:
-        return allowed[min(numbers)[1]]
+    for measure in (_as_ratio, _as_number):
+        own = measure(value)
+        measured = [(one, measure(one)) for one in allowed] if own is not None else []
+        far = [(abs(other - own), one) for one, other in measured if own is not None and other is not None]
+        if far:
+            return min(far, key=lambda entry: entry[0])[1]
     texts = {str(entry): entry for entry in allowed if isinstance(entry, str)}
     close = difflib.get_close_matches(str(value)[:200], list(texts), 1, 0.5)
-    return texts[close[0]] if close else MISSING
+    return texts[close[0]] if close else None
 
 
 def _as_ratio(value: Any) -> float | None:
@@ -244,17 +213,10 @@ def _as_ratio(value: Any) -> float | None:
 
 
 def _as_number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, (int, float)):
-        return float(value) if abs(value) < 1e300 else None
     if isinstance(value, str):
-        text = value.strip().rstrip("spPS")  # "5s", "720p"
-        try:
-            return float(text) if len(text) < 30 else None
-        except ValueError:
-            return None
-    return None
+        value = value.strip().rstrip("spPS")  # "5s", "720p"
+        return scalars.amount(value) if len(value) < 30 else None
+    return scalars.number(value)
 
 
 def _single(schemas: Schemas, kind: str, error: Any, path: tuple[Any, ...]) -> list[dict[str, Any]]:
@@ -265,7 +227,7 @@ def _single(schemas: Schemas, kind: str, error: Any, path: tuple[Any, ...]) -> l
         return [_not_one_of(value, [wanted], path)]
     if kind == "type":
         types = [wanted] if isinstance(wanted, str) else list(wanted)
-        names = " or ".join(_NAMES.get(name, name) for name in types)
+        names = _type_names(types)
         near = _cast(value, types)
         same = (near is not None and str(near) == str(value)) or None
         problem = f"{shown(value)} is not {names}"
@@ -286,13 +248,8 @@ def _single(schemas: Schemas, kind: str, error: Any, path: tuple[Any, ...]) -> l
         problem = f"{subject} {text}".strip()
         return [make(path, problem, expected=_range(error.schema, kind), nearest=near)]
     if kind == "pattern":
-        return [
-            make(
-                path,
-                f"{shown(value)} does not match the pattern {shown(wanted)}",
-                expected=f"text like {shown(wanted)}",
-            )
-        ]
+        problem = f"{shown(value)} does not match the pattern {shown(wanted)}"
+        return [make(path, problem, expected=f"text like {shown(wanted)}")]
     if error.schema is False or kind == "None":
         return [make(path, "is not allowed here", expected="no such value")]
     if kind in ("anyOf", "oneOf"):
@@ -342,8 +299,8 @@ def _described(schemas: Schemas, schema: Any, name: str) -> str:
         return "one of " + ", ".join(shown(entry) for entry in shape.enum[:20])
     if shape.const is not MISSING:
         return shown(shape.const)
-    types = sorted(shape.types - ({"integer"} if "number" in shape.types else set())) if shape.types else []
-    return " or ".join(_NAMES.get(entry, entry) for entry in types) or "a value"
+    types = shape.types or set()
+    return _type_names(sorted(types - ({"integer"} if "number" in types else set()))) or "a value"
 
 
 def _cast(value: Any, types: list[str]) -> Any:

@@ -46,25 +46,19 @@ def endpoints(
     """
     root = os.path.dirname(origin) if "://" not in origin[:10] else None
     reader = _Pages(root, document)
-    texts: list[str] = []
-    found: list[Operation | None] = []
+    found: dict[str, Operation | None] = {}
     for page in _category_pages(navigation, _GROUPS[category]):
         for method, path in reader.endpoints(page):
             if method != "POST":
                 continue
             operation = resolved(document, f"{method} {path}")
-            if operation is not None and is_other(operation, category):
-                continue
-            text = operation.endpoint if operation else f"{method} {path}"
-            if text not in texts:
-                texts.append(text)
-                found.append(operation)
-    warnings = list(reader.warnings)
-    missing = [text for text, operation in zip(texts, found, strict=True) if operation is None]
+            if operation is None or not is_other(operation, category):
+                found.setdefault(operation.endpoint if operation else f"{method} {path}", operation)
+    missing = [text for text, operation in found.items() if operation is None]
     if missing:
         listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        warnings.append(f"{len(missing)} endpoint(s) of the navigation are not in the specification: {listed}")
-    return texts, found, warnings
+        reader.warnings.append(f"{len(missing)} endpoint(s) of the navigation are not in the specification: {listed}")
+    return list(found), list(found.values()), reader.warnings
 
 
 def _category_pages(node: Any, wanted: re.Pattern[str], depth: int = 0) -> Iterator[Any]:
@@ -120,10 +114,7 @@ class _Pages:
         if " " in text or "://" in text:
             return []
         front = self._front_matter(text)
-        if front is not None:
-            return front
-        by_name = self._by_name(text)
-        return [by_name] if by_name else []
+        return self._by_name(text) if front is None else front
 
     @cached_property
     def _operations(self) -> list[Operation]:
@@ -133,9 +124,7 @@ class _Pages:
         """What the page's front matter says (nothing, for a guide); None when the page is not on disk."""
         if self.root is None or self._opened >= MAX_PAGES:
             return None
-        for ending in ("", ".mdx", ".md"):
-            if not ending and not slug.endswith((".mdx", ".md")):
-                continue
+        for ending in ("", ".mdx", ".md") if slug.endswith((".mdx", ".md")) else (".mdx", ".md"):
             path = source.inside(self.root, slug.strip("/") + ending)
             if path is None or not os.path.isfile(path):
                 continue
@@ -151,17 +140,15 @@ class _Pages:
             return [endpoint for endpoint in found if endpoint]
         return None
 
-    def _by_name(self, slug: str) -> tuple[str, str] | None:
+    def _by_name(self, slug: str) -> list[tuple[str, str]]:
         """`api-reference/endpoint/video/queue` means `POST /video/queue` when the document has exactly that tail."""
         parts = slug.strip("/").lower().split("/")
-        best: tuple[int, Operation] | None = None
+        fitting: dict[int, tuple[str, str]] = {}  # by how much of the tail it says
         for operation in self._operations:
             path = [part for part in operation.path.lower().split("/") if part and "{" not in part]
-            if not path or operation.method != "POST" or len(path) > len(parts) or parts[-len(path) :] != path:
-                continue
-            if best is None or len(path) > best[0]:
-                best = (len(path), operation)
-        return (best[1].method, best[1].path) if best else None
+            if path and operation.method == "POST" and parts[-len(path) :] == path:
+                fitting.setdefault(len(path), (operation.method, operation.path))
+        return [fitting[max(fitting)]] if fitting else []
 
 
 def _endpoint(text: str) -> tuple[str, str] | None:

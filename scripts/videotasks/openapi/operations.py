@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from videotasks.openapi.document import Document
+from videotasks.openapi.document import Document, entries, members
 from videotasks.openapi.source import SpecError
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -45,15 +45,13 @@ class Operation:
 
     @property
     def tags(self) -> list[str]:
-        tags = self.raw.get("tags")
-        return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+        return [tag for tag in entries(self.raw.get("tags")) if isinstance(tag, str)]
 
     def parameters(self) -> list[dict[str, Any]]:
         """Parameters of the operation, then those of its path that it does not replace."""
         found: dict[tuple[Any, Any], dict[str, Any]] = {}
         for holder in (self.raw, self.item):
-            listed = holder.get("parameters")
-            for entry in listed if isinstance(listed, list) else []:
+            for entry in entries(holder.get("parameters")):
                 parameter = self.document.deref(entry)
                 if isinstance(parameter, dict) and isinstance(parameter.get("name"), str):
                     found.setdefault((parameter["name"], str(parameter.get("in"))), parameter)
@@ -69,27 +67,18 @@ class Operation:
         if self.document.family == "2.0" and "requestBody" not in self.raw:
             media = self._swagger_body()
         else:
-            body = self.document.deref(self.raw.get("requestBody"))
-            media = self._content(body)
+            media = self._content(self.document.deref(self.raw.get("requestBody")))
         return sorted(media, key=lambda entry: _preference(entry.type))
 
     def responses(self) -> dict[str, dict[str, Any]]:
-        responses = self.raw.get("responses")
-        if not isinstance(responses, dict):
-            return {}
-        found = {}
-        for code, entry in responses.items():
-            response = self.document.deref(entry)
-            if isinstance(response, dict):
-                found[str(code)] = response
-        return found
+        listed = members(self.raw.get("responses")).items()
+        found = {str(code): self.document.deref(entry) for code, entry in listed}
+        return {code: response for code, response in found.items() if isinstance(response, dict)}
 
     def response_media(self, response: dict[str, Any]) -> list[Media]:
         if self.document.family == "2.0" and "content" not in response:
-            if "schema" not in response:
-                return []
-            produced = self._types("produces")
-            return [Media(kind, response["schema"], ()) for kind in produced]
+            kinds = self._types("produces") if "schema" in response else ()
+            return [Media(kind, response["schema"], ()) for kind in kinds]
         return sorted(self._content(response), key=lambda entry: _preference(entry.type))
 
     def success_media(self) -> list[Media]:
@@ -103,11 +92,8 @@ class Operation:
         return []
 
     def _content(self, holder: Any) -> list[Media]:
-        content = holder.get("content") if isinstance(holder, dict) else None
-        if not isinstance(content, dict):
-            return []
         found = []
-        for kind, entry in content.items():
+        for kind, entry in members(members(holder).get("content")).items():
             entry = self.document.deref(entry)
             if isinstance(entry, dict):
                 found.append(Media(str(kind), entry.get("schema", True), tuple(self._examples(entry))))
@@ -116,16 +102,14 @@ class Operation:
     def _examples(self, entry: dict[str, Any]) -> Iterator[Any]:
         if "example" in entry:
             yield entry["example"]
-        named = entry.get("examples")
-        for example in list(named.values())[:20] if isinstance(named, dict) else []:
+        for example in list(members(entry.get("examples")).values())[:20]:
             example = self.document.deref(example)
             if isinstance(example, dict) and "value" in example:
                 yield example["value"]
 
     def _types(self, field: str) -> list[str]:
         for holder in (self.raw, self.document.root):
-            kinds = holder.get(field)
-            if isinstance(kinds, list) and kinds:
+            if kinds := entries(holder.get(field)):
                 return [str(kind) for kind in kinds]
         return ["application/json"]
 
@@ -178,11 +162,7 @@ def iterate(document: Document) -> Iterator[Operation]:
 
 def at(document: Document, method: str, path: str) -> Operation | None:
     """The operation at exactly this path, or None."""
-    paths = document.root.get("paths")
-    item = paths.get(path) if isinstance(paths, dict) else None
-    item = document.deref(item)
-    if not isinstance(item, dict):
-        return None
+    item = members(document.deref(members(document.root.get("paths")).get(path)))
     for name in (method.lower(), method.upper()):
         if isinstance(item.get(name), dict):
             return Operation(document, method.upper(), path, item[name], item)
@@ -209,11 +189,9 @@ def find(document: Document, endpoint: str) -> Operation:
             return found
     everything = list(iterate(document))
     if method is None and wanted:
-        ids = [(operation.text("operationId"), operation) for operation in everything]
-        exact = [operation for name, operation in ids if name == wanted]
-        found = next(iter(exact or [operation for name, operation in ids if name.lower() == wanted.lower()]), None)
-        if found is not None:
-            return found
+        named = [one for one in everything if one.text("operationId").lower() == wanted.lower()]
+        if named:
+            return min(named, key=lambda one: one.text("operationId") != wanted)
     for spelling in spellings:
         matches = [operation for operation in everything if _fits(operation.path, spelling)]
         if method is None:  # a misspelt create must not turn into `GET /tasks/{id}`
@@ -240,11 +218,8 @@ def find(document: Document, endpoint: str) -> Operation:
 
 def without_operations(document: Document) -> str:
     """What a document without operations is, in one clause."""
-    holder = document.root.get("components")
-    schemas = holder.get("schemas") if isinstance(holder, dict) else document.root.get("definitions")
-    if isinstance(schemas, dict) and schemas:
-        return f"the document holds {len(schemas)} schemas and no paths"
-    return "the document has no paths"
+    schemas = document.schemas()
+    return f"the document holds {len(schemas)} schemas and no paths" if schemas else "the document has no paths"
 
 
 def nearest(wanted: str, operations: list[Operation], count: int = 5) -> list[str]:
@@ -298,9 +273,8 @@ def _at_any(document: Document, method: str | None, path: str) -> Operation | No
 def _choose(matches: list[Operation], method: str | None) -> Operation | None:
     """POST before others when no method was asked for; among equals the path with the fewest parameters."""
     wanted = [match for match in matches if method in (None, match.method)]
-    order = ("POST", "PUT", "PATCH", "GET")
-    wanted.sort(key=lambda m: (order.index(m.method) if m.method in order else 9, len(_PARAMETER.findall(m.path))))
-    return wanted[0] if wanted else None
+    order = {"POST": 0, "PUT": 1, "PATCH": 2, "GET": 3}
+    return min(wanted, key=lambda m: (order.get(m.method, 9), len(_PARAMETER.findall(m.path))), default=None)
 
 
 def _fits(template: str, path: str) -> bool:
@@ -319,16 +293,16 @@ def server_url(document: Document, operation: Operation | None) -> str | None:
 
     The operation's own servers win over its path's, those over the document's. None when there is none.
     """
-    holders: list[Any] = [operation.raw, operation.item] if operation else []
     url = None
-    for holder in [*holders, document.root]:
-        servers = holder.get("servers")
-        if isinstance(servers, list) and servers and isinstance(servers[0], dict):
+    for holder in (*((operation.raw, operation.item) if operation else ()), document.root):
+        servers = entries(holder.get("servers"))
+        if servers and isinstance(servers[0], dict):
             url = _filled(servers[0])
             break
     if url is None and document.family == "2.0":
-        host, base, schemes = (document.root.get(key) for key in ("host", "basePath", "schemes"))
-        scheme = "https" if not isinstance(schemes, list) or "https" in schemes or not schemes else str(schemes[0])
+        host, base = document.root.get("host"), document.root.get("basePath")
+        schemes = entries(document.root.get("schemes")) or ["https"]
+        scheme = "https" if "https" in schemes else str(schemes[0])
         url = base if isinstance(base, str) else None
         if isinstance(host, str):
             url = f"{scheme}://{host}{url or ''}"
@@ -341,8 +315,7 @@ def _filled(server: dict[str, Any]) -> str | None:
     url = server.get("url")
     if not isinstance(url, str):
         return None
-    variables = server.get("variables")
-    for name, variable in variables.items() if isinstance(variables, dict) else ():
+    for name, variable in members(server.get("variables")).items():
         if isinstance(variable, dict) and "default" in variable:
             url = url.replace("{" + str(name) + "}", str(variable["default"]))
     return url

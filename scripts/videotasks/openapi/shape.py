@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from videotasks.openapi.convert import Schemas
-from videotasks.openapi.document import MISSING
+from videotasks.openapi.document import MISSING, members
 
 MAX_VARIANTS = 60
 MAX_STEPS = 400  # choices looked at for one place; combinations that exclude each other end here
@@ -51,7 +51,6 @@ class Shape:
         self.examples: list[Any] = []
         self.groups: list[Group] = []
         self.conditions: list[Any] = []
-        self.dependent: dict[str, list[str]] = {}
         self.hints: dict[str, list[Any]] = {}
         self.variant: list[str] = []
         self.uris: list[str] = []
@@ -76,6 +75,14 @@ class Shape:
     def is_object(self) -> bool:
         return bool(self.properties) or (self.types is not None and "object" in self.types)
 
+    def values(self) -> list[Any] | None:
+        """The values of its enum, else its constant; None where nothing is listed."""
+        return self.enum if self.enum is not None or self.const is MISSING else [self.const]
+
+    def only_value(self) -> Any:
+        """The one value that may stand here, or MISSING."""
+        return self.enum[0] if self.const is MISSING and self.enum and len(self.enum) == 1 else self.const
+
 
 def shape_of(schemas: Schemas, schema: Any) -> Shape:
     shape = Shape()
@@ -95,8 +102,6 @@ def add(schemas: Schemas, shape: Shape, schema: Any, trail: tuple[str, ...]) -> 
     for name in schema.get("required", ()):
         if name not in shape.required:
             shape.required.append(name)
-    for name, names in schema.get("dependentRequired", {}).items():
-        shape.dependent.setdefault(name, []).extend(names)
     discriminator = schema.get("discriminator")
     if isinstance(discriminator, dict) and "oneOf" not in schema and "anyOf" not in schema:
         _inherit(schemas, shape, discriminator, trail)
@@ -115,10 +120,9 @@ def add(schemas: Schemas, shape: Shape, schema: Any, trail: tuple[str, ...]) -> 
 
 def _inherit(schemas: Schemas, shape: Shape, discriminator: dict[str, Any], trail: tuple[str, ...]) -> None:
     """The values that a base schema's discriminator has for its heirs (`trail`, outermost first)."""
-    name, mapping = discriminator.get("propertyName"), discriminator.get("mapping")
+    name, mapping = discriminator.get("propertyName"), members(discriminator.get("mapping"))
     if not isinstance(name, str):
         return
-    mapping = mapping if isinstance(mapping, dict) else {}
     named = [(schemas.ref(uri), schemas.name(uri)) for uri in trail]
     values = [str(key) for names in named for key, target in mapping.items() if target in names]
     values += [short for _, short in named[:-1]] or list(mapping)
@@ -139,12 +143,10 @@ def _merge_plain(shape: Shape, schema: dict[str, Any]) -> None:
     if "enum" in schema:
         values = schema["enum"]
         shape.enum = values if shape.enum is None else [value for value in shape.enum if value in values]
-    for key in _LOWER:
-        if key in schema:
-            shape.limits[key] = max(schema[key], shape.limits.get(key, schema[key]))
-    for key in _UPPER:
-        if key in schema:
-            shape.limits[key] = min(schema[key], shape.limits.get(key, schema[key]))
+    for keys, narrower in ((_LOWER, max), (_UPPER, min)):
+        for key in keys:
+            if key in schema:
+                shape.limits[key] = narrower(schema[key], shape.limits.get(key, schema[key]))
     for key in _FIRST:
         if key in schema and key not in shape.limits:
             shape.limits[key] = schema[key]
@@ -196,31 +198,24 @@ def variants(schemas: Schemas, shape: Shape, prefer: Any = None) -> Iterator[Sha
 
 def branch_name(schemas: Schemas, branch: Any) -> str:
     """What to call a variant: its schema's name, or its title."""
-    if isinstance(branch, dict):
-        if "$ref" in branch:
-            return schemas.name(branch["$ref"])
-        if isinstance(branch.get("title"), str):
-            return str(branch["title"])
-    return ""
+    title = members(branch).get("title")
+    return schemas.name(branch["$ref"]) if "$ref" in members(branch) else title if isinstance(title, str) else ""
 
 
 def is_null(schemas: Schemas, branch: Any) -> bool:
-    branch = schemas.deref(branch)
-    return isinstance(branch, dict) and (branch.get("type") == "null" or branch.get("enum") == [None])
+    branch = members(schemas.deref(branch))
+    return branch.get("type") == "null" or branch.get("enum") == [None]
 
 
 def discriminator_values(schemas: Schemas, branch: Any, discriminator: Any) -> tuple[str, list[str]]:
     """The property of a discriminator and the values that mean `branch`; ("", []) when there is none."""
-    if not (isinstance(discriminator, dict) and isinstance(discriminator.get("propertyName"), str)):
+    name, mapping = members(discriminator).get("propertyName"), members(members(discriminator).get("mapping"))
+    if not isinstance(name, str):
         return "", []
-    name: str = discriminator["propertyName"]
-    if not (isinstance(branch, dict) and "$ref" in branch):
+    if "$ref" not in members(branch):
         return name, []
     ref, short = schemas.ref(branch["$ref"]), schemas.name(branch["$ref"])
-    mapping = discriminator.get("mapping")
-    mapped = mapping.items() if isinstance(mapping, dict) else ()
-    values = [str(key) for key, target in mapped if target in (ref, short)]
-    return name, values or [short]
+    return name, [str(key) for key, target in mapping.items() if target in (ref, short)] or [short]
 
 
 def _discriminate(schemas: Schemas, shape: Shape, branch: Any, discriminator: Any) -> None:

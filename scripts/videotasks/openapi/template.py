@@ -11,11 +11,12 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from videotasks.openapi import placeholders
 from videotasks.openapi.convert import Schemas
-from videotasks.openapi.document import MISSING
+from videotasks.openapi.document import MISSING, members
 from videotasks.openapi.patterns import Patterns
 from videotasks.openapi.shape import Shape, branch_name, shape_of, variants
 from videotasks.openapi.validation import LENIENT, TooComplex, Validator
@@ -83,12 +84,10 @@ def make_template(
         return attempts[0]
     if maker.checks <= 0:
         body, cut = maker.skeleton(schema)
-        return made(
-            body,
-            ["more fields are required than can be filled in and checked; this body is cut"]
-            if cut
-            else ["the body could not be checked within bounds"],
-        )
+        problem = "the body could not be checked within bounds"
+        if cut:
+            problem = "more fields are required than can be filled in and checked; this body is cut"
+        return made(body, [problem])
     best: Any = MISSING
     least: int | None = None
     problems: list[str] = []
@@ -129,19 +128,13 @@ _CHOOSES = ("type", "task", "mode", "category", "kind", "modality", "media")
 
 def holds_media(value: Any, kind: str) -> bool:
     """Whether a body names a file or link of the kind."""
-    if isinstance(value, dict):
-        return any(
-            bool(entry)
-            and (
-                (
-                    placeholders.media_rank(str(name), kind) < placeholders.NO_MEDIA
-                    and not isinstance(entry, (bool, int))
-                )
-                or holds_media(entry, kind)
-            )
-            for name, entry in value.items()
-        )
-    return any(holds_media(entry, kind) for entry in value) if isinstance(value, list) else False
+    if isinstance(value, list):
+        return any(holds_media(entry, kind) for entry in value)
+    for name, entry in members(value).items():
+        fits = placeholders.media_rank(str(name), kind) < placeholders.NO_MEDIA and not isinstance(entry, int)
+        if entry and (fits or holds_media(entry, kind)):
+            return True
+    return False
 
 
 def _size(value: Any) -> int:
@@ -149,10 +142,6 @@ def _size(value: Any) -> int:
     if not isinstance(value, (dict, list)):
         return 0
     return len(value) + sum(map(_size, value.values() if isinstance(value, dict) else value))
-
-
-def _holds_sentence(value: Any) -> bool:
-    return any(isinstance(leaf, str) and leaf.count(" ") >= 2 for leaf in _leaves(value))
 
 
 class _Maker:
@@ -185,7 +174,7 @@ class _Maker:
         for count, candidate in enumerate(self._candidates(schema, name, trail, depth, hints)):
             if count >= MAX_CANDIDATES or self.checks <= 0:
                 return
-            if any(_same(candidate, other) for other in seen):
+            if any(type(candidate) is type(other) and candidate == other for other in seen):
                 continue
             seen.append(candidate)
             if self.valid(schema, candidate):
@@ -237,11 +226,8 @@ class _Maker:
 
     def _objects(self, schema: Any, shape: Shape, trail: tuple[str, ...], depth: int) -> Iterator[Any]:
         """Objects of one variant: full, then with less, then with what an error asked for, then with more."""
-        minimal: dict[str, Any] = {}
-        for name in shape.required:
-            value = self._first(shape, name, trail, depth)
-            if value is not MISSING:
-                minimal[name] = value
+        made = {name: self._first(shape, name, trail, depth) for name in shape.required}
+        minimal = {name: value for name, value in made.items() if value is not MISSING}
         with_prompt = {**self._prompt(shape, minimal, trail, depth), **minimal}
         if depth <= 2:
             for kind in self.needs:
@@ -268,26 +254,21 @@ class _Maker:
         yield _in_order(more, shape)
         impossible = [name for name in shape.required if name not in minimal]
         if impossible and depth < 2:  # for the diagnosis: the error of a wrong value names the constraint
-            guesses = {
-                name: next(self._candidates(shape.property(name), name, trail, depth + 1, ()), None)
-                for name in impossible
-            }
-            yield {**with_prompt, **guesses}
+            tries = {name: self._candidates(shape.property(name), name, trail, depth + 1, ()) for name in impossible}
+            yield {**with_prompt, **{name: next(values, None) for name, values in tries.items()}}
         yield from self._extra(shape, with_prompt, trail, depth)
 
     def _first(self, shape: Shape, name: str, trail: tuple[str, ...], depth: int, skip: int = 0) -> Any:
         schema = shape.property(name)
         if schema is True and shape.additional is not MISSING and not isinstance(shape.additional, bool):
             schema = shape.additional
-        for index, value in enumerate(self.values(schema, name, trail, depth + 1, shape.hints.get(name, ()))):
-            if index >= skip:
-                return value
-        return MISSING
+        values = self.values(schema, name, trail, depth + 1, shape.hints.get(name, ()))
+        return next(islice(values, skip, None), MISSING)
 
     def _prompt(self, shape: Shape, minimal: dict[str, Any], trail: tuple[str, ...], depth: int) -> dict[str, Any]:
         """The prompt-like field of this object, or the one that holds it further inside, unless it is required."""
-        ranked = sorted((placeholders.prompt_rank(name), index, name) for index, name in enumerate(shape.properties))
-        for rank, _, name in ranked:
+        for name in sorted(shape.properties, key=placeholders.prompt_rank):
+            rank = placeholders.prompt_rank(name)
             if rank >= placeholders.NO_PROMPT or (
                 rank > placeholders.IS_PROMPT and any(self.holds_prompt(v) for v in minimal.values())
             ):
@@ -314,15 +295,11 @@ class _Maker:
         """The field of this object that takes such a file, unless one is there already."""
         if holds_media(given, kind):
             return {}
-        ranked = sorted(
-            (placeholders.media_rank(name, kind), index, name) for index, name in enumerate(shape.properties)
-        )
-        for rank, _, name in ranked:
-            if rank >= placeholders.NO_MEDIA:
-                break
-            if name in given or _hidden(shape, name, self.schemas):
+        ranks = {name: placeholders.media_rank(name, kind) for name in shape.properties}
+        links = placeholders.media_links(kind)
+        for name in sorted(ranks, key=lambda name: ranks[name]):
+            if ranks[name] >= placeholders.NO_MEDIA or name in given or _hidden(shape, name, self.schemas):
                 continue
-            links = placeholders.media_links(kind)
             value = next(self.values(shape.property(name), name, trail, depth + 1, links), MISSING)
             if value is not MISSING and not isinstance(value, (bool, float)) and value:
                 return {name: value}
@@ -330,11 +307,8 @@ class _Maker:
 
     def is_telling(self, value: Any) -> bool:
         """Whether a person could send it: there is a prompt in it, some other sentence, or something to work on."""
-        return (
-            not isinstance(value, dict)
-            or _holds_sentence(value)
-            or any(holds_media(value, kind) for kind in ("image", "video"))
-        )
+        sentence = any(isinstance(leaf, str) and leaf.count(" ") >= 2 for leaf in _leaves(value))
+        return not isinstance(value, dict) or sentence or any(holds_media(value, kind) for kind in ("image", "video"))
 
     def fuller(self, schema: Any, value: Any) -> Any:
         """A body that tells nothing, with what it could work on, else with the examples of its fields."""
@@ -424,20 +398,13 @@ class _Maker:
         found = {}
         for name in shape.properties:
             schema = shape.property(name)
-            part = shape_of(self.schemas, schema)
-            default = part.limits.get("default")
-            if (
-                default is None
-                or not _storable(default)
-                or name in shape.required
-                or part.limits.get("readOnly")
-                or part.limits.get("deprecated")
-            ):
+            default = shape_of(self.schemas, schema).limits.get("default")
+            if default is None or not _storable(default) or name in shape.required:
                 continue
-            for value in (default, *_coerced(default)):
-                if self.valid(schema, value):
-                    found[name] = value
-                    break
+            spellings = () if _hidden(shape, name, self.schemas) else (default, *_coerced(default))
+            value = next((value for value in spellings if self.valid(schema, value)), MISSING)
+            if value is not MISSING:
+                found[name] = value
         return found
 
     def _repaired(
@@ -461,37 +428,28 @@ class _Maker:
     def _mend(
         self, error: Any, value: dict[str, Any], shape: Shape, trail: tuple[str, ...], depth: int, tried: dict[str, int]
     ) -> bool:
-        path = list(error.path)
-        if error.validator == "required" and not path:
-            for name in error.validator_value:
-                if name not in value:
-                    made = self._first(shape, name, trail, depth)
-                    if made is not MISSING:
-                        value[name] = made
-                        return True
-            return False
-        if error.validator == "dependentRequired" and not path:
-            for name, names in error.validator_value.items():
-                for other in names if name in value else ():
-                    if other not in value:
-                        made = self._first(shape, other, trail, depth)
-                        if made is not MISSING:
-                            value[other] = made
-                            return True
-        if path and isinstance(path[0], str) and path[0] in value:
-            name = path[0]
+        kind, path, wanted = error.validator, list(error.path), error.validator_value
+        missing: list[Any] = []
+        superfluous: list[Any] = []
+        skip = 0
+        if path and path[0] in value:
+            superfluous, missing = path[:1], path[:1]
+            skip = tried[path[0]] = tried.get(path[0], 0) + 1
+        elif not path and kind == "required":
+            missing = wanted
+        elif not path and kind == "dependentRequired":
+            missing = [other for name, names in wanted.items() if name in value for other in names]
+        elif not path and kind in ("additionalProperties", "unevaluatedProperties", "not", "maxProperties"):
+            superfluous = list(reversed(value))
+        for name in superfluous:
             if name not in shape.required and placeholders.prompt_rank(name) > placeholders.IS_PROMPT:
                 del value[name]
                 return True
-            tried[name] = tried.get(name, 0) + 1
-            made = self._first(shape, name, trail, depth, tried[name]) if tried[name] < 6 else MISSING
-            if made is not MISSING:
-                value[name] = made
-                return True
-        if error.validator in ("additionalProperties", "unevaluatedProperties", "not", "maxProperties") and not path:
-            for name in reversed(list(value)):
-                if name not in shape.required and placeholders.prompt_rank(name) > placeholders.IS_PROMPT:
-                    del value[name]
+        for name in missing if skip < 6 else ():
+            if name not in value or skip:
+                made = self._first(shape, name, trail, depth, skip)
+                if made is not MISSING:
+                    value[name] = made
                     return True
         return any(
             self._mend(inner, value, shape, trail, depth, tried) for inner in error.context or () if not inner.path
@@ -503,33 +461,24 @@ class _Maker:
         if missing <= 0 or missing > 20 or (shape.closed and shape.additional is MISSING):
             return
         schema = True if isinstance(shape.additional, bool) or shape.additional is MISSING else shape.additional
-        made = dict(base)
-        for index in range(missing):
-            for value in self.values(schema, "value", trail, depth + 1):
-                made[f"key{index + 1}"] = value
-                break
-        yield made
+        value = next(self.values(schema, "value", trail, depth + 1), MISSING)
+        yield base if value is MISSING else {**base, **{f"key{index + 1}": value for index in range(missing)}}
 
     def _arrays(self, shape: Shape, name: str, trail: tuple[str, ...], depth: int) -> Iterator[Any]:
         least = min(shape.limits.get("minItems", 0), 50)
         most = shape.limits.get("maxItems", 50)
-        item: Any = True
-        if shape.items:
-            item = shape.items[0] if len(shape.items) == 1 else {"allOf": shape.items}
-        if "contains" in shape.limits:
-            item = {"allOf": [item, shape.limits["contains"]]} if item is not True else shape.limits["contains"]
+        parts = [*shape.items, *([shape.limits["contains"]] if "contains" in shape.limits else [])]
+        item = {"allOf": parts} if len(parts) > 1 else next(iter(parts), True)
         start = [next(self.values(part, name, trail, depth + 1), None) for part in shape.prefix[:20]]
         wanted = max(least, 1, shape.limits.get("minContains", 1))
-        values: list[Any] = []
-        for value in self.values(item, placeholders.singular(name), trail, depth + 1):
-            values.append(value)
-            if len(values) >= wanted or not shape.limits.get("uniqueItems"):
-                break
+        unique = shape.limits.get("uniqueItems")
+        found = self.values(item, placeholders.singular(name), trail, depth + 1)
+        values = list(islice(found, wanted if unique else 1))
         if values:
-            count = max(0, wanted - len(start)) if start else wanted
+            count = max(0, wanted - len(start))
             if count <= most:
                 yield start + ([values[index % len(values)] for index in range(count)])
-            if shape.limits.get("uniqueItems") and len(values) < wanted:
+            if unique and len(values) < wanted:
                 yield start + list(placeholders.distinct(values[0], wanted))
         yield start
         if least == 0:
@@ -573,15 +522,11 @@ def _coerced(value: Any) -> Iterator[Any]:
         yield "true" if value else "false"
     elif isinstance(value, (int, float)):
         yield str(value)
-        if isinstance(value, float) and value == value and abs(value) < 2**53 and value == int(value):
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
             yield int(value)
             yield str(int(value))
     elif isinstance(value, list) and len(value) == 1:
         yield value[0]
-
-
-def _same(left: Any, right: Any) -> bool:
-    return type(left) is type(right) and left == right
 
 
 def _in_order(value: dict[str, Any], shape: Shape) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from videotasks.openapi import explain, operations
@@ -157,8 +158,7 @@ class _Walker:
             elif shape.groups:
                 group = shape.groups.pop()
                 fitting = [branch for branch in group.branches if self.validator.is_valid(branch, value)]
-                chosen = fitting or explain.meant_branches(self.schemas, group, value)
-                for branch in chosen:
+                for branch in fitting or explain.meant_branches(self.schemas, group, value):
                     add(self.schemas, shape, branch, ())
             else:
                 break
@@ -223,37 +223,27 @@ class Validator:
         self._class = _validator_class(self._step, self.patterns, lenient)
         self._registry: Any = Registry(retrieve=retrieve)  # type: ignore[call-arg]
 
-    def errors(self, schema: Any, value: Any) -> list[Any]:
-        """jsonschema's errors, at most MAX_ERRORS. Raises TooComplex."""
+    def errors(self, schema: Any, value: Any, most: int = MAX_ERRORS) -> list[Any]:
+        """jsonschema's errors, at most `most`. Raises TooComplex."""
         if schema is True or schema == {}:
             return []
         self._steps = 0
-        found = []
-        if self._given_up > 1:
+        if self._given_up > 1:  # what was too complex twice is a bomb; each try costs a second
             raise TooComplex("the schema repeats itself too often to be checked")
         try:
-            for error in self._class(schema, registry=self._registry).iter_errors(value):
-                found.append(error)
-                if len(found) >= MAX_ERRORS:
-                    break
+            return list(islice(self._class(schema, registry=self._registry).iter_errors(value), most))
         except TooComplex:
             self._given_up += 1
             raise
         except RecursionError:
+            self._given_up += 1
             raise TooComplex("the value or the schema is nested too deeply") from None
-        return found
 
     def is_valid(self, schema: Any, value: Any) -> bool:
         """Whether there is no error; False also when that cannot be told."""
-        if schema is True or schema == {}:
-            return True
-        if self._given_up > 1:  # what was too complex twice is a bomb; each try costs a second
-            return False
-        self._steps = 0
         try:
-            return next(self._class(schema, registry=self._registry).iter_errors(value), None) is None
-        except (RecursionError, TooComplex):
-            self._given_up += 1
+            return not self.errors(schema, value, 1)
+        except TooComplex:
             return False
 
     def _step(self) -> None:
