@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from videotasks.core.errors import Category, TaskError
+from videotasks.core.errors import Category, TaskError, error_fields
 from videotasks.core.safe_text import one_line
 from videotasks.openapi import contract, document, endpoints, operations, polling
 from videotasks.openapi.convert import Schemas
@@ -39,7 +39,7 @@ def inspect_openapi(args: argparse.Namespace) -> int:
     except MemoryError:
         return _fail(SpecError("the specification does not fit into memory", expected="a smaller one"), args)
     reporter = Reporter()
-    for wrong in found.get("errors", [])[:10] if failed else ():
+    for wrong in found["errors"][:10] if failed else ():
         reporter.people(f"not valid, nothing was sent: {wrong['message']}")
     reporter.document(found, indent=args.json_indent)
     return 1 if failed else 0
@@ -75,7 +75,6 @@ def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         else:
             return _contract(spec, operation, found, args), False
     found.update(_warnings(spec, args))
-    found.setdefault("next", None)
     return _fitted(found, args), failed
 
 
@@ -114,9 +113,8 @@ def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
             "server_url": operations.server_url(spec, None),
         }
         if not plain:
-            made["note"] = (
-                f"no operation makes {args.category}" if spec.path_names() else operations.without_operations(spec)
-            )
+            none = f"no operation makes {args.category}"
+            made["note"] = none if spec.path_names() else operations.without_operations(spec)
         elif how in ("generic", "all"):
             these = "its create operations" if how == "generic" else "all operations with a body"
             made["note"] = f"nothing in the specification says {args.category}; these are {these}"
@@ -213,6 +211,7 @@ def _contract(spec: Document, operation: Operation, found: dict[str, Any], args:
     levels: tuple[contract.Detail, ...] = (contract.FULL,) if args.limit == 0 else contract.LEVELS
     if args.limit:
         levels = tuple(level._replace(fields=args.limit) for level in levels)
+    step = ("--validate", "payload.json") if args.include_template else ("--include-template",)
     made: dict[str, Any] = {}
     length = 0
     for index, level in enumerate(levels):
@@ -222,7 +221,7 @@ def _contract(spec: Document, operation: Operation, found: dict[str, Any], args:
         made = {**found, **contract.describe(operation, schemas, level, pairs), **template, **_warnings(spec, args)}
         if index and args.limit is None:
             made["shortened"] = "descriptions or fields are left out; --limit 0 shows everything"
-        made["next"] = _after_contract(operation, args)
+        made["next"] = _next(args, "--endpoint", operation.endpoint, *step)
         length = 0 if args.limit == 0 else len(document_text(made, args.json_indent))
         if length <= MAX_OUTPUT:
             return made
@@ -243,23 +242,10 @@ def _template(operation: Operation, schemas: Schemas, args: argparse.Namespace) 
         category=args.category,
         needs=endpoints.needs(operation),
     )
-    found: dict[str, Any] = {
-        "request_template": None if made.value is MISSING else made.value,
-        "template_valid": not made.problems,
-    }
-    if made.problems:
-        found["template_problems"] = made.problems
-    if made.unchecked:
-        found["unchecked"] = list(made.unchecked)
-    if made.note:
-        found["template_note"] = made.note
-    return found
-
-
-def _after_contract(operation: Operation, args: argparse.Namespace) -> list[str]:
-    if args.include_template:
-        return _next(args, "--endpoint", operation.endpoint, "--validate", "payload.json")
-    return _next(args, "--endpoint", operation.endpoint, "--include-template")
+    value = None if made.value is MISSING else made.value
+    told = {"template_problems": made.problems, "unchecked": list(made.unchecked), "template_note": made.note}
+    given = {name: one for name, one in told.items() if one}
+    return {"request_template": value, "template_valid": not made.problems, **given}
 
 
 # -- a profile --
@@ -330,8 +316,9 @@ def _payload(path: str) -> Any:
     """The payload: a file, `-` for standard input, or the JSON text itself."""
     if not path.strip():
         raise SpecError("--validate is given nothing", expected="a JSON file, - for standard input, or the JSON text")
-    text = path if path.lstrip()[:1] in ("{", "[") else None
-    if text is None:
+    text, shown = path, "the payload"
+    if path.lstrip()[:1] not in ("{", "["):
+        shown = path
         if path == "-":
             data = sys.stdin.buffer.read(MAX_PAYLOAD + 1)
         else:
@@ -351,7 +338,6 @@ def _payload(path: str) -> Any:
     except RecursionError:
         raise SpecError("the payload is nested too deeply", expected="a JSON object") from None
     except ValueError as exc:
-        shown = "the payload" if text is path else path
         raise SpecError(f"Invalid JSON in {shown}: {exc}", expected="the request body as JSON") from None
 
 
@@ -380,9 +366,7 @@ def _validated(operation: Operation, payload: Any, args: argparse.Namespace) -> 
             "message": f"the payload is not valid: {first['message']}",
             "expected": first.get("expected", "a body that the schema accepts"),
         }
-        found["next"] = _next(args, "--endpoint", operation.endpoint, "--include-template")
-    else:
-        found["next"] = None
+    found["next"] = None if report.ok else _next(args, "--endpoint", operation.endpoint, "--include-template")
     return found, not report.ok
 
 
@@ -391,13 +375,9 @@ def _validated(operation: Operation, payload: Any, args: argparse.Namespace) -> 
 
 def _warnings(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
     """What is odd about the specification: two thirds of the real ones are invalid, so it is said and no more."""
-    if not spec.warnings:
-        return {}
-    shown = spec.warnings if args.limit == 0 else spec.warnings[:5]
-    found: dict[str, Any] = {"spec_warnings": [one_line(text, 200) for text in shown]}
-    if len(shown) < len(spec.warnings):
-        found["spec_warnings_left_out"] = len(spec.warnings) - len(shown)
-    return found
+    shown = [one_line(text, 200) for text in (spec.warnings if args.limit == 0 else spec.warnings[:5])]
+    left_out = len(spec.warnings) - len(shown)
+    return {**({"spec_warnings": shown} if shown else {}), **({"spec_warnings_left_out": left_out} if left_out else {})}
 
 
 def _next(args: argparse.Namespace, *options: str) -> list[str]:
@@ -437,12 +417,7 @@ _KEPT = ("ok", "exit_code", "endpoint", "next", "next_argv", "shortened", "valid
 
 def _fail(error: TaskError, args: argparse.Namespace) -> int:
     """The JSON of a refusal on stdout, its sentence on stderr."""
-    fields: dict[str, Any] = {"category": error.category.value, "message": one_line(error.message, 1000)}
-    if error.expected:
-        fields["expected"] = error.expected
-    if error.hint:
-        fields["hint"] = error.hint
-    fields.update(error.details)
+    fields = {**error_fields(error), "message": one_line(error.message, 1000)}
     found: dict[str, Any] = {"ok": False, "exit_code": error.exit_code, "error": fields, "next": None}
     if error.category == Category.NOT_FOUND:
         found["next"] = _next(args, "--list-endpoints")

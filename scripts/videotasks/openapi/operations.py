@@ -152,6 +152,11 @@ def is_parameter(segment: str) -> bool:
     return segment[:1] in "{<:" and len(segment) > 1
 
 
+def parameter_names(path: str) -> list[str]:
+    """The names of a path's parameters, in order."""
+    return [segment.strip("{}<>:") for segment in path.split("/") if is_parameter(segment)]
+
+
 def iterate(document: Document) -> Iterator[Operation]:
     """All operations in the order of the document."""
     for path, item in document.paths():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -120,11 +121,7 @@ def _json(text: str) -> tuple[object, list[str]]:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(items)
         if len(made) != len(items):
-            seen: set[str] = set()
-            for name, _ in items:
-                if name in seen:
-                    duplicates.append(name)
-                seen.add(name)
+            duplicates.extend(name for name, count in Counter(name for name, _ in items).items() if count > 1)
         return made
 
     value = json.loads(text, object_pairs_hook=pairs)
@@ -233,44 +230,36 @@ def version_of(root: object) -> tuple[str, list[str]]:
 
 def _other_kind(root: dict[str, Any]) -> tuple[str, str] | None:
     """Name and advice for documents of other kinds, by the keys that only they have."""
-    info = root.get("info")
-    info = info if isinstance(info, dict) else {}
+
+    def inside(name: str) -> dict[str, Any]:
+        value = root.get(name)
+        return value if isinstance(value, dict) else {}
+
+    info, convert = inside("info"), "convert it to OpenAPI 3 first"
     export = "export it as OpenAPI from the tool that made it"
-    if "discoveryVersion" in root or str(root.get("kind", "")).startswith("discovery#"):
-        return "a Google discovery document", "look for the service's OpenAPI document, or pass --payload by hand"
-    if (
-        "_postman_id" in info
-        or "getpostman.com" in str(info.get("schema", ""))
-        or "postman.com" in str(info.get("schema", ""))
-    ):
-        return "a Postman collection", export
-    if root.get("_type") == "export" and "resources" in root:
-        return "an Insomnia export", export
-    if "asyncapi" in root:
-        return "an AsyncAPI document", export
-    convert = "convert it to OpenAPI 3 first"
-    if "swaggerVersion" in root:
-        return f"a Swagger {str(root['swaggerVersion'])[:10]} document", convert
-    if isinstance(root.get("apis"), list) and ("apiVersion" in root or "resourcePath" in root or "basePath" in root):
-        return "a Swagger 1 document", convert
-    if root.get("element") in ("parseResult", "category") or ("ast" in root and "_version" in root):
-        return "a parsed API Blueprint", convert
-    if "smithy" in root:
-        return "a Smithy model", convert
-    if isinstance(root.get("endpoints"), list) and any(
-        isinstance(e, dict) and "methods" in e for e in root["endpoints"]
-    ):
-        return "an I/O Docs description", convert
-    if isinstance(root.get("log"), dict) and "entries" in root["log"]:
-        return "a HAR recording", ""
-    data = root.get("data")
-    if "__schema" in root or (isinstance(data, dict) and "__schema" in data):
-        return "a GraphQL introspection result", ""
-    if isinstance(root.get("navigation"), (dict, list)):
-        return (
-            "a documentation navigation (docs.json or mint.json)",
-            "pass it as --docs, and the specification as --openapi",
-        )
-    if "paths" not in root and ("$schema" in root or "properties" in root or "$defs" in root):
-        return "a JSON Schema", "validate against the OpenAPI document that uses it"
-    return None
+    by_hand = "look for the service's OpenAPI document, or pass --payload by hand"
+    as_docs = "pass it as --docs, and the specification as --openapi"
+    postman = "_postman_id" in info or "postman.com" in str(info.get("schema", ""))
+    listing = isinstance(root.get("apis"), list) and not {"apiVersion", "resourcePath", "basePath"}.isdisjoint(root)
+    blueprint = root.get("element") in ("parseResult", "category") or ("ast" in root and "_version" in root)
+    ways = root.get("endpoints")
+    io_docs = isinstance(ways, list) and any(isinstance(way, dict) and "methods" in way for way in ways)
+    discovery = "discoveryVersion" in root or str(root.get("kind", "")).startswith("discovery#")
+    navigation = isinstance(root.get("navigation"), (dict, list))
+    schema = "paths" not in root and not {"$schema", "properties", "$defs"}.isdisjoint(root)
+    kinds = (
+        (discovery, "a Google discovery document", by_hand),
+        (postman, "a Postman collection", export),
+        (root.get("_type") == "export" and "resources" in root, "an Insomnia export", export),
+        ("asyncapi" in root, "an AsyncAPI document", export),
+        ("swaggerVersion" in root, f"a Swagger {str(root.get('swaggerVersion'))[:10]} document", convert),
+        (listing, "a Swagger 1 document", convert),
+        (blueprint, "a parsed API Blueprint", convert),
+        ("smithy" in root, "a Smithy model", convert),
+        (io_docs, "an I/O Docs description", convert),
+        ("entries" in inside("log"), "a HAR recording", ""),
+        ("__schema" in root or "__schema" in inside("data"), "a GraphQL introspection result", ""),
+        (navigation, "a documentation navigation (docs.json or mint.json)", as_docs),
+        (schema, "a JSON Schema", "validate against the OpenAPI document that uses it"),
+    )
+    return next(((name, advice) for it_is, name, advice in kinds if it_is), None)

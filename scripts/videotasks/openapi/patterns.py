@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 MAX_PATTERN = 5_000
@@ -204,68 +205,32 @@ def sample(translated: str, repeats: int) -> str | None:
 
 def _sample(parsed: Any, repeats: int, groups: dict[int, str]) -> str:
     out: list[str] = []
-    for operation, argument in parsed:
+    for index, (operation, argument) in enumerate(parsed):
         name = str(operation)
         if name == "LITERAL":
             out.append(chr(argument))
-        elif name == "NOT_LITERAL":
-            out.append("b" if argument == ord("a") else "a")
-        elif name == "ANY":
-            out.append("a")
-        elif name == "IN":
-            out.append(_member(argument))
-        elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+        elif name in ("IN", "ANY", "NOT_LITERAL"):
+            out.append(_member(parsed[index : index + 1]))
+        elif name.endswith("_REPEAT"):
             low, high, inner = argument
             count = min(max(low, min(repeats, 2000)), int(high))
             once = _sample(inner, repeats if count <= 1 else 0, groups)
             out.append(once * min(count, 5000))
         elif name == "SUBPATTERN":
-            text = _sample(argument[3], repeats, groups)
-            if argument[0] is not None:
-                groups[argument[0]] = text
-            out.append(text)
+            out.append(_sample(argument[3], repeats, groups))
+            groups[argument[0]] = out[-1]
         elif name == "BRANCH":
             out.append(_sample(argument[1][0], repeats, groups))
         elif name == "GROUPREF":
             out.append(groups.get(argument, ""))
-        elif name == "CATEGORY":
-            out.append(_CATEGORIES.get(str(argument), "a"))
         elif name == "ATOMIC_GROUP":
             out.append(_sample(argument, repeats, groups))
         # AT, ASSERT and ASSERT_NOT add no text
     return "".join(out)
 
 
-_CATEGORIES = {"CATEGORY_DIGIT": "1", "CATEGORY_SPACE": " ", "CATEGORY_NOT_WORD": "-", "CATEGORY_NOT_SPACE": "a"}
-
-
-def _member(items: Any) -> str:
+def _member(parsed: Any) -> str:
     """One character of a class: a letter if it has one, else a digit, else its first."""
-    negated = bool(items) and str(items[0][0]) == "NEGATE"
-    choices = "aA1bB0_-. /xyzXYZ@#:;,é"
-
-    def holds(char: str) -> bool:
-        code = ord(char)
-        for operation, argument in items:
-            name = str(operation)
-            if name == "LITERAL" and argument == code:
-                return True
-            if name == "RANGE" and argument[0] <= code <= argument[1]:
-                return True
-            if name == "CATEGORY":
-                kind = str(argument)
-                found = {"DIGIT": char.isdigit(), "SPACE": char.isspace(), "WORD": char.isalnum() or char == "_"}
-                plain = found.get(kind.rpartition("_")[2], False)
-                if plain != ("_NOT_" in kind):
-                    return True
-        return False
-
-    for char in choices:
-        if holds(char) != negated:
-            return char
-    for operation, argument in items:
-        if str(operation) == "LITERAL":
-            return chr(argument)
-        if str(operation) == "RANGE":
-            return chr(argument[0])
-    return "a"
+    compiler: Any = getattr(re, "_compiler", None) or getattr(re, "sre_compile", None)
+    takes = compiler.compile(parsed).match
+    return next(filter(takes, chain("aA1bB0_-. /xyzXYZ@#:;,é", map(chr, range(0x20000)))), "a")

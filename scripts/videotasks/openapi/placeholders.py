@@ -183,12 +183,10 @@ def _numbers(kind: str, shape: Shape) -> Iterator[int | float]:
 def distinct(value: Any, count: int) -> Iterator[Any]:
     """`count` different values like `value`, for arrays that allow no repetition."""
     for index in range(min(count, 50)):
-        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)) or index == 0:
             yield value
         elif isinstance(value, str):
             stem, dot, ending = value.rpartition(".")
-            yield (
-                value if index == 0 else (f"{stem}{index + 1}{dot}{ending}" if dot and stem else f"{value}{index + 1}")
-            )
+            yield f"{stem}{index + 1}{dot}{ending}" if stem else f"{value}{index + 1}"
         else:
             yield value + index

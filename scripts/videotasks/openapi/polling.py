@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from videotasks.openapi import answers
-from videotasks.openapi.document import Document
+from videotasks.openapi.document import Document, entries, members
 from videotasks.openapi.operations import Operation, is_parameter, iterate
 
 _SEED = re.compile(r"/generation/\{[^}]+\}$")
@@ -69,24 +70,19 @@ class Found(NamedTuple):
 def find_poll(document: Document, create: Operation | None) -> Found:
     """The poll of a create operation; without one, only the place of skills-video's documents is looked at."""
     if create is None:
-        operations = (o for o in iterate(document) if o.method == "GET" and _SEED.search(o.path))
-        found = next(operations, None)
-        return Found(found, "path") if found else Found(None)
+        found = next((o for o in iterate(document) if o.method == "GET" and _SEED.search(o.path)), None)
+        return Found(found, "path" if found else None)
     linked = _linked(document, create)
     if linked is not None:
         return Found(linked, "link")
     relation = _Relation(create)
-    weighed: list[tuple[int, int, Operation]] = []
-    for index, operation in enumerate(iterate(document)):
-        cheap = relation.by_words(operation)
-        if cheap is not None:
-            weighed.append((-cheap, index, operation))
-    weighed.sort(key=lambda entry: entry[:2])
-    scored = [(relation.score(operation, -cheap), index, operation) for cheap, index, operation in weighed[:20]]
-    scored = [entry for entry in scored if entry[0] >= LEAST]
+    cheap = ((relation.by_words(operation), index, operation) for index, operation in enumerate(iterate(document)))
+    weighed = [(score, index, operation) for score, index, operation in cheap if score is not None]
+    weighed.sort(key=lambda entry: -entry[0])
+    scored = [(relation.score(operation, score), index, operation) for score, index, operation in weighed[:20]]
+    scored = [(s - MARGIN * (relation.how(o) == "guess"), index, o) for s, index, o in scored if s >= LEAST]
     if not scored:
         return Found(None)
-    scored = [(score - MARGIN * (relation.how(o) == "guess"), index, o) for score, index, o in scored]
     scored.sort(key=lambda entry: (-entry[0], len(entry[2].path), entry[1]))
     best = scored[0]
     how = relation.how(best[2])
@@ -99,14 +95,11 @@ def find_poll(document: Document, create: Operation | None) -> Found:
 
 def _linked(document: Document, create: Operation) -> Operation | None:
     """The target of the create's `links`, where the document says it in so many words."""
-    for code, response in create.responses().items():
-        links = response.get("links")
-        if code.startswith("2") and isinstance(links, dict):
-            wanted = [link.get("operationId") for link in map(document.deref, links.values()) if isinstance(link, dict)]
-            for operation in iterate(document):
-                if operation.method == "GET" and operation.raw.get("operationId") in [w for w in wanted if w]:
-                    return operation
-    return None
+    answered = [response for code, response in create.responses().items() if code.startswith("2")]
+    links = [document.deref(link) for response in answered for link in members(response.get("links")).values()]
+    wanted = [members(link).get("operationId") for link in links]
+    gets = (one for one in iterate(document) if one.method == "GET") if any(wanted) else ()
+    return next((one for one in gets if one.text("operationId") and one.text("operationId") in wanted), None)
 
 
 def _same_task(one: Operation, other: Operation) -> bool:
@@ -155,11 +148,8 @@ def _asked(name: str | None) -> tuple[str, ...]:
 def _subject(path: str) -> str:
     """The word before the last parameter: `video` in /videos/{id}/status."""
     parts = [part for part in path.split("/") if part]
-    for index in range(len(parts) - 1, 0, -1):
-        if is_parameter(parts[index]):
-            words = _stems(parts[index - 1])
-            return words[-1] if words else ""
-    return ""
+    before = [part for part, following in pairwise(parts) if is_parameter(following)]
+    return next(reversed(_stems(before[-1])), "") if before else ""
 
 
 def _stem(word: str) -> str:
@@ -178,15 +168,12 @@ class _Relation:
         self.path = create.path.split("?")[0].rstrip("/")
         self.own = _read(create.path)
         self.tags = set(create.tags)
-        behind = self.path
-        for part in self.path.split("/"):
-            if is_parameter(part):
-                behind = self.path.rpartition(part)[2]
+        parameters = [part for part in self.path.split("/") if is_parameter(part)]
+        behind = self.path.rpartition(parameters[-1])[2] if parameters else self.path
         made = _read(_WHEREWITH.sub("", behind)) if behind else self.own
         # What is made: the last word behind the last parameter, `batch` in /queue/{queue_id}/enqueue_batch.
-        self.head = made.content[-1] if made.content else (made.general[-1] if made.general else "")
-        if not self.head and self.own.content:  # /videos/{id}/remix makes a video
-            self.head = self.own.content[-1]
+        # /videos/{id}/remix makes a video.
+        self.head = next(reversed(made.content or made.general or self.own.content), "")
         self.acts_inside = bool(self.own.parameters) and bool(made.content or made.general)
         self.parent = self.path[: len(self.path) - len(behind)] if behind != self.path else ""
         self.kinds = _KINDS.intersection(_stems(self.path))
@@ -199,12 +186,8 @@ class _Relation:
         """What the paths, parameters and tags say; None for what cannot be it. A document may have thousands."""
         path = operation.path
         last = path.rstrip("/").rpartition("/")[2]
-        if operation.method == "POST":
-            if not _BY_POST.search(last) or operation.path == self.create.path:
-                return None
-        elif operation.method != "GET":
-            return None
-        if _NOT_POLL.search(last):
+        by_post = operation.method == "POST" and _BY_POST.search(last) and operation.path != self.create.path
+        if not (by_post or operation.method == "GET") or _NOT_POLL.search(last):
             return None
         read = _read(path)
         score = 0
@@ -278,10 +261,10 @@ class _Relation:
         score = 0
         if self._named(name):
             score = 6 if _asked(name) == self.ids[0] else 3
-        if not score and name is not None and () in self.ids and answers.id_words(name) == ():
-            score += 1
-        if not score and self.ids and name and () not in self.ids and answers.id_words(name):
-            score -= 1
+        elif name is not None and () in self.ids and answers.id_words(name) == ():
+            score = 1
+        elif self.ids and name and () not in self.ids and answers.id_words(name):
+            score = -1
         if not self.schemas.isdisjoint(_schema_names(operation)):
             score += 4
         return score
@@ -294,11 +277,8 @@ class _Relation:
         if self._answer(operation) >= 3:
             return "answer"
         read = _read(operation.path)
-        related = {*read.content, *read.general, *_asked(self._id_of(operation))} & {
-            *self.own.content,
-            *self.own.general,
-            self.head,
-        }
+        own = {*self.own.content, *self.own.general, self.head}
+        related = own & {*read.content, *read.general, *_asked(self._id_of(operation))}
         related |= {word for entry in self.ids for word in entry} & {*read.content, *read.general}
         return "path" if related or not self.tags.isdisjoint(operation.tags) else "guess"
 
@@ -307,24 +287,22 @@ class _Relation:
         parts = [part for part in operation.path.split("?")[0].split("/") if part]
         if operation.method == "POST":
             return _id_in_body(operation)
-        for index in range(len(parts) - 1, -1, -1):
-            if is_parameter(parts[index]):
-                name = parts[index].strip("{}<>:")
-                if answers.id_words(name) or index == 0:
+        for before, part in reversed(list(zip(["", *parts], parts, strict=False))):
+            if is_parameter(part):
+                name = part.strip("{}<>:")
+                if answers.id_words(name) or not before:
                     return name
-                before = [word for word in _stems(parts[index - 1]) if word in _GENERAL or word not in _VERBS]
-                return f"{before[-1]}_id" if before else "id"
+                words = [word for word in _stems(before) if word in _GENERAL or word not in _VERBS]
+                return f"{words[-1]}_id" if words else "id"
         return self._id_in_query(operation)
 
     def _id_in_query(self, operation: Operation) -> str | None:
         if any(map(is_parameter, operation.path.split("/"))):
             return None
-        for parameter in operation.parameters():
-            if parameter.get("in") == "query" and answers.id_words(parameter["name"]) is not None:
-                stem = answers.id_words(parameter["name"]) or ()
-                if not stem or stem[-1] not in ("user", "team", "organization", "org", "workspace", "account"):
-                    return str(parameter["name"])
-        return None
+        names = [parameter["name"] for parameter in operation.parameters() if parameter.get("in") == "query"]
+        stems = {name: answers.id_words(name) for name in names}
+        others = ("user", "team", "organization", "org", "workspace", "account")
+        return next((n for n, stem in stems.items() if stem is not None and (not stem or stem[-1] not in others)), None)
 
 
 def _id_in_body(operation: Operation) -> str | None:
@@ -338,17 +316,10 @@ def _id_in_body(operation: Operation) -> str | None:
 
 def _schema_names(operation: Operation) -> set[str]:
     """The names of the schemas that a success answers with, but those that say nothing."""
-    found = set()
-    for media in operation.success_media()[:1]:
-        schema = media.schema
-        listed = [schema] if isinstance(schema, dict) else []
-        for key in ("allOf", "oneOf", "anyOf"):
-            if isinstance(schema, dict) and isinstance(schema.get(key), list):
-                listed += [part for part in schema[key] if isinstance(part, dict)]
-        for part in listed:
-            if isinstance(part.get("$ref"), str):
-                found.add(part["$ref"])
-    return {name for name in found if not _SAYS_NOTHING.search(name)}
+    schemas = [members(media.schema) for media in operation.success_media()[:1]]
+    parts = [part for schema in schemas for key in ("allOf", "oneOf", "anyOf") for part in entries(schema.get(key))]
+    refs = [members(part).get("$ref") for part in (*schemas, *parts)]
+    return {ref for ref in refs if isinstance(ref, str) and not _SAYS_NOTHING.search(ref)}
 
 
 _SAYS_NOTHING = re.compile(

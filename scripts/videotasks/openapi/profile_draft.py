@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 from videotasks.core.safe_text import one_line
+from videotasks.formats import scalars
 from videotasks.openapi import answers, operations, placeholders, polling
-from videotasks.openapi.document import Document
-from videotasks.openapi.operations import Operation, is_parameter
+from videotasks.openapi.document import Document, entries, members
+from videotasks.openapi.operations import Operation, is_parameter, parameter_names
 from videotasks.openapi.source import SpecError
 
 MAX_MODELS = 40
@@ -32,6 +31,7 @@ _VOCABULARY = {
     "running": "run|process|progress|generat|render|transcrib|start|active|dream|work|ongoing|execut|upload|sav|prepar"
     "|transcod|train|convert|encod|analy|sampl|busy|doing|compos|finaliz|fetch",
 }
+_UNHAPPY = ("not_found", "failed", "cancelled", "expired")  # these words are looked for first
 _NOT_DONE = re.compile(r"^(?:un|not|in)_?(?:complete|finish|ready|success)|incomplete")
 _USUAL_MAP = {
     "queued": ["queued", "pending", "submitted", "waiting", "created", "not_start", "in_queue"],
@@ -65,8 +65,7 @@ _NUMBERED = re.compile(r"[`'\"]?(-?\d{1,3})[`'\"]?\s*(?:[:=-]|–|→|is|means)\
 _QUOTED = re.compile(r"[`'\"“]([A-Za-z][A-Za-z_ -]{2,24})[`'\"”]")
 
 
-@dataclass
-class Draft:
+class Draft(NamedTuple):
     """`text` is the file. `guessed` names the members that rest on a guess, each with why; `open` what is to do."""
 
     text: str
@@ -74,12 +73,11 @@ class Draft:
     poll: str
     poll_found_by: str
     result: list[str]
-    guessed: dict[str, str] = field(default_factory=dict)
-    open: list[str] = field(default_factory=list)
+    guessed: dict[str, str]
+    open: list[str]
 
 
-@dataclass
-class _Line:
+class _Line(NamedTuple):
     key: str
     value: Any
     comment: str = ""
@@ -110,10 +108,15 @@ class _Drafter:
             self.guessed["status.path"] = "the only general task endpoint"
         self.answer = answers.fields(create)
         self.told = answers.fields(self.poll)
+        self.place, self.asked = self._asked()
+        media = create.request_media()[:1]
+        given = [one for body in media for one in answers.walk(document, body.schema) if len(one.path) <= 3]
+        self.fields = [one for one in given if not any(isinstance(part, int) for part in one.path[:-1])]
+        bodies = [answers.merged(document, body.schema) for body in media]
+        self.required = {str(name) for body in bodies for name in entries(body.get("required"))}
 
     def draft(self) -> Draft:
-        info = self.document.root.get("info")
-        title = one_line(str(info.get("title") or self.name), 80) if isinstance(info, dict) else self.name
+        title = one_line(str(members(self.document.root.get("info")).get("title") or self.name), 80)
         status = self._status()
         result, videos = self._result()
         lines = [
@@ -141,9 +144,7 @@ class _Drafter:
             *(f"# To do: {one_line(text, 300)}" for text in self.open),
         ]
         text = "\n".join([*head, *_written(lines, "")]) + "\n"
-        return Draft(
-            text, self.create.endpoint, self.poll.endpoint, self.how, videos, dict(self.guessed), list(self.open)
-        )
+        return Draft(text, self.create.endpoint, self.poll.endpoint, self.how, videos, self.guessed, self.open)
 
     def _guess(self, member: str, why: str) -> str:
         self.guessed[member] = why
@@ -153,11 +154,7 @@ class _Drafter:
 
     def _base_url(self) -> list[_Line]:
         url = (operations.server_url(self.document, self.create) or "").split("?")[0].rstrip("/")
-        try:
-            good = re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?", url) and urlsplit(url).hostname
-        except ValueError:
-            good = None
-        if good:
+        if re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?", url) and scalars.http_url(url):
             return [_Line("base_url", url)]
         self.open.append("base_url: the specification names no server")
         return [
@@ -176,17 +173,15 @@ class _Drafter:
 
     def _scheme(self) -> tuple[str, str, str]:
         """Header, prefix, and a comment where they are a guess."""
-        schemes = [scheme for scheme in self._schemes() if scheme]
         queries = []
-        for scheme in schemes:
+        for scheme in self._schemes():
             kind, place = str(scheme.get("type", "")).lower(), str(scheme.get("in", "")).lower()
             if kind in ("http", "oauth2", "openidconnect", "basic"):
                 basic = kind == "basic" or str(scheme.get("scheme", "")).lower() == "basic"
                 return "Authorization", "Basic " if basic else "Bearer ", ""
             if kind == "apikey" and place == "header":
-                return self._key_header(
-                    str(scheme.get("name") or "Authorization"), str(scheme.get("description") or "")
-                )
+                name = str(scheme.get("name") or "Authorization")
+                return self._key_header(name, str(scheme.get("description") or ""))
             if kind == "apikey" and place == "query":
                 queries.append(str(scheme.get("name")))
         for parameter in self.create.parameters():
@@ -199,11 +194,8 @@ class _Drafter:
                 f"the API takes its key in the query ({one_line(queries[0], 40)}=...), which a profile cannot",
                 expected="a key in a header",
             )
-        return (
-            "Authorization",
-            "Bearer ",
-            self._guess("auth.prefix", "the specification does not say how the key is sent"),
-        )
+        why = self._guess("auth.prefix", "the specification does not say how the key is sent")
+        return "Authorization", "Bearer ", why
 
     def _key_header(self, name: str, told: str) -> tuple[str, str, str]:
         name = name if re.fullmatch(r"[A-Za-z0-9-]+", name) else "Authorization"
@@ -215,27 +207,21 @@ class _Drafter:
         return "Authorization", "Bearer ", self._guess("auth.prefix", "the key's prefix is not documented")
 
     def _schemes(self) -> Iterator[dict[str, Any]]:
-        holder = self.document.root.get("components")
-        listed = holder.get("securitySchemes") if isinstance(holder, dict) else None
-        listed = listed if isinstance(listed, dict) else self.document.root.get("securityDefinitions")
-        schemes = {str(k): self.document.deref(v) for k, v in listed.items()} if isinstance(listed, dict) else {}
-        wanted = self.create.raw.get("security", self.document.root.get("security"))
-        named = (
-            [name for entry in wanted if isinstance(entry, dict) for name in entry] if isinstance(wanted, list) else []
-        )
-        for name in [*named, *schemes] if named else schemes:
-            scheme = schemes.get(name)
-            if isinstance(scheme, dict):
-                yield scheme
+        root = self.document.root
+        listed = members(root.get("components")).get("securitySchemes")
+        listed = listed if isinstance(listed, dict) else members(root.get("securityDefinitions"))
+        schemes = {str(name): members(self.document.deref(scheme)) for name, scheme in listed.items()}
+        wanted = entries(self.create.raw.get("security", root.get("security")))
+        named = [name for entry in wanted for name in members(entry)]
+        yield from filter(None, (schemes.get(name) for name in (*named, *schemes)))
 
     def _headers(self) -> list[_Line]:
         lines = []
         for parameter in self.create.parameters():
             name = str(parameter["name"])
             known = re.search(r"^(?:authorization|cookie|host|accept|content-.*)$|api-?key|token", name, re.IGNORECASE)
-            if parameter.get("in") != "header" or parameter.get("required") is not True or known:
-                continue
-            if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+            required = parameter.get("in") == "header" and parameter.get("required") is True
+            if not required or known or not re.fullmatch(r"[A-Za-z0-9-]+", name):
                 continue
             schema = answers.merged(self.document, parameter.get("schema"))
             fixed = schema.get("enum") or ([schema["default"]] if "default" in schema else [])
@@ -280,23 +266,16 @@ class _Drafter:
         for parameter in operation.parameters():
             if parameter["name"] == name:
                 schema = answers.merged(self.document, parameter.get("schema"))
-                listed = schema.get("enum")
-                for value in (
-                    schema.get("default"),
-                    *(listed if isinstance(listed, list) else ()),
-                    parameter.get("example"),
-                ):
+                for value in (schema.get("default"), *entries(schema.get("enum")), parameter.get("example")):
                     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._~-]{1,60}", value):
                         return value
         return "default" if name == "queue_id" else None
 
     def _asked(self) -> tuple[str, str]:
         """Where the poll takes the id ("path", "query", "body") and its name there."""
-        names = [part.strip("{}<>:") for part in self.poll.path.split("/") if is_parameter(part)]
-        own = [n.strip("{}<>:") for n in self.create.path.split("/") if is_parameter(n)]
-        new = [name for name in names if name not in own] or names
-        if new:
-            return "path", new[-1]
+        names, own = parameter_names(self.poll.path), parameter_names(self.create.path)
+        if names:
+            return "path", ([name for name in names if name not in own] or names)[-1]
         if self.poll.method == "POST":
             for media in self.poll.request_media()[:1]:
                 for found in answers.task_ids(list(answers.walk(self.document, media.schema))):
@@ -316,7 +295,7 @@ class _Drafter:
         media = self.create.request_media()
         if media and not operations.is_json(media[0].type):
             lines.append(_Line("encoding", "multipart"))
-        wanted = answers.id_words(self._asked()[1])
+        wanted = answers.id_words(self.asked)
         ids = answers.task_ids(self.answer)
         ids.sort(key=lambda found: bool(wanted) and answers.id_words(found.name) != wanted)
         if ids:
@@ -324,21 +303,18 @@ class _Drafter:
         else:
             usual = ["id", "task_id", "data.id", "data.task_id"]
             if wanted:
-                usual = [f"data.{self._asked()[1]}", self._asked()[1], *usual]
+                usual = [f"data.{self.asked}", self.asked, *usual]
             lines.append(_Line("id", usual, self._guess("create.id", "the answer of the create is not documented")))
         return lines
 
     def _status(self) -> list[_Line]:
-        place, name = self._asked()
-        lines = []
-        if self.poll.method == "POST":
-            lines.append(_Line("method", "POST"))
+        lines = [_Line("method", "POST")] if self.poll.method == "POST" else []
         comment = f"guessed: {self.guessed['status.path']}" if "status.path" in self.guessed else ""
-        lines.append(_Line("path", self._path(self.poll, name if place == "path" else None), comment))
-        if place == "query":
-            lines.append(_Line("query", {name: "{task_id}"}))
-        elif place == "body":
-            lines.append(_Line("body", self._poll_body(name)))
+        lines.append(_Line("path", self._path(self.poll, self.asked if self.place == "path" else None), comment))
+        if self.place == "query":
+            lines.append(_Line("query", {self.asked: "{task_id}"}))
+        elif self.place == "body":
+            lines.append(_Line("body", self._poll_body()))
         values = answers.status_fields(self.told)
         if values:
             lines.append(_Line("value", [values[0].jmespath]))
@@ -350,32 +326,25 @@ class _Drafter:
             lines.append(_Line("map", _USUAL_MAP, self._guess("status.map", "usual words")))
         return lines
 
-    def _poll_body(self, name: str) -> dict[str, Any]:
-        body: dict[str, Any] = {name: "{task_id}"}
+    def _poll_body(self) -> dict[str, Any]:
+        body: dict[str, Any] = {self.asked: "{task_id}"}
         for media in self.poll.request_media()[:1]:
-            schema = answers.merged(self.document, media.schema)
-            required = schema.get("required")
-            for other in required if isinstance(required, list) else ():
-                if "model" in str(other) and other != name:
-                    body[str(other)] = "{model}"
+            for other in entries(answers.merged(self.document, media.schema).get("required")):
+                if "model" in str(other):
+                    body.setdefault(str(other), "{model}")
         return body
 
     def _map(self, value: answers.Field) -> list[_Line]:
         words = self._words(value)
-        table: dict[str, list[Any]] = {}
-        strange = []
+        table: dict[str | None, list[Any]] = {}
         for word, meaning in words:
-            status = _meaning(meaning)
-            if status:
-                table.setdefault(status, []).append(word)
-            else:
-                strange.append(str(word))
+            table.setdefault(_meaning(meaning), []).append(word)
+        strange = [str(word) for word in table.pop(None, [])]
         if "succeeded" not in table:
             why = "the words of the status are not documented" if not words else "no word for success is documented"
-            table = {
-                status: list(dict.fromkeys([*table.get(status, []), *usual])) for status, usual in _USUAL_MAP.items()
-            }
-            return [_Line("map", table, self._guess("status.map", why))]
+            known = {status: [*table.get(status, []), *usual] for status, usual in _USUAL_MAP.items()}
+            known = {status: list(dict.fromkeys(listed)) for status, listed in known.items()}
+            return [_Line("map", known, self._guess("status.map", why))]
         order = {status: table[status] for status in (*_USUAL_MAP, "not_found") if status in table}
         comment = f"not told what it means: {one_line(', '.join(strange), 120)}" if strange else ""
         if strange:
@@ -385,8 +354,7 @@ class _Drafter:
             order["failed"] = [word for word in _USUAL_MAP["failed"] if word not in told]
             said = self._guess("status.map", "no word for a failure is documented")
             comment = f"{comment}; {said}" if comment else said
-        listed = isinstance(value.schema.get("enum"), list)
-        if not listed:
+        if not isinstance(value.schema.get("enum"), list):
             comment = self._guess("status.map", "read out of a description") + (f"; {comment}" if comment else "")
         return [_Line("map", order, comment)]
 
@@ -397,7 +365,7 @@ class _Drafter:
         for same in self.told:
             if same.path == value.path:
                 listed = same.schema.get("enum")
-                found += [entry for entry in listed if entry not in found] if isinstance(listed, list) else []
+                found += [entry for entry in entries(listed) if entry not in found]
                 told += f" {same.schema.get('description') or ''}"
                 example = same.schema.get("example")
                 if not listed and isinstance(example, str):
@@ -424,17 +392,15 @@ class _Drafter:
         elif content is None:
             videos = _USUAL_VIDEO
             lines.append(_Line("video", videos, self._guess("result.video", "no link is documented in the answer")))
-        thumbnails = [
-            found.jmespath for found in told if _THUMBNAIL.search(found.name) and found.schema.get("type") == "string"
-        ]
-        if thumbnails:
-            lines.append(_Line("thumbnail", thumbnails[:1]))
+        pictures = [found for found in told if _THUMBNAIL.search(found.name) and found.schema.get("type") == "string"]
+        if pictures:
+            lines.append(_Line("thumbnail", [pictures[0].jmespath]))
         if fetch is not None:
-            lines.append(_Line("fetch", {"path": self._path(fetch, self._asked()[1])}))
+            lines.append(_Line("fetch", {"path": self._path(fetch, self.asked)}))
         elif by_file is not None:
             lines.append(_Line("fetch", by_file[1]))
         if content is not None:
-            lines.append(_Line("content", {"path": self._path(content, self._asked()[1])}))
+            lines.append(_Line("content", {"path": self._path(content, self.asked)}))
         return lines, videos if not content else [*videos, content.endpoint]
 
     def _fetched(self) -> Operation | None:
@@ -444,11 +410,7 @@ class _Drafter:
         parent, _, last = self.poll.path.rstrip("/").rpartition("/")
         if last.lower() != "status" or not is_parameter(parent.rpartition("/")[2]):
             return None
-        for path in (parent, parent + "/result"):
-            found = operations.at(self.document, "GET", path)
-            if found is not None:
-                return found
-        return None
+        return operations.at(self.document, "GET", parent) or operations.at(self.document, "GET", parent + "/result")
 
     def _by_file(self) -> tuple[list[answers.Field], dict[str, Any]] | None:
         """The answer that turns the file's id in the poll's answer into a link, and how it is asked for."""
@@ -468,15 +430,13 @@ class _Drafter:
 
     def _content(self) -> Operation | None:
         """The address of the file itself, which needs the key."""
-        if self._asked()[0] != "path":
+        if self.place != "path":
             return None
         base = self.poll.path.rstrip("/").removesuffix("/status")
         for ending in ("/content", "/download"):
             found = operations.at(self.document, "GET", base + ending)
             kinds = [media.type.lower() for media in found.success_media()] if found else []
-            if found is not None and any(
-                re.match("video/|application/octet-stream|application/binary", k) for k in kinds
-            ):
+            if any(kind.startswith(("video/", "application/octet-stream", "application/binary")) for kind in kinds):
                 return found
         return None
 
@@ -501,11 +461,8 @@ class _Drafter:
             and re.search(r"message|reason|detail|^error$|failure|error_msg|^msg$", found.name, re.IGNORECASE)
             and not re.search(r"code|type|status", found.name, re.IGNORECASE)
         ]
-        lines = []
-        for key, found_paths in (("message", messages), ("code", codes), ("task_message", reasons)):
-            paths = list(dict.fromkeys(found_paths))[:3]
-            if paths:
-                lines.append(_Line(key, paths))
+        told = {"message": messages, "code": codes, "task_message": reasons}
+        lines = [_Line(key, list(dict.fromkeys(paths))[:3]) for key, paths in told.items() if paths]
         return [_Line("error", lines)] if lines else []
 
     def _progress(self) -> list[_Line]:
@@ -515,20 +472,8 @@ class _Drafter:
 
     # -- what goes in
 
-    def _fields(self) -> list[answers.Field]:
-        for media in self.create.request_media()[:1]:
-            found = [f for f in answers.walk(self.document, media.schema) if len(f.path) <= 3]
-            return [f for f in found if not any(isinstance(part, int) for part in f.path[:-1])]
-        return []
-
-    def _required(self) -> set[str]:
-        for media in self.create.request_media()[:1]:
-            required = answers.merged(self.document, media.schema).get("required")
-            return {str(name) for name in required} if isinstance(required, list) else set()
-        return set()
-
     def _inputs(self) -> list[_Line]:
-        fields, required = self._fields(), self._required()
+        fields, required = self.fields, self.required
         plain = [f for f in fields if f.schema.get("type", "string") not in ("object", "array") and 0 not in f.path]
         lines = []
         prompts = [f for f in plain if placeholders.prompt_rank(f.name) < placeholders.NO_PROMPT]
@@ -563,95 +508,82 @@ class _Drafter:
             covered.add(found.path[0])
         image = self._image([f for f in fields if f.path[0] not in covered])
         if image is not None:
-            lines.append(_Line("image", image[0], image[1]))
-            covered |= image[2]
-        missing = sorted(name for name in required - covered if not self._has_default(name))
+            lines.append(_Line("image", image[0]))
+            covered |= image[1]
+        missing = sorted(required - covered - {f.path[0] for f in fields if len(f.path) == 1 and "default" in f.schema})
         if missing:
             self.open.append(f"required, too, and given with --set NAME=VALUE: {', '.join(missing)[:200]}")
         return lines
 
     def _inside(self, holder: answers.Field) -> bool:
-        return any(f.path[: len(holder.path)] == holder.path and f.path != holder.path for f in self._fields())
+        return any(f.path[: len(holder.path)] == holder.path and f.path != holder.path for f in self.fields)
 
-    def _has_default(self, name: str) -> bool:
-        return any(f.path == (name,) and "default" in f.schema for f in self._fields())
+    def _image(self, fields: list[answers.Field]) -> tuple[dict[str, Any], set[Any]] | None:
+        """The entry of the input, and the fields of the body that it fills."""
 
-    def _image(self, fields: list[answers.Field]) -> tuple[dict[str, Any], str, set[Any]] | None:
-        ranked = []
-        for index, found in enumerate(fields):
-            rank = placeholders.media_rank(found.name, "image")
-            kind = found.schema.get("type", "string")
-            takes = kind in ("string", "array") and 0 not in found.path and answers.id_words(found.name) is None
-            if rank < placeholders.NO_MEDIA and takes:
-                ranked.append((rank, len(found.path), index, found, kind))
-        if not ranked:
+        def rank(found: answers.Field) -> tuple[int, int]:
+            return placeholders.media_rank(found.name, "image"), len(found.path)
+
+        def kind(found: answers.Field) -> str:
+            return str(found.schema.get("type", "string"))
+
+        takes = [f for f in fields if kind(f) in ("string", "array") and 0 not in f.path]
+        takes = [f for f in takes if answers.id_words(f.name) is None and rank(f)[0] < placeholders.NO_MEDIA]
+        if not takes:
             return None
-        ranked.sort(key=lambda entry: entry[:3])
-        *_, first, kind = ranked[0]
-        last = next(
-            (e for e in ranked if e[4] == "string" and re.search("last|end|tail", e[3].name, re.IGNORECASE)), None
-        )
-        if last is not None and kind == "string" and last[3] is not first:
-            roles = {"first_frame": {"to": _dotted(first)}, "last_frame": {"to": _dotted(last[3])}}
-            return {"roles": roles, "one_without_role": "first_frame"}, "", {first.path[0], last[3].path[0]}
-        return {"to": _dotted(first) + ("[+]" if kind == "array" else "")}, "", {first.path[0]}
+        takes.sort(key=rank)
+        first = takes[0]
+        ends = [f for f in takes if kind(f) == "string" and re.search("last|end|tail", f.name, re.IGNORECASE)]
+        if ends and kind(first) == "string" and ends[0] is not first:
+            roles = {"first_frame": {"to": _dotted(first)}, "last_frame": {"to": _dotted(ends[0])}}
+            return {"roles": roles, "one_without_role": "first_frame"}, {first.path[0], ends[0].path[0]}
+        return {"to": _dotted(first) + ("[+]" if kind(first) == "array" else "")}, {first.path[0]}
 
     def _models(self) -> list[_Line]:
         lines = []
-        for found in self._fields():
-            if found.name in _INPUTS["model"] and found.schema.get("type", "string") == "string":
-                default = found.schema.get("default")
-                if isinstance(default, str) and default:
-                    lines.append(_Line("default_model", default))
-                listed = found.schema.get("enum")
-                ids = [m for m in listed if isinstance(m, str) and m] if isinstance(listed, list) else []
-                if ids:
-                    lines.append(_Line("rehearsal_model", ids[0]))
-                    lines.append(_Line("models", [{"id": one} for one in dict.fromkeys(ids[:MAX_MODELS])]))
-                break
+        named = [f for f in self.fields if f.name in _INPUTS["model"] and f.schema.get("type", "string") == "string"]
+        for found in named[:1]:
+            default = found.schema.get("default")
+            if isinstance(default, str) and default:
+                lines.append(_Line("default_model", default))
+            ids = [model for model in entries(found.schema.get("enum")) if isinstance(model, str) and model]
+            if ids:
+                lines.append(_Line("rehearsal_model", ids[0]))
+                lines.append(_Line("models", [{"id": one} for one in dict.fromkeys(ids[:MAX_MODELS])]))
         return lines
 
 
 def _meaning(word: str) -> str | None:
     """The canonical status that a provider's word means."""
     low = re.sub(r"[\s-]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word.strip())).lower()
-    for status in ("not_found", "failed", "cancelled", "expired"):
-        if re.search(_VOCABULARY[status], low):
-            return status
-    if _NOT_DONE.search(low) and not low.startswith("in_progress"):
+    ended = next((status for status in _UNHAPPY if re.search(_VOCABULARY[status], low)), None)
+    if ended is not None:
+        return ended
+    if _NOT_DONE.search(low):
         return "running"
-    if re.search(r"partial", low):
-        return None
-    for status in ("succeeded", "queued", "running"):
-        if re.search(_VOCABULARY[status], low):
-            return status
-    return None
+    others = ("succeeded", "queued", "running") if "partial" not in low else ()
+    return next((status for status in others if re.search(_VOCABULARY[status], low)), None)
 
 
 def _links(told: list[answers.Field]) -> list[answers.Field]:
     """Fields that may hold the link of the finished video, the likeliest first."""
     ranked = []
-    for index, found in enumerate(told):
+    for found in told:
         names = [str(part) for part in found.path if isinstance(part, str)]
         kind = found.schema.get("type", "string")
         own = bool(re.search("video|mp4|movie", found.name, re.IGNORECASE))  # generated_images[].motionMP4URL
         if kind not in ("string", "array") or not _LINK.search(found.name) or _NO_RESULT.search(names[-1]):
             continue
-        if not own and any(map(_NO_RESULT.search, names[:-1])):
-            continue
-        if found.path[-1] != 0 and kind == "array":
-            continue  # its entries follow, as [..., 0]
+        if (not own and any(map(_NO_RESULT.search, names[:-1]))) or (found.path[-1] != 0 and kind == "array"):
+            continue  # of a list the entries follow, as [..., 0]
         described = f"{found.schema.get('description') or ''} {found.schema.get('example') or ''}".lower()
-        linky = (
-            bool(re.search("url|uri|link|href|^download$", found.name, re.IGNORECASE))
-            or found.schema.get("format") == "uri"
-        )
+        linky = bool(re.search("url|uri|link|href|^download$", found.name, re.IGNORECASE))
+        linky = linky or found.schema.get("format") == "uri"
         about = own or bool(re.search("video|result", " ".join(names), re.IGNORECASE))
         about = about or "video" in described or ".mp4" in described
-        if not linky and not about and names[-1] not in ("output", "outputs"):
-            continue
-        ranked.append((-2 * about - linky, len(found.path), index, found))
-    ranked.sort(key=lambda entry: entry[:3])
+        if linky or about or names[-1] in ("output", "outputs"):
+            ranked.append((-2 * about - linky, len(found.path), found))
+    ranked.sort(key=lambda entry: entry[:2])
     links = [found for *_, found in ranked]
     bare = [found for found in links if found.name.startswith("output") and "type" not in found.schema]
     return [*links, *(answers.Field((*found.path, 0), found.schema) for found in bare)]
