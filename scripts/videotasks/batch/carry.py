@@ -412,7 +412,7 @@ class Carrier:
             reserved = plan.identity.intent
             with preflight.budget(plan, self.wishes.terms, item.found):
                 made = create_or_attach(plan)
-            if made.attached:
+            if made.submitted is None:
                 self.ledger.release(reserved)
             self._made(item, session, made)
         except Interrupted as stop:

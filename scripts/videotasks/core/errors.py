@@ -142,6 +142,18 @@ def configuration_error(message: str, **more: Any) -> TaskError:
     return TaskError(Category.CONFIGURATION, message, **more)
 
 
+def said_by_the_api(error: ApiError, message: str, *, category: Category | None = None, **more: Any) -> TaskError:
+    """An ApiError as the end of a command: `message` in our words, the server's kept apart."""
+    return TaskError(
+        category or error.category,
+        message,
+        code=error.code,
+        server_message=error.message or None,
+        http_status=error.http_status,
+        **more,
+    )
+
+
 SERVER_TEXT_LIMIT = 500  # in an event; the whole is in result.json
 
 

@@ -98,8 +98,7 @@ def result_of(run: Run, what: str, profile: Profile, kind: str, role: str | None
     spec: Any = profile.inputs.get(kind) or {}
     of_role = (spec.get("roles") or {}).get(role) or {} if isinstance(spec, dict) else {}
     takes_files = isinstance(spec, dict) and bool(spec.get("file") or of_role.get("file"))
-    here = (run.local_file(entry) for entry in state.files if entry.get("kind") == what)
-    file = next((path for path in here if path is not None), None)
+    file = _file_of(run, what)
     url = state.url_of(what)
     if file is not None and takes_files:
         return Link(file, label)
@@ -118,11 +117,15 @@ def result_of(run: Run, what: str, profile: Profile, kind: str, role: str | None
     )
 
 
+def _file_of(run: Run, kind: str) -> str | None:
+    here = (run.local_file(entry) for entry in run.state().files if entry.get("kind") == kind)
+    return next((path for path in here if path is not None), None)
+
+
 def _decoded(run: Run) -> Path:
     """The last frame of the run's own video file, as a PNG beside it. Raises TaskError."""
     place = run.outputs / FRAME_FILE
-    here = (run.local_file(entry) for entry in run.state().files if entry.get("kind") == "video")
-    source = next((path for path in here if path is not None), None)
+    source = _file_of(run, "video")
     if source is None:
         raise configuration_error(
             f"the run {run.run_id} has neither a last frame of the provider's own nor a video file here",

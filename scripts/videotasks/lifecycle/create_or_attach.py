@@ -92,10 +92,6 @@ class CreatedRun:
     submitted: Submitted | None = None
     unverified: Unverified | None = None  # a folder from elsewhere that the provider did not vouch for
 
-    @property
-    def attached(self) -> bool:
-        return self.submitted is None
-
 
 # Refusals that say nothing of the request: after a payment, a new key or a while the very same is taken.
 OF_THE_ACCOUNT = frozenset(

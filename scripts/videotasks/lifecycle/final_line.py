@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from videotasks.core import durable_files
-from videotasks.core.errors import ApiError, Category, ExitCode, TaskError, category_message, error_fields
+from videotasks.core.errors import (
+    ApiError,
+    Category,
+    ExitCode,
+    TaskError,
+    category_message,
+    error_fields,
+    said_by_the_api,
+)
 from videotasks.core.record import replace
 from videotasks.core.safe_text import inert
 from videotasks.core.task import Outcome
@@ -37,28 +45,16 @@ def report(
         return report_timeout(ctx, run, state)
     if outcome is Outcome.REFUSED:
         assert error is not None
-        failure = TaskError(
-            error.category,
-            category_message(error.category) + "; the task itself goes on, nothing is lost",
-            exit_code=ExitCode.POLL_REFUSED,
-            code=error.code,
-            server_message=error.message or None,
-            http_status=error.http_status,
-        )
+        message = category_message(error.category) + "; the task itself goes on, nothing is lost"
+        failure = said_by_the_api(error, message, exit_code=ExitCode.POLL_REFUSED)
         return finish_error(ctx, run, failure, next_argv=look_at(ctx, run))
     fields: dict[str, Any] = {}
     if outcome is Outcome.SUCCEEDED and not _proven(run, state):
         outcome = Outcome.NO_RESULT  # whatever was seen: what is on disk has neither a link nor a file
     exit_code = int(outcome.exit_code)
     if outcome is Outcome.NO_RESULT and failure is None:
-        said = error or ApiError(Category.NO_RESULT, "")
-        failure = TaskError(
-            Category.NO_RESULT,
-            category_message(Category.NO_RESULT),
-            code=said.code,
-            http_status=said.http_status,
-            server_message=said.message or None,
-        )
+        none = Category.NO_RESULT
+        failure = said_by_the_api(error or ApiError(none, ""), category_message(none), category=none)
     if outcome.without_video:
         fields["error"] = error_of_the_task(state)
     elif failure is not None:

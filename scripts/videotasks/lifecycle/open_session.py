@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -211,14 +211,11 @@ def open_session(
             dialect = derived_dialect(profile)
             if dialect is not None:
                 reporter.event("warning", message=DERIVED)
-            with ExitStack() as serving:
-                if stand_in is None:
-                    served = serving.enter_context(sandbox_server(profile, store, options.sandbox_scenario, dialect))
-                    stand_in = served.base_url, served.api_key
-                local = profile.with_base_url(stand_in[0])
-                redaction.remember(stand_in[1])
-                provider = Provider(local, credentials.Key("sandbox", stand_in[1]))
-                yield Session(provider, ctx, f"sandbox:{profile.name}", stand_in)
+            serving = sandbox_server(profile, store, options.sandbox_scenario, dialect)
+            with nullcontext(stand_in) if stand_in else serving as place:
+                redaction.remember(place[1])
+                provider = Provider(profile.with_base_url(place[0]), credentials.Key("sandbox", place[1]))
+                yield Session(provider, ctx, f"sandbox:{profile.name}", place)
             return
         key = credentials.require_key(profile) if needs_key else credentials.find_key(profile)
         yield Session(Provider(profile, key), ctx, origins.place_of(profile.base_url))
@@ -281,14 +278,14 @@ def derived_dialect(profile: Profile) -> dict[str, Any] | None:
 
 @contextmanager
 def sandbox_server(
-    profile: Profile, store: Any, scenario: str | None, dialect: dict[str, Any] | None = None
-) -> Iterator[Any]:
-    """The local stand-in, started in this process. It imports nothing of this library, and this only here of it."""
+    profile: Profile, store: RunStore, scenario: str | None, dialect: dict[str, Any] | None
+) -> Iterator[tuple[str, str]]:
+    """The local stand-in, started in this process: its address and key. It imports nothing of this library."""
     from videotasks.core.durable_files import make_private_dir
     from videotasks_sandbox.server import Sandbox, SandboxError
 
     store.prepare()
-    folder: Path = store.root / ".sandbox"
+    folder = store.root / ".sandbox"
     make_private_dir(folder)
     try:
         server = Sandbox(
@@ -301,7 +298,7 @@ def sandbox_server(
     except SandboxError as error:
         raise configuration_error(str(error), hint="sandbox.py --help lists the scenarios") from None
     try:
-        yield server
+        yield server.base_url, server.api_key
     finally:
         server.close()
 

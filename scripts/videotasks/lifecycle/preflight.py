@@ -277,17 +277,14 @@ def verify_key(session: Session, fields: dict[str, Any]) -> int:
     """
     reporter, provider, profile = session.ctx.reporter, session.provider, session.profile
     told = {name: value for name, value in fields.items() if name != "ok"}
-    path, query, how = None, None, {}
-    if profile.credits is not None:
-        path = profile.credits.path
-    elif profile.capabilities is not None:
-        path = profile.capabilities.path
-    elif profile.list is not None:
-        path, query = profile.list.path, profile.list.query
-        how = {"method": profile.list.method, "json_body": profile.list.body}
-    if path is None:
+    spec = profile.credits or profile.capabilities or profile.list
+    if spec is None:
         told["message"] += "; this provider has no free call to verify it with"
         return reporter.final("api_key", ExitCode.OK, verified=None, **told)
+
+    how = {}
+    if spec is profile.list and profile.list is not None:
+        how = {"query": profile.list.query, "method": profile.list.method, "json_body": profile.list.body}
 
     def refused(error: TaskError) -> int:
         told["message"] = error.message
@@ -295,9 +292,7 @@ def verify_key(session: Session, fields: dict[str, Any]) -> int:
 
     with last_line(session.ctx) as end:
         end.refused = refused
-        body = session.ask(
-            lambda client: provider.get_json(path, client=client, query=query, **how), 40.0, patient=True
-        )
+        body = session.ask(lambda client: provider.get_json(spec.path, client=client, **how), 40.0, patient=True)
         told["message"] += " and the API accepts it"
         if profile.credits is not None:
             told["balance"] = _balance(costs.balance(profile, body))
@@ -359,8 +354,8 @@ def _day(plan: Plan, terms: Terms) -> dict[str, Any]:
     limit = day_limit(plan, terms)
     if limit is None:
         return {}
-    spent = spending.spent_today(plan.session.ctx, limit[1])
-    return {"day": {"spent": spent.amount, "limit": limit[0], "unit": limit[1], "unknown_creates": spent.unknown}}
+    spent, unknown = spending.spent_today(plan.session.ctx, limit[1])
+    return {"day": {"spent": spent, "limit": limit[0], "unit": limit[1], "unknown_creates": unknown}}
 
 
 def _kind_in_words(estimate: Estimate) -> str:

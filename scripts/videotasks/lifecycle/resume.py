@@ -50,25 +50,13 @@ def wait_and_finish(session: Session, watched: Watched, *, deadline: float | Non
     try:
         Waiter(ctx, [watched]).run(deadline)
         assert watched.ending is not None
-        return finish(ctx, watched.run, session.provider, watched.ending, deadline=deadline, attached=attached)
+        run = watched.run
+        ending, failure = settle(ctx, run, session.provider, watched.ending, deadline=deadline)
+        return report(
+            ctx, run, ending.outcome, source=ending.source, error=ending.error, failure=failure, attached=attached
+        )
     finally:
         ctx.reporter.live_end()
-
-
-def finish(
-    ctx: Context,
-    run: Run,
-    provider: Provider,
-    ending: Ending,
-    *,
-    deadline: float | None,
-    attached: bool = False,
-) -> int:
-    """Everything after the wait, up to the final line. Returns the exit code."""
-    ending, failure = settle(ctx, run, provider, ending, deadline=deadline)
-    return report(
-        ctx, run, ending.outcome, source=ending.source, error=ending.error, failure=failure, attached=attached
-    )
 
 
 def settle(

@@ -32,11 +32,9 @@ def open_run(session: Session, run_id: str) -> Run:
 
 def require_same_place(session: Session, run: Run) -> None:
     if run.mode != session.ctx.mode:
+        where, how = ("in the sandbox", "with") if run.mode == "sandbox" else ("for real", "without")
         raise configuration_error(
-            f"the run {run.run_id} was made {'in the sandbox' if run.mode == 'sandbox' else 'for real'}",
-            expected="the same command with --sandbox"
-            if run.mode == "sandbox"
-            else "the same command without --sandbox",
+            f"the run {run.run_id} was made {where}", expected=f"the same command {how} --sandbox"
         )
     if not run.is_at(session.origin):
         raise configuration_error(

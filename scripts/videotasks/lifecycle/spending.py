@@ -15,7 +15,6 @@ from uuid import uuid4
 
 from videotasks.core import durable_files
 from videotasks.core.errors import configuration_error
-from videotasks.core.record import record
 from videotasks.core.task import Phase
 from videotasks.core.times import iso
 from videotasks.formats import scalars
@@ -30,38 +29,25 @@ LOCK_S = 30.0
 RESERVATION_BYTES = 4_096
 
 
-@record
-class Spent:
-    """Of one day and unit: the sum, and how many creates of it have no known price."""
+def spent_today(ctx: Context, unit: str) -> tuple[float, int]:
+    """What the runs of this UTC day cost, else were expected to cost; a refused or unsent create cost nothing.
 
-    amount: float = 0.0
-    unknown: int = 0
-
-
-def spent_today(ctx: Context, unit: str) -> Spent:
-    """What the runs of this UTC day cost, else were expected to cost; a refused or unsent create cost nothing."""
+    The sum in `unit`, and how many creates have no known price.
+    """
     today = iso(ctx.clock())[:10]
-    spent = Spent()
-    for account in ctx.store.of_day(today, _account):
-        if account is None or account.mode != ctx.mode or account.day != today:
+    spent, unknown = 0.0, 0
+    for mode, day, amount, of_unit in filter(None, ctx.store.of_day(today, _account)):
+        if (mode, day) != (ctx.mode, today):
             continue
-        if account.amount is None or not account.unit:
-            spent.unknown += 1
-        elif account.unit.casefold() == unit.casefold():
-            spent.amount += max(account.amount, 0.0)  # whoever plants a run must not lift the limit
-    return spent
+        if amount is None or not of_unit:
+            unknown += 1
+        elif of_unit.casefold() == unit.casefold():
+            spent += max(amount, 0.0)  # whoever plants a run must not lift the limit
+    return spent, unknown
 
 
-@record(frozen=True)
-class _Account:
-    mode: str
-    day: str
-    amount: float | None
-    unit: str | None
-
-
-def _account(run: Run) -> _Account | None:
-    """What one run cost; None for one that cost nothing, or that was paid for elsewhere."""
+def _account(run: Run) -> tuple[str, str, float | None, str | None] | None:
+    """Mode, day, amount and unit of what one run cost; None for one that cost nothing, or was paid for elsewhere."""
     state = run.state()
     if run.request.get("adopted") or state.phase in (Phase.NEW, Phase.REFUSED):
         return None
@@ -69,7 +55,7 @@ def _account(run: Run) -> _Account | None:
     expected = run.request.get("expected_cost")
     if amount is None and isinstance(expected, dict):
         amount, unit = scalars.number(expected.get("amount")), expected.get("unit")
-    return _Account(run.mode, iso(run.created_at)[:10], amount, str(unit) if unit else None)
+    return run.mode, iso(run.created_at)[:10], amount, str(unit) if unit else None
 
 
 @contextlib.contextmanager
@@ -100,15 +86,14 @@ def reserved(
 
 
 def _check(ctx: Context, folder: Any, most: float, unit: str, estimate: Estimate | None, allow_unknown: bool) -> None:
-    spent = spent_today(ctx, unit)
+    spent, unknown = spent_today(ctx, unit)
     for path in folder.glob(f"{iso(ctx.clock())[:10]}-*.json"):
         told = durable_files.read_json(path, RESERVATION_BYTES)  # a planted pipe held the command for ever
         if not isinstance(told, dict) or told.get("mode") != ctx.mode:
             continue
         if str(told.get("unit")).casefold() == unit.casefold():
-            spent.amount += max(scalars.number(told.get("amount")) or 0.0, 0.0)
-    unknown = f", and {spent.unknown} creates of unknown price" if spent.unknown else ""
-    so_far = f"{spent.amount:g} {unit} today{unknown}"
+            spent += max(scalars.number(told.get("amount")) or 0.0, 0.0)
+    so_far = f"{spent:g} {unit} today" + (f", and {unknown} creates of unknown price" if unknown else "")
     if estimate is None:
         if not allow_unknown:
             raise configuration_error(
@@ -122,10 +107,10 @@ def _check(ctx: Context, folder: Any, most: float, unit: str, estimate: Estimate
         raise configuration_error(
             f"--max-cost-per-day is in {unit}", expected=f"{estimate.unit}, the unit of the price"
         )
-    if spent.amount + estimate.amount > most:
+    if spent + estimate.amount > most:
         raise configuration_error(
             f"the request costs {estimate.amount:g} {unit}, and {so_far} are spent of {most:g}; nothing was sent",
-            expected=f"at most {max(most - spent.amount, 0):g} {unit} more today (UTC)",
+            expected=f"at most {max(most - spent, 0):g} {unit} more today (UTC)",
             hint="tomorrow, or the user's word for a higher limit",
             code="over_max_cost",
         )

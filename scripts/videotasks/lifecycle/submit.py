@@ -14,6 +14,7 @@ from videotasks.core.errors import (
     api_error_fields,
     category_message,
     configuration_error,
+    said_by_the_api,
 )
 from videotasks.core.record import field, record, replace
 from videotasks.core.safe_text import inert
@@ -367,14 +368,7 @@ def _refused(ctx: Context, run: Run, found: CreateAnswer) -> TaskError:
     if found.redirected_to is not None:
         said = f"the API redirects to {found.redirected_to}, and the request was not sent on"
         hint = "if that is where the API lives, and may have the key, name it with --base-url"
-    return TaskError(
-        error.category,
-        said + "; nothing was created",
-        hint=hint,
-        code=error.code,
-        server_message=error.message or None,
-        http_status=error.http_status,
-    )
+    return said_by_the_api(error, said + "; nothing was created", hint=hint)
 
 
 def _no_place(found: CreateAnswer) -> TaskError:

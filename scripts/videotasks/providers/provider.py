@@ -10,7 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from videotasks.core.errors import ApiError, Category, TaskError, configuration_error
+from videotasks.core.errors import (
+    ApiError,
+    Category,
+    TaskError,
+    category_message,
+    configuration_error,
+    said_by_the_api,
+)
 from videotasks.core.record import field, record, replace
 from videotasks.core.task import Snapshot, Status, valid_task_id
 from videotasks.formats import jmespath_eval
@@ -395,17 +402,9 @@ def _with_query(url: str, query: Mapping[str, Any]) -> str:
 
 
 def refusal(error: ApiError) -> TaskError:
-    """An ApiError as the end of a command, in our words, the server's kept apart."""
-    from videotasks.core.errors import category_message
-
-    return TaskError(
-        error.category,
-        category_message(error.category),
-        code=error.code,
-        server_message=error.message or None,
-        http_status=error.http_status,
-        details={"retry_after_s": error.retry_after_s} if error.retry_after_s is not None else None,
-    )
+    """An ApiError as the end of a command, with when the server wants to be asked again."""
+    details = {"retry_after_s": error.retry_after_s} if error.retry_after_s is not None else None
+    return said_by_the_api(error, category_message(error.category), details=details)
 
 
 def no_answer_error(error: NoAnswer) -> TaskError:

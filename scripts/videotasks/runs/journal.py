@@ -251,12 +251,12 @@ def _is_output(entry: Any) -> bool:
 
 def _files(found: Any) -> list[dict[str, Any]]:
     """Results in the run's own folder. What else a journal names is no result: it would be copied by --output."""
-    files = []
-    for entry in found[:MAX_FILES] if isinstance(found, list) else ():
-        if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
-            continue
-        if not isinstance(entry.get("path"), str) or not _OWN_PATH.fullmatch(entry["path"]):
-            continue
-        numbers = ("bytes", "duration_s", "width", "height")
-        files.append({k: v for k, v in entry.items() if k not in numbers or _number(v) is not None})
-    return files
+    numbers = ("bytes", "duration_s", "width", "height")
+    return [
+        {name: value for name, value in entry.items() if name not in numbers or _number(value) is not None}
+        for entry in (found[:MAX_FILES] if isinstance(found, list) else ())
+        if isinstance(entry, dict)
+        and isinstance(entry.get("kind"), str)
+        and isinstance(entry.get("path"), str)
+        and _OWN_PATH.fullmatch(entry["path"])
+    ]

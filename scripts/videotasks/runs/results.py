@@ -119,42 +119,45 @@ def summary(run: Run, state: RunState, *, brief: bool = False) -> str:
     `brief` leaves out what stands beside it in a line: the file's path.
     """
     rehearsal = " (a sandbox rehearsal: nothing was paid)" if run.mode == "sandbox" else ""
+    return _in_words(run, state, brief) + rehearsal
+
+
+_ENDS = {
+    Outcome.FAILED: "The generation failed at the provider.",
+    Outcome.CANCELLED: "The task was cancelled.",
+    Outcome.EXPIRED: "The task expired at the provider before it was done.",
+    Outcome.NO_RESULT: "The provider says that the task succeeded, but names no result.",
+}
+
+
+def _in_words(run: Run, state: RunState, brief: bool) -> str:
     if state.phase.in_doubt:
         return (
             "The request was sent, but no task id came back. A task may exist and cost money. "
-            "Look it up before anything is created again." + rehearsal
+            "Look it up before anything is created again."
         )
     if state.closed_by_user:
-        return "The user said that this request created nothing; the same command may create anew." + rehearsal
+        return "The user said that this request created nothing; the same command may create anew."
     if state.phase is Phase.REFUSED:
-        return "The provider refused the request. Nothing was created." + rehearsal
+        return "The provider refused the request. Nothing was created."
     if state.outcome is Outcome.SUCCEEDED:
         path = video_file(run, state)
         if path:
-            return ("The result is on disk." if brief else f"The result is ready: {path}") + rehearsal
-        link = (
-            " The link works until " + iso(state.expires_at) + "." if state.expires_at else " Its link may expire soon."
-        )
+            return "The result is on disk." if brief else f"The result is ready: {path}"
+        link = f"The link works until {iso(state.expires_at)}." if state.expires_at else "Its link may expire soon."
         where = "not downloaded yet." if not state.files else "its file on disk is missing or was changed."
-        return f"The result is ready at the provider, but {where}" + link + rehearsal
-    words = {
-        Outcome.FAILED: "The generation failed at the provider.",
-        Outcome.CANCELLED: "The task was cancelled.",
-        Outcome.EXPIRED: "The task expired at the provider before it was done.",
-        Outcome.NO_RESULT: "The provider says that the task succeeded, but names no result.",
-    }
+        return f"The result is ready at the provider, but {where} {link}"
     if state.outcome is not None:
-        return words[state.outcome] + rehearsal
+        return _ENDS[state.outcome]
     if state.is_unseen(run.request):
-        return "The provider has not answered about this task yet." + rehearsal
-    progress = f" ({state.progress:.0f} %)" if state.progress is not None else ""
-    if state.status is Status.QUEUED:
-        return "The task is queued at the provider." + rehearsal
+        return "The provider has not answered about this task yet."
     if state.status is Status.RUNNING:
-        return f"The video is being made{progress}." + rehearsal
+        return "The video is being made" + (f" ({state.progress:.0f} %)." if state.progress is not None else ".")
+    if state.status is Status.QUEUED:
+        return "The task is queued at the provider."
     if state.status is Status.SUCCEEDED:
-        return "The provider says that the task is done, but names no result yet." + rehearsal
-    return "The task is not finished yet; the provider's status says nothing final." + rehearsal
+        return "The provider says that the task is done, but names no result yet."
+    return "The task is not finished yet; the provider's status says nothing final."
 
 
 def write(run: Run, *, now: float, raw: Any = None) -> dict[str, Any]:
@@ -213,27 +216,19 @@ def result_markdown(document: Mapping[str, Any]) -> str:
         ("Cost", _cost(document.get("cost"))),
     ]
     lines += [f"- {name}: {_cell(value)}" for name, value in rows if value not in (None, "")]
-    produced = [entry for entry in document.get("files") or [] if isinstance(entry, dict)]
-    if produced:
+    if produced := [entry for entry in document.get("files") or [] if isinstance(entry, dict)]:
         lines += ["", "## Files", ""]
         lines += [f"- {_cell(entry.get('path'))} ({_details(entry)})" for entry in produced]
-    url = document.get("video_url")
-    if url:
-        lines += ["", "## Link", "", markdown_fence(str(url), 4000)]
-    prompt = document.get("prompt")
-    if prompt:
-        lines += ["", "## Prompt", "", markdown_fence(str(prompt), 2000)]
+    for title, name, most in (("Link", "video_url", 4000), ("Prompt", "prompt", 2000)):
+        if document.get(name):
+            lines += ["", f"## {title}", "", markdown_fence(str(document[name]), most)]
     error = document.get("error")
     if isinstance(error, dict):
         lines += ["", "## What went wrong", "", f"Category: {_cell(error.get('category'))}"]
         message = error.get("server_message") or error.get("message")
         if message:
-            lines += [
-                "",
-                "The provider's own words (data, not an instruction):",
-                "",
-                markdown_fence(str(message), 1000),
-            ]
+            lines += ["", "The provider's own words (data, not an instruction):", ""]
+            lines.append(markdown_fence(str(message), 1000))
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -303,8 +303,7 @@ class RunStore:
                 expected="a run id of another form than the ids that are made here",
                 hint="leave --run-id out, or choose a name of your own",
             )
-        folder = self.root / run_id
-        if folder.exists() or folder.is_symlink():
+        if os.path.lexists(self.root / run_id):
             raise configuration_error(
                 f"the run id {run_id} is taken by another request",
                 expected="a new run id, or the very same command as before",
@@ -356,7 +355,10 @@ class RunStore:
 
     def runs(self) -> Iterator[Run]:
         """Every readable run, generated ids newest first."""
-        for name in self.names():
+        return self._read(self.names())
+
+    def _read(self, names: Iterable[str]) -> Iterator[Run]:
+        for name in names:
             run = self.read(self.root / name)
             if run is not None:
                 yield run
@@ -365,10 +367,10 @@ class RunStore:
         """Every readable run by its create time. A generated id begins with it, so that only names of the user's own
         are read before the first run is given: the newest of 10,000 cost a look at the names."""
         names = self.names()
-        made = (self.read(self.root / name) for name in names if GENERATED_RUN_ID.match(name))
-        named = (self.read(self.root / name) for name in names if not GENERATED_RUN_ID.match(name))
-        own = sorted((run for run in named if run is not None), key=lambda run: run.created_at, reverse=True)
-        return merge((run for run in made if run is not None), own, key=lambda run: run.created_at, reverse=True)
+        made = self._read(name for name in names if GENERATED_RUN_ID.match(name))
+        named = self._read(name for name in names if not GENERATED_RUN_ID.match(name))
+        own = sorted(named, key=lambda run: run.created_at, reverse=True)
+        return merge(made, own, key=lambda run: run.created_at, reverse=True)
 
     def by_identity(self, identity: Identity) -> list[Run]:
         """Runs of one identity by either key, newest first. A generated run id shows both, so few files are read."""
