@@ -395,7 +395,7 @@ class Carrier:
         try:
             if item.step is Step.GO_ON and item.run is not None:
                 unverified = why_unverified(session, item.run)
-                return self._made(item, session, CreatedRun(item.run, item.run.state(), unverified=unverified))
+                return self._made(item, session, CreatedRun(item.run, unverified=unverified))
             if item.plan is None:
                 with self._planning:
                     self.planner.resolve(item, session)

@@ -88,7 +88,6 @@ class CreatedRun:
     """A run with a task: sent just now (`submitted`), or found (`attached`)."""
 
     run: Run
-    state: RunState
     submitted: Submitted | None = None
     unverified: Unverified | None = None  # a folder from elsewhere that the provider did not vouch for
 
@@ -232,7 +231,7 @@ def _send_once(plan: Plan, attempts: Mapping[str, int], related: list[Run]) -> C
             ctx.reporter.event("start", **how, run_id=run.run_id)
             uploads = upload_inputs.upload_files(ctx, run, provider, draft, known_uploads(plan, related))
             sent = submit(ctx, run, provider, _create_request(plan, uploads), held.check)
-            return CreatedRun(run, run.state(), sent)
+            return CreatedRun(run, sent)
     finally:
         if not run.in_flight:  # it is certain that nothing was created; a journal that cannot be read proves nothing
             held.withdraw()
@@ -269,7 +268,7 @@ def _attach(plan: Plan, run: Run) -> CreatedRun:
         reason=unverified.reason if unverified is not None else None,
         note=f"the same request was made before; --take {plan.take + 1} makes another" + differs,
     )
-    return CreatedRun(run, state, unverified=unverified)
+    return CreatedRun(run, unverified=unverified)
 
 
 def _refused_before(state: RunState) -> TaskError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from videotasks.core import durable_files
@@ -137,8 +138,6 @@ def terminal_fields(ctx: Context, run: Run, state: RunState, attached: bool = Fa
         fields["expires_at"] = iso(state.expires_at)
     response = durable_files.read_json(run.outputs / "response.json")
     if response is not None:
-        import json
-
         text = json.dumps(response, ensure_ascii=False, separators=(",", ":"))
         if len(text) < RESPONSE_INLINE_LIMIT and inert(text, RESPONSE_INLINE_LIMIT) == text:
             fields["response"] = response

@@ -34,9 +34,8 @@ def snapshot_fields(
     expires_at = snapshot.expires_at
     ttl_s = provider.profile.result.ttl_s
     if expires_at is None and ttl_s and snapshot.status is Status.SUCCEEDED:
-        expires_at = (
-            ctx.clock() + ttl_s
-        )  # counted from when it was first seen done; never longer than the truth by much
+        # Counted from when it was first seen done; never longer than the truth by much.
+        expires_at = ctx.clock() + ttl_s
     return {
         "status": snapshot.status.value,
         "provider_status": snapshot.provider_status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
@@ -445,7 +446,5 @@ def _balance(balance: Balance | None) -> dict[str, Any] | None:
 
 
 def _bounded(body: dict[str, Any], limit: int = 4000) -> Any:
-    import json
-
     text = json.dumps(body, ensure_ascii=False)
     return body if len(text) <= limit else {"shortened": text[:limit]}

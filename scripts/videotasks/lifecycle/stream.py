@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from videotasks.core.errors import category_message
@@ -64,8 +65,6 @@ def verbose_fields(snapshot: Snapshot) -> dict[str, Any]:
 
 def _payload(data: str) -> Any:
     """Server data: JSON where it is that and holds nothing harmful, else inert text."""
-    import json
-
     text = inert(data, 4000)
     try:
         return json.loads(data) if text == data else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -179,8 +180,6 @@ def write(run: Run, *, now: float, raw: Any = None) -> dict[str, Any]:
 
 def _bounded(raw: Any, limit: int) -> Any:
     """`raw` without secrets, or the start of its text. Cut after a look for keys: half a key is found by nobody."""
-    import json
-
     try:
         text = json.dumps(raw, ensure_ascii=False, default=str)
     except (ValueError, RecursionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import tempfile
 import time
@@ -572,8 +573,6 @@ def without_secrets(document: dict[str, Any]) -> dict[str, Any]:
     known = known_secrets()
     if not known:
         return document
-    import json
-
     text = json.dumps(document, ensure_ascii=False, default=str)
     clean = redact(text, known)
     return document if clean == text else json.loads(clean)
@@ -584,8 +583,6 @@ def write_json(path: Path, value: Any, *, last: bool = True) -> None:
 
     `last` as `durable_files.write_atomic` has it.
     """
-    import json
-
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
     if len(text) <= _PRETTY_UP_TO:
         pretty = json.dumps(value, ensure_ascii=False, indent=1, default=str)
