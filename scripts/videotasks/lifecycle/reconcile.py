@@ -31,47 +31,31 @@ MAX_CANDIDATES = 8
 def settle_unknown(session: Session, run: Run) -> int:
     """Report a run whose submission is unknown: candidates where the provider lists tasks, else where to look."""
     ctx, profile = session.ctx, session.profile
+    place: dict[str, Any] = {"run_id": run.run_id, "artifacts_dir": str(run.folder)}
     if _being_sent(session, run):
-        return ctx.reporter.final(
-            "status",
-            ExitCode.OK,
-            status="unknown",
-            run_id=run.run_id,
-            artifacts_dir=str(run.folder),
-            summary="The request is being sent right now by another process.",
-            look_again_in_s=5,
-        )
+        summary = "The request is being sent right now by another process."
+        return ctx.reporter.final("status", ExitCode.OK, status="unknown", **place, summary=summary, look_again_in_s=5)
     if found_by_itself(session, run):
         return check_status.look_once(session, run)
     state, error = run.state(), submission_unknown("its answer was lost")
-    found: list[dict[str, Any]] | None = None
-    if profile.list is not None:
-        try:
-            found = candidates(session, run, state)
-        except TaskError as problem:
-            ctx.reporter.people(f"the list of tasks could not be asked for: {problem.message}")
-            error.details["lookup"] = "failed"
-    else:
+    if profile.list is None:
         error.details["lookup"] = "this provider lists no tasks by API key"
         if profile.links.dashboard:
             error.details["look_at"] = profile.links.dashboard
-    if found is not None:
-        error.details["candidates"] = found
-        error.details["lookup"] = f"{len(found)} candidate(s) by model and time; none is adopted by itself"
+    else:
+        try:
+            found = error.details["candidates"] = candidates(session, run, state)
+            error.details["lookup"] = f"{len(found)} candidate(s) by model and time; none is adopted by itself"
+        except TaskError as problem:
+            ctx.reporter.people(f"the list of tasks could not be asked for: {problem.message}")
+            error.details["lookup"] = "failed"
     if state.ids_in_answer:
         error.details["ids_in_answer"] = [inert(value, 300) for value in state.ids_in_answer]
     error.details["to_adopt"] = quoted(ctx.asked.settle("--task-id", "ID", "--run-id", run.run_id))
     error.details["to_close"] = quoted(ctx.asked.settle("--resolve", "not-created", "--run-id", run.run_id))
     ctx.reporter.people(results.summary(run, state))
     final_line.keep_unread_line(ctx, run)
-    return ctx.reporter.error(
-        error,
-        next_argv=None,
-        status="unknown",
-        provider=run.provider,
-        run_id=run.run_id,
-        artifacts_dir=str(run.folder),
-    )
+    return ctx.reporter.error(error, status="unknown", provider=run.provider, **place)
 
 
 def found_by_itself(session: Session, run: Run) -> bool:

@@ -6,6 +6,7 @@ One loop serves one task or hundreds: it owns the schedule; requests run in work
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from videotasks.core.errors import ApiError, Category, TaskError
@@ -129,7 +130,10 @@ class Waiter:
                         self._due(task, task.due)
             for token, request in list(self._sent.items()):
                 if now >= request.limit and not self._still_arriving(request):
-                    self._give_up(token, request)
+                    # Its own time-outs did not end it: headers that trickle, a resolver that hangs.
+                    request.flight.abort()
+                    silence = NoAnswer("timeout", "no complete answer in time", sent=True)
+                    self._handle(Message("error", token, silence))
             while len(self._sent) < MAX_WORKERS:
                 lane = earliest(self._lanes.values(), now, last=self._past)
                 if lane is None:
@@ -224,41 +228,27 @@ class Waiter:
 
     def _look(self, lane: Lane, task: Watched) -> None:
         task.last_look, task.alone = self._past, False
-        provider, ref, timeout = task.provider, task.ref, self.ctx.limits.poll_request_s
-        client, flight = self._client(lane), Flight()
-        task.looking = self._start(
-            Request(lane, (task,), flight, 0.0),
-            client,
-            lambda: provider.look(ref, client=client, flight=flight, timeout=timeout),
-        )
+        task.looking = self._start(lane, (task,), partial(task.provider.look, task.ref))
         task.looks += 1
-        task.asked_at = self.ctx.monotonic()
 
     def _ask_for_many(self, asked: Round) -> None:
-        lane, timeout = asked.lane, self.ctx.limits.poll_request_s
-        client, flight, now = self._client(lane), Flight(), self.ctx.monotonic()
         refs = {task_id: task.ref for task_id, task in asked.wanted.items()}
-        page = asked.page
-        for task in asked.wanted.values():
-            task.asked_at = now
-        self._start(
-            Request(lane, tuple(asked.wanted.values()), flight, 0.0, asked),
-            client,
-            lambda: lane.provider.look_at_many(refs, page, client=client, flight=flight, timeout=timeout),
-        )
+        ask = partial(asked.lane.provider.look_at_many, refs, asked.page)
+        self._start(asked.lane, tuple(asked.wanted.values()), ask, asked)
 
-    def _client(self, lane: Lane) -> Client:
+    def _start(
+        self, lane: Lane, tasks: tuple[Watched, ...], ask: Callable[..., Any], asked: Round | None = None
+    ) -> object:
         idle = self._idle.setdefault(id(lane.provider), [])
-        return idle.pop() if idle else lane.provider.client()
-
-    def _start(self, request: Request, client: Client, ask: Callable[[], Any]) -> object:
-        request.limit = self.ctx.monotonic() + self.ctx.limits.poll_request_s + self.ctx.limits.abort_slack_s
-        sign = object()
-        self._sent[sign] = request
+        client, flight, now = idle.pop() if idle else lane.provider.client(), Flight(), self.ctx.monotonic()
+        for task in tasks:
+            task.asked_at = now
+        sign, timeout = object(), self.ctx.limits.poll_request_s
+        self._sent[sign] = Request(lane, tasks, flight, now + timeout + self.ctx.limits.abort_slack_s, asked)
 
         def work() -> tuple[Client, Any]:
             try:
-                return client, ask()
+                return client, ask(client=client, flight=flight, timeout=timeout)
             except BaseException:
                 client.close()  # nobody knows what its connection still holds
                 raise
@@ -282,18 +272,6 @@ class Waiter:
             interval = self._interval(task)
             gap_s = (poll.floor_s if interval is None else interval) / limits.sandbox_speed
         self._due(task, min(task.due, max(self.ctx.monotonic(), task.asked_at + gap_s)))
-
-    def _give_up(self, token: object, request: Request) -> None:
-        """A request that its own time-outs did not end: headers that trickle, a resolver that hangs."""
-        request.flight.abort()
-        del self._sent[token]
-        if request.round is not None:
-            self._list_failed(request.round, "no complete answer in time")
-        else:
-            request.tasks[0].looking = None
-            self._fault(request.tasks[0], "no complete answer in time", None)
-        for task in request.tasks:
-            self._end_if_known(task)
 
     def _of_answer(self, request: Request, kind: str, value: Any) -> None:
         """What came of one look."""
@@ -412,10 +390,9 @@ class Waiter:
         if error.category is not Category.NOT_FOUND:
             return False
         task.not_found += 1
-        age = None if task.age_s is None else task.age_s + self.ctx.monotonic() - task.started
-        if age is not None and age > grace_s and task.not_found >= NOT_FOUND_LOOKS:
-            return False
         waited = self.ctx.monotonic() - task.started
+        if task.age_s is not None and task.age_s + waited > grace_s and task.not_found >= NOT_FOUND_LOOKS:
+            return False
         return task.not_found < NOT_FOUND_LOOKS or waited < grace_s
 
     def _fault(
