@@ -36,7 +36,12 @@ class Link:
 def with_runs(given: CommonInputs, store: RunStore, profile: Profile) -> CommonInputs:
     """`given` with what it takes of other runs in place. Raises TaskError when a run has no such thing, or is none."""
     profile = in_kind(profile, given)
-    return with_links(given, lambda value, kind, role: _of_store(store, profile, value, kind, role))
+
+    def find(value: str, kind: str, role: str | None) -> Link | None:
+        named = named_run(value, kind)
+        return result_of(store.open(named[0]), named[1], profile, kind, role) if named is not None else None
+
+    return with_links(given, find)
 
 
 def again(run: Run, changes: CommonInputs, mode: str) -> CommonInputs:
@@ -69,13 +74,6 @@ def with_links(given: CommonInputs, find: Callable[[str, str, str | None], Link 
                 links[link.value] = link.label
             placed[kind].append((role, link.value if link else value))
     return replace(given, **placed)
-
-
-def _of_store(store: RunStore, profile: Profile, value: str, kind: str, role: str | None) -> Link | None:
-    named = named_run(value, kind)
-    if named is None:
-        return None
-    return result_of(store.open(named[0]), named[1], profile, kind, role)
 
 
 def result_of(run: Run, what: str, profile: Profile, kind: str, role: str | None) -> Link:

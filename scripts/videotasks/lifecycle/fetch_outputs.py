@@ -28,12 +28,12 @@ from videotasks.network import origins
 from videotasks.network.flight import Flight
 from videotasks.providers.provider import Provider, TaskRef
 from videotasks.runs.journal import RunState
+from videotasks.runs.results import MAIN
 from videotasks.runs.store import Run
 
 if TYPE_CHECKING:
     from videotasks.downloads.errors import DownloadFailed
 
-MAIN_KINDS = ("video", "image", "audio")
 PROGRESS_EVERY_S = 1.0
 SLOW_DOWNLOAD_S = 1.0  # a download that takes longer has its link printed beforehand, for whoever is cut off
 QUICK_RESUMES = 2  # tries in a row that bring nothing, while there is another way to the same file
@@ -72,7 +72,7 @@ def _fetch_locked(
         try:
             entries[name] = _Job(ctx, run, provider, name, output, deadline).fetch()
         except DownloadFailed as error:
-            if output.kind not in MAIN_KINDS:
+            if output.kind not in MAIN:
                 ctx.reporter.event("warning", message=f"the {output.kind} could not be fetched: {error.message}")
                 continue
             failures[name] = _as_task_error(error)
@@ -81,7 +81,7 @@ def _fetch_locked(
     kept = list(entries.values())
     if kept and kept != state.files:
         ctx.record(run, "downloaded", files=kept)
-    wanted = next((output.kind for _, output in named if output.kind in MAIN_KINDS), None)
+    wanted = next((output.kind for _, output in named if output.kind in MAIN), None)
     failure = next(iter(failures.values()), None)
     if failure is not None and any(e["kind"] == wanted for e in kept) and failure.category is not Category.TIMEOUT:
         # One of several is here: what the user waits for. The others are told, and fetched by the next --download.
@@ -99,7 +99,7 @@ def _fetch_locked(
 def _copy_to_output(ctx: Context, run: Run, kept: list[dict[str, Any]]) -> None:
     from videotasks.downloads.output_copy import copy_output
 
-    source = next((entry for kind in MAIN_KINDS for entry in kept if entry["kind"] == kind), None)
+    source = next((entry for kind in MAIN for entry in kept if entry["kind"] == kind), None)
     if source is not None:
         copied = copy_output(run.folder / source["path"], str(ctx.output), force=ctx.force)
         ctx.copied_to = str(copied)
@@ -115,7 +115,7 @@ def _named(outputs: Iterable[Output]) -> list[tuple[str, Output]]:
     counts: dict[str, int] = {}
     named = []
     for output in outputs:
-        if output.kind not in (*MAIN_KINDS, "last_frame", "thumbnail"):
+        if output.kind not in (*MAIN, "last_frame", "thumbnail"):
             continue
         counts[output.kind] = counts.get(output.kind, 0) + 1
         number = counts[output.kind]
@@ -328,7 +328,7 @@ class _Job:
                 told_at = ctx.monotonic()
                 ctx.reporter.event("download_progress", bytes=progress[0], total=progress[1])
             slow = ctx.monotonic() - began > SLOW_DOWNLOAD_S
-            if slow and not announced and output.kind in MAIN_KINDS and not ctx.sandbox:  # whose link ends with us
+            if slow and not announced and output.kind in MAIN and not ctx.sandbox:  # whose link ends with us
                 announced = True
                 ctx.reporter.event("status", status=Status.SUCCEEDED.value, video_url=output.url, downloading=True)
 

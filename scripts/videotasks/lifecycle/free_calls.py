@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from videotasks.core.errors import Category, TaskError
@@ -132,14 +133,12 @@ def ask(
 
 
 def _once(ctx: Context, provider: Provider, verb: Callable[[Client], T], timeout: float, what: str) -> T:
-    client = provider.client()
-    try:
-        answer: T = ctx.mailbox.call(lambda: verb(client), timeout=timeout)
-        return answer
-    except NoAnswer as silence:
-        raise no_answer_error(silence) from None
-    except CallTimedOut:
-        client.flight.abort()
-        raise no_answer_error(NoAnswer("timeout", f"no complete {what} in time", sent=True)) from None
-    finally:
-        client.close()
+    with closing(provider.client()) as client:
+        try:
+            answer: T = ctx.mailbox.call(lambda: verb(client), timeout=timeout)
+            return answer
+        except NoAnswer as silence:
+            raise no_answer_error(silence) from None
+        except CallTimedOut:
+            client.flight.abort()
+            raise no_answer_error(NoAnswer("timeout", f"no complete {what} in time", sent=True)) from None

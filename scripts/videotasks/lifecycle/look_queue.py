@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterable
+from operator import itemgetter
 
 from videotasks.core.record import field, record
 from videotasks.lifecycle.poll_schedule import Pace
@@ -115,25 +116,15 @@ def in_lists(task: Watched) -> bool:
 
 def earliest(lanes: Iterable[Lane], now: float, *, last: bool) -> Lane | None:
     """The lane whose next request is the longest overdue, of those that may send now. Pages of a round go first."""
-    found: Lane | None = None
-    oldest = float("inf")
-    for lane in lanes:
-        if lane.pace.ready_at(last=last) > now:
-            continue
-        due = lane.due()
-        if due is not None and due <= now and due < oldest:
-            found, oldest = lane, due
-    return found
+    dues = ((lane.due(), lane) for lane in lanes if lane.pace.ready_at(last=last) <= now)
+    overdue = [(due, lane) for due, lane in dues if due is not None and due <= now]
+    return min(overdue, key=itemgetter(0))[1] if overdue else None
 
 
 def next_moment(lanes: Iterable[Lane], *, last: bool) -> float | None:
     """When the next request may be sent, if nothing comes before."""
-    moments = []
-    for lane in lanes:
-        due = lane.due()
-        if due is not None:
-            moments.append(max(due, lane.pace.ready_at(last=last)))
-    return min(moments) if moments else None
+    dues = ((lane.due(), lane.pace.ready_at(last=last)) for lane in lanes)
+    return min((max(due, ready) for due, ready in dues if due is not None), default=None)
 
 
 def _stands(entry: tuple[float, int, Watched]) -> bool:

@@ -95,7 +95,7 @@ def check(plan: Plan, terms: Terms) -> Findings:
         return found
     _look_at_prices(plan, terms, found)
     profile = plan.session.profile
-    may_ask = plan.session.ctx.sandbox or _has_key(profile)
+    may_ask = plan.session.ctx.sandbox or credentials.find_key(profile) is not None
     if profile.capabilities is not None and may_ask:
         body = _ask(plan, found, "limits and prices", profile.capabilities.path)
         if body is not None:
@@ -193,11 +193,10 @@ def _look_at_prices(plan: Plan, terms: Terms, found: Findings) -> None:
     """The surest price there is: a quote, a unit price, the user's own, a shipped list, what it cost before."""
     session, draft = plan.session, plan.draft
     profile, known = session.profile, draft.known
-    has_key = _has_key(profile)
     typed = {"--max-cost": terms.max_cost, "--max-cost-per-day": terms.max_cost_per_day}
     limited = any(_limit(plan, flag, text)[1] for flag, text in typed.items())
     if profile.prices is not None and not session.ctx.sandbox and (terms.dry_run or limited):
-        quoted = _quoted(plan, profile.prices, found) if has_key else None
+        quoted = _quoted(plan, profile.prices, found) if credentials.find_key(profile) is not None else None
         found.estimate = quoted or _by_unit(plan, profile.prices, found)
     if found.estimate is None and (own := prices.own_rule(profile.name, draft.model)):
         rule, where = own
@@ -321,8 +320,11 @@ def report_plan(plan: Plan, terms: Terms, found: Findings, *, send: list[str]) -
     if found.problems:
         problem = {"category": "validation", "message": str(found.problems[0]["message"])}
         code = ExitCode.VALIDATION
-    for line in _in_words(session.profile, draft):
+    for line in assumptions(session.profile, draft):
         session.ctx.reporter.people(line)
+    if draft.checked_against == NOTHING:
+        what = draft.model or "this endpoint"
+        session.ctx.reporter.people(f"nothing is documented here of {what}: the request was not checked")
     session.ctx.reporter.people(f"dry run: nothing was sent; price: {price}")
     return session.ctx.reporter.final(
         "plan",
@@ -398,13 +400,6 @@ def assumptions(profile: Profile, draft: RequestDraft) -> list[str]:
     return lines
 
 
-def _in_words(profile: Profile, draft: RequestDraft) -> list[str]:
-    lines = assumptions(profile, draft)
-    if draft.checked_against == NOTHING:
-        lines.append(f"nothing is documented here of {draft.model or 'this endpoint'}: the request was not checked")
-    return lines
-
-
 def _validate(plan: Plan, spec: str, terms: Terms, found: Findings) -> None:
     from videotasks.openapi import validation
 
@@ -427,10 +422,6 @@ def _untried(profile: Profile) -> list[str]:
     told = profile.basis.get("all") or {}
     source = f" ({told['source']}, {told.get('date', 'undated')})" if told else ""
     return [f"{profile.title} is known from documents only{source}: nobody has paid for a task through it yet"]
-
-
-def _has_key(profile: Profile) -> bool:
-    return credentials.find_key(profile) is not None
 
 
 def _unit_of(profile: Profile) -> str | None:

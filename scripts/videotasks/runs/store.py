@@ -323,7 +323,7 @@ class RunStore:
     def open(self, run_id: str) -> Run:
         """The run of that id. Raises TaskError (exit 1) when there is none."""
         require_run_id(run_id)
-        run = self._load(self.root / run_id)
+        run = self.find(run_id)
         if run is None:
             raise configuration_error(
                 f"there is no run {run_id} under {self.root}",
