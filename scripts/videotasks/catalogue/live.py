@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -71,10 +72,9 @@ def combined(known: Known, live: Live) -> Known:
         return theirs
     # What was printed of its price is of our day, not of the specification's.
     price = {"date": known.date, "source": known.where, **ours.price} if ours.price else None
-    differences = _differences(ours, live.model)
     notes = tuple(
         f"sources differ, the shipped catalogue is used: {one} in {live.where} of {live.date}"
-        for one in differences[:5]
+        for one in _differences(ours, live.model)[:5]
     )
     if ours.fields is None:  # ours has limits only: names are theirs
         made = replace(live.model, limits={**live.model.limits, **ours.limits}, inputs=ours.inputs, price=price)
@@ -84,20 +84,15 @@ def combined(known: Known, live: Live) -> Known:
         members = {**live.model.members, **ours.members}
         made = replace(live.model, fields=fields, members=members, limits=ours.limits, price=price)
         return replace(theirs, model=made)
-    if not differences:
-        return replace(known, notes=(f"the live specification says the same ({live.where}, {live.date})",))
-    return replace(known, notes=notes)
+    return replace(known, notes=notes or (f"the live specification says the same ({live.where}, {live.date})",))
 
 
 def _differences(ours: Model, theirs: Model) -> list[str]:
     found = []
     for key, member in (ours.fields or {}).items():
-        other = (theirs.fields or {}).get(key)
-        if other and other.replace("[+]", "") != member.replace("[+]", ""):
-            if member.replace("[+]", "") not in theirs.members:
-                found.append(f"--{key.replace('.', ' ')} is {member!r} here and {other!r}")
-        elif not other and member.replace("[+]", "") not in theirs.members:
-            found.append(f"{member!r} (--{key.replace('.', ' ')}) is not")
+        other, option = (theirs.fields or {}).get(key), f"--{key.replace('.', ' ')}"
+        if member.replace("[+]", "") not in theirs.members:
+            found.append(f"{option} is {member!r} here and {other!r}" if other else f"{member!r} ({option}) is not")
     for name in ("duration", "ratio", "resolution"):
         mine, live = ours.allowed(name), theirs.allowed(name)
         if mine and live and _plain(mine) != _plain(live):
@@ -169,10 +164,8 @@ def _read(profile: Profile, source: SpecificationSource, model: str, body: bytes
     try:
         if source.shape == "page":
             for block in specifications(body.decode("utf-8", "replace")):
-                found = document.from_bytes(
-                    block, "page.yaml" if not block.lstrip().startswith(b"{") else "page.json", None
-                )
-                if made := _by_operation(profile, model, found, last=False):
+                name = "page.json" if block.lstrip().startswith(b"{") else "page.yaml"
+                if made := _by_operation(profile, model, document.from_bytes(block, name, None), last=False):
                     return made
             return None
         told = json.loads(body)
@@ -184,9 +177,8 @@ def _read(profile: Profile, source: SpecificationSource, model: str, body: bytes
             return Model(id=model, limits=_limits(source.limits, told))
         if source.shape == "schema":
             told = _wrapped(told, source)
-        return _by_operation(
-            profile, model, document.from_bytes(json.dumps(told).encode(), "live.json", None), last=True
-        )
+        found = document.from_bytes(json.dumps(told).encode(), "live.json", None)
+        return _by_operation(profile, model, found, last=True)
     except (ValueError, RecursionError, SpecError, KeyError, TypeError, AttributeError):
         return None  # a document that is none describes nothing; the create goes on with what is known
 
@@ -252,12 +244,13 @@ def asked(profile: Profile, model: str, known: Known, *, seconds: float = BUDGET
     """What the sources that may be asked from here say of a model. Raises Unavailable."""
     import time
 
-    local = _at_this_origin(profile)
+    sources = (_from_here(profile, one, "SPECIFICATION_URL") for one in profile.specification)
+    local = replace(profile, specification=tuple(one for one in sources if one is not None))
     if not profile.specification and (told := profile.capabilities):  # they tell the limits of each model
         at = f"{told.models}[?{told.id}=='{{model}}'] | [0]"
         source = SpecificationSource(path=told.path, shape="limits", at=at, limits=told.limits)
         local = replace(local, specification=(source,))
-    public: Asker = lambda address: cached_fetch.public_asker(address, seconds=seconds)  # noqa: E731
+    public = partial(cached_fetch.public_asker, seconds=seconds)
     return look_up(local, model, known, ask_url=public, ask_path=_keyed_asker(local), now=time.time())
 
 
@@ -274,10 +267,8 @@ def listed(profile: Profile, search: str) -> list[Model]:
     asker = cached_fetch.public_asker(address, seconds=2 * BUDGET_S) if source.url else _keyed(profile)(address)
     where = address if source.url else profile.base_url + address
     try:
-        found = Mailbox().call(
-            lambda: cached_fetch.fetch(where, asker, now=time.time(), fresh_s=0), timeout=2 * BUDGET_S
-        )
-        told = json.loads(found.body)
+        fetch = partial(cached_fetch.fetch, where, asker, now=time.time(), fresh_s=0)
+        told = json.loads(Mailbox().call(fetch, timeout=2 * BUDGET_S).body)
     except CallTimedOut:
         raise Unavailable("no answer in time") from None
     except (ValueError, RecursionError):
@@ -302,7 +293,7 @@ def price_addresses(profile: Profile, spec: Mapping[str, Any], model: str, known
     source = _from_here(profile, told, "PRICES_URL")
     if source is None:
         raise Unavailable(f"what {profile.name} charges at another origin is not told anywhere")
-    ask: Asker = lambda address: cached_fetch.public_asker(address, seconds=BUDGET_S - 0.5)  # noqa: E731
+    ask: Asker = partial(cached_fetch.public_asker, seconds=BUDGET_S - 0.5)
     if source.path is not None:
         ask = _keyed(profile)
     elif spec.get("key"):
@@ -328,13 +319,6 @@ def _from_here(profile: Profile, source: Any, setting: str) -> Any:
     return source if source.path is not None or profile.base_url == profile.shipped_base_url else None
 
 
-def _at_this_origin(profile: Profile) -> Profile:
-    """The profile with the sources that may be asked from here."""
-    sources = tuple(_from_here(profile, one, "SPECIFICATION_URL") for one in profile.specification)
-    made: Profile = replace(profile, specification=tuple(one for one in sources if one is not None))
-    return made
-
-
 def _keyed(profile: Profile) -> Asker:
     asker = _keyed_asker(profile)
     if asker is None:
@@ -357,20 +341,17 @@ def _keyed_asker(profile: Profile) -> Asker | None:
         return None
     provider = Provider(profile, key)
 
-    def at(address: str) -> Callable[[str | None], Got]:
-        def ask(etag: str | None) -> Got:
-            client = provider.client()
-            try:
-                told = provider.get_json(address, client=client, timeout=BUDGET_S - 0.5)
-            except (TaskError, NoAnswer) as error:
-                raise Unavailable(str(error)) from None
-            finally:
-                client.close()
-            return Got(json.dumps(told).encode("utf-8"))
+    def ask(address: str, etag: str | None) -> Got:
+        client = provider.client()
+        try:
+            told = provider.get_json(address, client=client, timeout=BUDGET_S - 0.5)
+        except (TaskError, NoAnswer) as error:
+            raise Unavailable(str(error)) from None
+        finally:
+            client.close()
+        return Got(json.dumps(told).encode("utf-8"))
 
-        return ask
-
-    return at
+    return lambda address: partial(ask, address)
 
 
 # -- the specification inside a page of documentation: only the fenced block is taken, never the page's prose --

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -141,7 +142,7 @@ class Provider:
         url = self._address(spec, ref, "status")
         known = self._known(ref)
         url = _with_query(url, address.fill_body(spec.query, known))
-        return spec.method, url, None if spec.body is None else address.fill_body(spec.body, known)
+        return spec.method, url, address.fill_body(spec.body, known)
 
     def _known(self, ref: TaskRef) -> dict[str, str]:
         """What addresses and bodies may name. A create path without {model} is known without a run, too."""
@@ -162,45 +163,38 @@ class Provider:
 
     def look(self, ref: TaskRef, *, client: Client, flight: Flight | None = None, timeout: float = 20.0) -> Look:
         """Ask for a task's status (and, where the result is behind a second request, for that). Raises NoAnswer."""
+        ask = partial(client.request, flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES)
         method, url, body = self.status_request(ref)
-        answer = client.request(method, url, json_body=body, flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES)
-        look = self.read_look(answer, ref)
+        look = self.read_look(ask(method, url, json_body=body), ref)
         if look.misdirected:
             client.close()  # whatever else this connection still holds is not ours to read
         if look.snapshot is not None and look.snapshot.needs_result_fetch:
-            look = self._with_result(look, ref, client=client, flight=flight, timeout=timeout)
+            look = self._with_result(look, ref, ask)
         return look
 
     def read_look(self, answer: Answer, ref: TaskRef) -> Look:
         """Interpret one answer to a status request."""
-        profile = self.profile
-        body = _task_body(answer)
-        hint = self._hint(answer)
-        if answer.status == 202 and not answer.body.strip():  # accepted, and nothing more to say yet
+        profile, status, body, hint = self.profile, answer.status, _task_body(answer), self._hint(answer)
+        if status == 202 and not answer.body.strip():  # accepted, and nothing more to say yet
             return Look(snapshot=Snapshot(Status.RUNNING, task_id=ref.task_id), http_status=202, hint_s=hint)
-        if 200 <= answer.status < 300:
-            if not isinstance(body, dict):
-                return Look(reason="the answer is no task (not JSON)", http_status=answer.status, hint_s=hint)
-            if normalize.about_another_task(profile, body, ref.task_id):
-                reason = "the answer is about another task"
-                return Look(reason=reason, http_status=answer.status, hint_s=hint, misdirected=True)
+        reason = ""
+        if not 200 <= status < 300:
+            error, reason = self.api_error("poll", answer, body), f"HTTP {status}"
+            hint = error.retry_after_s if error.retry_after_s is not None else hint
+        elif not isinstance(body, dict):
+            return Look(reason="the answer is no task (not JSON)", http_status=status, hint_s=hint)
+        elif normalize.about_another_task(profile, body, ref.task_id):
+            reason = "the answer is about another task"
+            return Look(reason=reason, http_status=status, hint_s=hint, misdirected=True)
+        else:
             known = self._known(ref)
-            snap = normalize.snapshot(profile, body, task_id=ref.task_id, http_status=answer.status, known=known)
-            if snap.error is not None and not snap.error.in_task:
-                if (ended := normalize.ended_by(profile, snap.error, body, ref.task_id)) is not None:
-                    return Look(snapshot=ended, http_status=answer.status, body=body)
-                return Look(error=snap.error, http_status=answer.status, hint_s=hint, body=body)
-            return Look(snapshot=snap, http_status=answer.status, hint_s=hint, body=body)
-        error = self.api_error("poll", answer, body)
+            snap = normalize.snapshot(profile, body, task_id=ref.task_id, http_status=status, known=known)
+            if snap.error is None or snap.error.in_task:
+                return Look(snapshot=snap, http_status=status, hint_s=hint, body=body)
+            error = snap.error
         if (ended := normalize.ended_by(profile, error, body, ref.task_id)) is not None:
-            return Look(snapshot=ended, http_status=answer.status, body=body)
-        return Look(
-            error=error,
-            reason=f"HTTP {answer.status}",
-            http_status=answer.status,
-            hint_s=error.retry_after_s if error.retry_after_s is not None else hint,
-            body=body,
-        )
+            return Look(snapshot=ended, http_status=status, body=body)
+        return Look(error=error, reason=reason, http_status=status, hint_s=hint, body=body)
 
     def look_at_many(
         self,
@@ -211,24 +205,21 @@ class Provider:
         flight: Flight | None = None,
         timeout: float = 20.0,
     ) -> ManyLooks:
-        """Ask for many tasks by one request (profile status.bulk). Raises NoAnswer."""
+        """Ask for many tasks by one request (profile status.bulk). Raises NoAnswer.
+
+        An item of the answer counts for the task whose very id it has.
+        """
         spec = self.profile.status.bulk
         assert spec is not None
         known: dict[str, Any] = {**self._known(TaskRef("")), "task_ids": list(refs)}
         url = page.url or _with_query(
             self.url(address.fill_path(spec.path, known)), {**address.fill_body(spec.query, known), **page.query}
         )
-        body = None if spec.body is None else address.fill_body(spec.body, known)
+        sent = address.fill_body(spec.body, known)
         answer = client.request(
-            spec.method, url, json_body=body, flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES
+            spec.method, url, json_body=sent, flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES
         )
-        return self.read_many(answer, refs, page)
-
-    def read_many(self, answer: Answer, refs: Mapping[str, TaskRef], page: ListPage) -> ManyLooks:
-        """Interpret one answer about many tasks. An item counts for the task whose very id it has."""
-        spec, body, hint = self.profile.status.bulk, _task_body(answer), self._hint(answer)
-        assert spec is not None
-        status = answer.status
+        status, body, hint = answer.status, _task_body(answer), self._hint(answer)
         if not 200 <= status < 300:
             error = self.api_error("poll", answer, body)
             hint = error.retry_after_s if error.retry_after_s is not None else hint
@@ -264,10 +255,8 @@ class Provider:
         if count == 0 or not how:
             return None
         if "url" in how:
-            location = jmespath_eval.evaluate(how["url"], body)
-            if not isinstance(location, str) or not location:
-                return None
-            url = origins.followed_url(self.profile.base_url, location)
+            location = jmespath_eval.first_string([how["url"]], body)
+            url = origins.followed_url(self.profile.base_url, location) if location else None
             return ListPage(number, seen, url=url) if url is not None else None
         if "cursor" in how:
             value = jmespath_eval.evaluate(how["from"], body)
@@ -279,7 +268,7 @@ class Provider:
         first = spec.query.get(how["page"], 1)
         return ListPage(number, seen, {how["page"]: int(first) + number})
 
-    def _with_result(self, look: Look, ref: TaskRef, *, client: Client, flight: Flight | None, timeout: float) -> Look:
+    def _with_result(self, look: Look, ref: TaskRef, ask: Callable[..., Answer]) -> Look:
         snap, spec = look.snapshot, self.profile.result.fetch
         assert snap is not None and spec is not None
         ref = TaskRef(ref.task_id, {**ref.follow, **snap.follow})
@@ -289,17 +278,10 @@ class Provider:
             url = self.url(path) if path is not None else None
         if url is None:
             return look
-        sent = address.fill_body(spec["body"], self._known(ref)) if spec.get("body") is not None else None
+        sent = address.fill_body(spec.get("body"), self._known(ref))
         # The task is done, and stays that while only its result does not come through.
         try:
-            answer = client.request(
-                str(spec.get("method", "GET")),
-                url,
-                json_body=sent,
-                flight=flight,
-                timeout=timeout,
-                max_bytes=MAX_TASK_BYTES,
-            )
+            answer = ask(str(spec.get("method", "GET")), url, json_body=sent)
         except NoAnswer as silence:
             if silence.kind == "aborted":
                 raise
@@ -308,8 +290,9 @@ class Provider:
         body, hint = _task_body(answer), self._hint(answer)
         if answer.status < 300 and body is None:
             missing = ApiError(Category.TRANSIENT, "the result is not JSON", http_status=answer.status)
-            return Look(snapshot=replace(snap, error=missing), http_status=answer.status, hint_s=hint)
-        read = normalize.with_result(self.profile, snap, body, answer.status)
+            read = replace(snap, error=missing)
+        else:
+            read = normalize.with_result(self.profile, snap, body, answer.status)
         return Look(snapshot=read, http_status=answer.status, hint_s=hint, body=body)
 
     def followed(self, name: str | None, ref: TaskRef) -> str | None:
@@ -327,7 +310,7 @@ class Provider:
         spec = self.profile.cancel
         assert spec is not None
         url = self._address(spec, ref, "cancel")
-        body = None if spec.body is None else address.fill_body(spec.body, self._known(ref))
+        body = address.fill_body(spec.body, self._known(ref))
         return client.request(spec.method, url, json_body=body, timeout=timeout)
 
     def get_answer(
@@ -395,10 +378,8 @@ def _task_body(answer: Answer) -> Any:
 
 
 def _with_query(url: str, query: Mapping[str, Any]) -> str:
-    wanted = {k: v for k, v in query.items() if v is not None and v != ""}
-    if not wanted:
-        return url
-    return url + ("&" if "?" in url else "?") + urlencode(wanted, doseq=True)
+    wanted = urlencode({k: v for k, v in query.items() if v is not None and v != ""}, doseq=True)
+    return url + ("&" if "?" in url else "?") + wanted if wanted else url
 
 
 def refusal(error: ApiError) -> TaskError:
