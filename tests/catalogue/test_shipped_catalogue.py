@@ -11,12 +11,12 @@ import pytest
 from videotasks.catalogue import known, listing
 from videotasks.catalogue.known import known_model
 from videotasks.core.errors import TaskError
-from videotasks.providers.load_profile import load_profile, shipped_names
+from videotasks.providers.load_profile import load_profile, shipped_folder, shipped_names
 from videotasks.providers.profile import Model
 from videotasks.request.build import CommonInputs, build_request, chosen_model
 from videotasks.request.draft import RequestDraft
 
-FILES = sorted(known.folder().glob("*.json"))
+FILES = sorted((shipped_folder().parent / "catalogue").glob("*.json"))
 URL = "https://e.example/1.png"
 PROFILE = load_profile("skills-video")
 CATALOGUE = known.catalogue_of(PROFILE)
@@ -70,7 +70,7 @@ def everything(model: Model) -> dict[str, Any]:
 def test_a_catalogue_holds_together(path: Path) -> None:
     document = json.loads(path.read_text(encoding="utf-8"))
     jsonschema = pytest.importorskip("jsonschema")
-    schema = json.loads((known.folder().parent / "schemas" / "provider-profile.schema.json").read_text("utf-8"))
+    schema = json.loads((shipped_folder().parent / "schemas" / "provider-profile.schema.json").read_text("utf-8"))
     entry = jsonschema.Draft202012Validator({**schema, "$ref": "#/$defs/model", "type": "object", "properties": {},
                                              "required": [], "additionalProperties": True})  # fmt: skip
     assert path.stem == document["provider"] and path.stem in shipped_names()

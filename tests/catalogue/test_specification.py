@@ -28,8 +28,13 @@ def document(schema: Any, path: str = "/acme/film", **schemas: Any) -> Document:
     return Document(root, "3.1", "test.json", None)
 
 
+def model_of(provider: str, found: Document) -> Model | None:
+    create = operations.find(found, "/acme/film")
+    return specification.model_of_operation(load_profile(provider), "acme/film", create)
+
+
 def model(schema: Any, provider: str = "fal", **schemas: Any) -> Model:
-    made = specification.model_of(load_profile(provider), "acme/film", document(schema, **schemas), "/acme/film")
+    made = model_of(provider, document(schema, **schemas))
     assert made is not None
     return made
 
@@ -182,7 +187,7 @@ def test_a_list_of_objects_is_not_taken_for_a_list_of_links() -> None:
 
 @pytest.mark.parametrize("schema", [True, {}, {"type": "string"}, {"$ref": "#/nowhere"}, {"oneOf": []}])
 def test_a_schema_without_members_describes_nothing(schema: Any) -> None:
-    assert specification.model_of(load_profile("fal"), "m", document(schema), "/acme/film") is None
+    assert model_of("fal", document(schema)) is None
 
 
 def test_a_hostile_schema_ends() -> None:

@@ -20,11 +20,11 @@ from support.faultserver import FaultServer, Request
 from support.gallery import make_run
 from videotasks.catalogue.prices import rates_in
 from videotasks.core.errors import TaskError
-from videotasks.providers.known_model import Known
+from videotasks.providers.known_model import Known, rates_of
 from videotasks.providers.load_profile import load_profile
 from videotasks.providers.profile import Model
 from videotasks.request.build import CommonInputs, build_request
-from videotasks.request.costs import Estimate, by_quote, by_rates, by_rule
+from videotasks.request.costs import Estimate, by_quote, by_rates
 
 PROFILE = """
 name: acme
@@ -386,7 +386,7 @@ def priced(rule: dict[str, Any], **given: Any) -> Estimate | None:
     known = Known(model=Model(id="m", members=members, fields=fields), source="catalogue")
     profile = load_profile("skills-video")
     draft = build_request(profile, CommonInputs(prompt="p", model="m", **given), known=known)
-    return by_rule(rule, draft, profile, kind="list", source="s", of="2026-11-26")
+    return by_rates(rates_of(rule), draft, profile, kind="list", source="s", of="2026-11-26")
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,8 @@ def fetch(address: str, ask: Callable[[str | None], Got], *, now: float, fresh_s
             raise
         return Fetched(kept["body"], kept["at"], stale=True)
     if got.unchanged and kept is not None:
-        _keep(address, kept["body"], kept["etag"], now)
-        return Fetched(kept["body"], now)
-    _keep(address, got.body, got.etag, now)
+        got = Got(kept["body"], kept["etag"])
+    user_cache.keep_page(_FOLDER, address, got.body, {"at": now, "etag": got.etag}, KEPT_FILES)
     return Fetched(got.body, now)
 
 
@@ -79,7 +78,3 @@ def public_asker(address: str, *, seconds: float) -> Callable[[str | None], Got]
         return Got(answer.body, answer.headers.get("etag"))
 
     return ask
-
-
-def _keep(address: str, body: bytes, etag: str | None, now: float) -> None:
-    user_cache.keep_page(_FOLDER, address, body, {"at": now, "etag": etag}, KEPT_FILES)

@@ -6,9 +6,7 @@ A catalogue is shared/catalogue/<provider>.json: what documentation says of each
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
-from videotasks.core import installation
 from videotasks.core.record import record
 from videotasks.providers.known_model import CATALOGUE, SPECIFICATION, Known
 from videotasks.providers.load_profile import catalogue_document
@@ -19,14 +17,9 @@ from videotasks.providers.profile import Model, Profile, build_part, find_model
 class Catalogue:
     """One provider's models, where they were read and when (an ISO date)."""
 
-    provider: str
     generated_from: str
     date: str
     models: tuple[Model, ...]
-
-
-def folder() -> Path:
-    return installation.skill_folder() / "shared" / "catalogue"
 
 
 def catalogue_of(profile: Profile) -> Catalogue | None:
@@ -42,12 +35,8 @@ def _read(provider: str) -> Catalogue | None:
     document = catalogue_document(provider)
     if document is None:
         return None
-    return Catalogue(
-        provider=provider,
-        generated_from=str(document.get("generated_from")),
-        date=str(document.get("date")),
-        models=tuple(build_part(f"catalogue of {provider}", "models", Model, one) for one in document["models"]),
-    )
+    models = tuple(build_part(f"catalogue of {provider}", "models", Model, one) for one in document["models"])
+    return Catalogue(str(document.get("generated_from")), str(document.get("date")), models)
 
 
 def known_model(
@@ -61,10 +50,11 @@ def known_model(
     listed = catalogue.models if catalogue else ()
     ids = tuple(dict.fromkeys([*(one.id for one in listed), *(one.id for one in profile.models)]))
     if openapi and endpoint:
-        from videotasks.catalogue import specification
+        from videotasks.catalogue.specification import model_of_operation
         from videotasks.openapi.document import load
+        from videotasks.openapi.operations import find
 
-        if made := specification.model_of(profile, model or "", load(openapi), endpoint):
+        if made := model_of_operation(profile, model or "", find(load(openapi), endpoint)):
             return Known(model=made, source=SPECIFICATION, where=openapi, ids=ids, validated_later=True)
     if catalogue and (found := find_model(listed, model)):
         where = f"{catalogue.generated_from.rstrip('/')}/{found.page}" if found.page else catalogue.generated_from

@@ -138,11 +138,7 @@ def rates_in(answer: Any, spec: Mapping[str, Any], model: str) -> list[Rate]:
         path = str(spec.get(knob) or "").replace("{model}", quoted)
         return jmespath_eval.evaluate(path, within) if path else None
 
-    if not spec.get("rows"):
-        one = _rate(told("amount", answer), told("per", answer) or spec.get("per"), None, 1,
-                    told("currency", answer) or spec.get("unit"), {})  # fmt: skip
-        return [one] if one else []
-    rows = told("rows", answer)
+    rows = told("rows", answer) if spec.get("rows") else [answer]
     if isinstance(rows, Mapping):
         return [one for name, amount in list(rows.items())[:MAX_ROWS]
                 if (one := _rate(amount, None, name, 1, spec.get("unit"), {}, spec.get("sound")))]  # fmt: skip

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from videotasks.openapi import operations
+from videotasks.formats import scalars
 from videotasks.openapi.convert import Schemas
-from videotasks.openapi.document import MISSING, Document
+from videotasks.openapi.document import MISSING
+from videotasks.openapi.operations import Operation
 from videotasks.openapi.shape import Shape, shape_of, variants
 from videotasks.providers.profile import Model, Profile
 
@@ -57,12 +58,8 @@ MEDIA = ("image.first_frame", "image.last_frame", "image.reference", "video", "a
 _TYPES = ("integer", "number", "string", "boolean", "array", "object")
 
 
-def model_of(profile: Profile, model: str, document: Document, endpoint: str) -> Model | None:
-    """The model by the operation that `endpoint` means. Raises SpecError where there is none; None without a body."""
-    return model_of_operation(profile, model, operations.find(document, endpoint))
-
-
-def model_of_operation(profile: Profile, model: str, operation: operations.Operation) -> Model | None:
+def model_of_operation(profile: Profile, model: str, operation: Operation) -> Model | None:
+    """The model by the body of its create; None where there is none that has members."""
     schemas = Schemas(operation.document)
     for media in operation.request_media():
         if made := model_of_schema(profile, model, schemas, schemas.convert(media.schema)):
@@ -205,7 +202,7 @@ def _member(schemas: Schemas, shape: Shape) -> dict[str, Any]:
             if isinstance(one.limits.get(limit), (int, float)):
                 made.setdefault(knob, one.limits[limit])
     if not kinds:
-        kinds = {_type_of(value) for value in values}
+        kinds = {scalars.json_type(value) for value in values}
     if "array" in kinds:
         items = shape_of(schemas, branches[0].items[0]) if branches and branches[0].items else None
         made["type"] = "uri[]" if items is not None and (items.types or {"string"}) & {"string"} else "array"
@@ -219,12 +216,6 @@ def _member(schemas: Schemas, shape: Shape) -> dict[str, Any]:
     if isinstance(default, (str, int, float, bool)):
         made["default"] = default
     return {key: value for key, value in made.items() if value is not None}
-
-
-def _type_of(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    return {int: "integer", float: "number", str: "string"}.get(type(value), "object")
 
 
 def _is_word(const: Any) -> bool:

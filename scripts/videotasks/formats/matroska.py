@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from videotasks.formats.structure import MAX_PARTS, MediaError, Structure, read_at
@@ -18,16 +17,6 @@ _TIMESTAMP_SCALE, _DURATION = 0x2AD7B1, 0x4489
 _VIDEO_TYPE = 1
 
 
-@dataclass
-class _Found:
-    scale: int = 1_000_000  # nanoseconds of a tick (RFC 9559 5.1.2.9)
-    duration: float | None = None
-    width: int | None = None
-    height: int | None = None
-    video_tracks: set[int] = field(default_factory=set)
-    frames: int = 0
-
-
 def check_matroska(file: BinaryIO) -> Structure:
     """Raises MediaError when the file is cut, broken, or holds no frame of video."""
     return _Walk(file).check()
@@ -38,7 +27,12 @@ class _Walk:
         self._file = file
         self._size = file.seek(0, os.SEEK_END)
         self._parts = 0
-        self._found = _Found()
+        self._scale = 1_000_000  # nanoseconds of a tick (RFC 9559 5.1.2.9)
+        self._duration: float | None = None
+        self._width: int | None = None
+        self._height: int | None = None
+        self._video_tracks: set[int] = set()
+        self._frames = 0
 
     def check(self) -> Structure:
         kind, at, end = self._element(0, self._size)
@@ -48,13 +42,12 @@ class _Walk:
         if kind != _SEGMENT:
             raise MediaError("it has no segment")
         self._segment(at, self._size if end is None else end)
-        found = self._found
-        if not found.video_tracks:
+        if not self._video_tracks:
             raise MediaError("it holds no video track", "no_video")
-        if not found.frames:
+        if not self._frames:
             raise MediaError("it holds headers but no frame of video", "truncated")
-        seconds = found.duration * found.scale / 1e9 if found.duration else None
-        return Structure(seconds, found.width, found.height, end_certain=end is not None)
+        seconds = self._duration * self._scale / 1e9 if self._duration else None
+        return Structure(seconds, self._width, self._height, end_certain=end is not None)
 
     def _segment(self, at: int, end: int) -> None:
         while at < end:
@@ -62,13 +55,11 @@ class _Walk:
             if kind == _CLUSTER:
                 at = self._cluster(body, stop, end)
                 continue
-            if stop is None:
-                raise MediaError(f"the element at byte {at} does not tell its length")
+            at = _sized(at, stop)
             if kind == _INFO:
-                self._info(body, stop)
+                self._info(body, at)
             elif kind == _TRACKS:
-                self._tracks(body, stop)
-            at = stop
+                self._tracks(body, at)
 
     def _cluster(self, at: int, stop: int | None, end: int) -> int:
         """Count the frames of a cluster; one without a length ends where the next element of its level begins."""
@@ -77,30 +68,27 @@ class _Walk:
             kind, body, inner = self._element(at, limit)
             if stop is None and kind in _LEVEL_ONE:
                 return at
-            if inner is None:
-                raise MediaError(f"the element at byte {at} does not tell its length")
+            at = _sized(at, inner)
             if kind == _SIMPLE_BLOCK:
-                self._block(body, inner)
+                self._block(body, at)
             elif kind == _BLOCK_GROUP:
-                for part, start, last in self._children(body, inner):
+                for part, start, last in self._children(body, at):
                     if part == _BLOCK:
                         self._block(start, last)
-            at = inner
         return at
 
     def _block(self, at: int, end: int) -> None:
         track, length = _vint(read_at(self._file, at, 8), keep_marker=False)
-        if track in self._found.video_tracks and end - at > length + 3:  # two bytes of time, one of flags
-            self._found.frames += 1
+        if track in self._video_tracks and end - at > length + 3:  # two bytes of time, one of flags
+            self._frames += 1
 
     def _info(self, at: int, end: int) -> None:
         for kind, start, last in self._children(at, end):
             if kind == _TIMESTAMP_SCALE:
-                self._found.scale = self._uint(start, last) or self._found.scale
+                self._scale = self._uint(start, last) or self._scale
             elif kind == _DURATION and last - start in (4, 8):
-                (self._found.duration,) = struct.unpack(
-                    ">f" if last - start == 4 else ">d", read_at(self._file, start, last - start)
-                )
+                form = ">f" if last - start == 4 else ">d"
+                (self._duration,) = struct.unpack(form, read_at(self._file, start, last - start))
 
     def _tracks(self, at: int, end: int) -> None:
         for kind, start, last in self._children(at, end):
@@ -109,21 +97,19 @@ class _Walk:
             members = {part: (first, stop) for part, first, stop in self._children(start, last)}
             if _TRACK_TYPE not in members or self._uint(*members[_TRACK_TYPE]) != _VIDEO_TYPE:
                 continue
-            self._found.video_tracks.add(self._uint(*members[_TRACK_NUMBER]) if _TRACK_NUMBER in members else 1)
+            self._video_tracks.add(self._uint(*members[_TRACK_NUMBER]) if _TRACK_NUMBER in members else 1)
             for part, first, stop in self._children(*members[_VIDEO]) if _VIDEO in members else ():
                 if part == _WIDTH:
-                    self._found.width = self._uint(first, stop) or None
+                    self._width = self._uint(first, stop) or None
                 elif part == _HEIGHT:
-                    self._found.height = self._uint(first, stop) or None
+                    self._height = self._uint(first, stop) or None
 
     def _children(self, at: int, end: int) -> list[tuple[int, int, int]]:
         found = []
         while at < end:
             kind, body, stop = self._element(at, end)
-            if stop is None:
-                raise MediaError(f"the element at byte {at} does not tell its length")
-            found.append((kind, body, stop))
-            at = stop
+            at = _sized(at, stop)
+            found.append((kind, body, at))
         return found
 
     def _element(self, at: int, end: int) -> tuple[int, int, int | None]:
@@ -138,13 +124,19 @@ class _Walk:
         if size == (1 << 7 * second) - 1:
             return kind, body, None
         if body + size > end:
-            raise MediaError(
-                f"the element at byte {at} needs {body + size - end} bytes more than there are", "truncated"
-            )
+            missing = f"the element at byte {at} needs {body + size - end} bytes more than there are"
+            raise MediaError(missing, "truncated")
         return kind, body, body + size
 
     def _uint(self, at: int, end: int) -> int:
         return int.from_bytes(read_at(self._file, at, min(end - at, 8)), "big")
+
+
+def _sized(at: int, end: int | None) -> int:
+    """Where the element at that place ends."""
+    if end is None:
+        raise MediaError(f"the element at byte {at} does not tell its length")
+    return end
 
 
 def _vint(data: bytes, *, keep_marker: bool) -> tuple[int, int]:

@@ -110,7 +110,7 @@ def _movie(boxes: Boxes, moov: Box) -> _Movie:
     children = boxes.children(moov)
     if b"mvhd" not in children:
         raise MediaError("its index (moov) has no header")
-    timescale, duration = _times(boxes.body(children[b"mvhd"][0], 20, 32), 12)
+    timescale, duration = _times(boxes.body(children[b"mvhd"][0], 20, 32))
     if timescale and duration:
         movie.duration_s = duration / timescale
     for mvex in children.get(b"mvex", []):
@@ -140,7 +140,7 @@ def _track(boxes: Boxes, trak: Box, movie: _Movie) -> None:
     if len(header) < 84 + wide:
         raise MediaError("box 'tkhd' is too short")
     track_id = uint(header, 20 if wide else 12, 4)
-    movie.timescales[track_id] = _times(boxes.body(mdhd, 20, 32), 12)[0]
+    movie.timescales[track_id] = _times(boxes.body(mdhd, 20, 32))[0]
     stbl = boxes.descend(minf, b"stbl")
     tables = boxes.children(stbl) if stbl else {}
     count, last_byte = _samples(boxes, tables)
@@ -258,10 +258,8 @@ def _sidx_end(boxes: Boxes, sidx: Box) -> int:
     return sidx.end + first + sum(size & 0x7FFFFFFF for size in sizes)
 
 
-def _times(raw: bytes, at: int) -> tuple[int, int]:
+def _times(raw: bytes) -> tuple[int, int]:
     """(timescale, duration) of mvhd or mdhd; a duration of all ones means unknown and is given as 0."""
-    if raw[0] != 1:
-        timescale, duration = uint(raw, at, 4), uint(raw, at + 4, 4)
-        return timescale, 0 if duration == 0xFFFFFFFF else duration
-    timescale, duration = uint(raw, at + 8, 4), uint(raw, at + 12, 8)
-    return timescale, 0 if duration == 0xFFFFFFFFFFFFFFFF else duration
+    at, width = (20, 8) if raw[0] == 1 else (12, 4)
+    timescale, duration = uint(raw, at, 4), uint(raw, at + 4, width)
+    return timescale, 0 if duration == (1 << 8 * width) - 1 else duration

@@ -20,7 +20,7 @@ from videotasks.lifecycle.open_session import last_line
 from videotasks.lifecycle.session import Session
 from videotasks.output import next_command
 from videotasks.providers import credentials
-from videotasks.providers.known_model import CONVENTION, NOTHING
+from videotasks.providers.known_model import CONVENTION, NOTHING, rates_of
 from videotasks.providers.profile import Prices, Profile
 from videotasks.request import costs, fields, limits
 from videotasks.request.build import CommonInputs, build_request, chosen_model, create_path, in_kind
@@ -200,11 +200,11 @@ def _look_at_prices(plan: Plan, terms: Terms, found: Findings) -> None:
         found.estimate = quoted or _by_unit(plan, profile.prices, found)
     if found.estimate is None and (own := prices.own_rule(profile.name, draft.model)):
         rule, where = own
-        found.estimate = costs.by_rule(rule, draft, profile, kind="own", source=where)
+        found.estimate = costs.by_rates(rates_of(rule), draft, profile, kind="own", source=where)
     if found.estimate is None and known.model is not None and known.model.price:
         printed = known.model.price
         source, of = printed.get("source") or known.where or known.source, printed.get("date", known.date)
-        found.estimate = costs.by_rule(printed, draft, profile, kind="list", source=source, of=of)
+        found.estimate = costs.by_rates(rates_of(printed), draft, profile, kind="list", source=source, of=of)
     if found.estimate is None and terms.dry_run:
         found.estimate = _remembered(plan)
 

@@ -202,6 +202,8 @@ def _retry_after(profile: Profile, headers: Mapping[str, str], body: object, now
 def _asked_by(names: Iterable[str], headers: Mapping[str, str], now: float) -> float | None:
     """The pause that the first usable of these headers asks for; those that end in -ms count milliseconds."""
     folded = {str(k).casefold(): str(v) for k, v in headers.items()}
+    # The answer's own Date: a time that a server names is meant by its own clock, which may be minutes off ours.
+    told = _http_date(folded.get("date", ""))
     for name in map(str.casefold, names):
         if (value := folded.get(name)) is None:
             continue
@@ -209,7 +211,7 @@ def _asked_by(names: Iterable[str], headers: Mapping[str, str], now: float) -> f
             ms = _seconds(value)
             asked = None if ms is None else min(ms / 1000.0, MAX_RETRY_AFTER_S)
         else:
-            asked = parse_retry_after(value, _server_now(folded, now))
+            asked = parse_retry_after(value, now if told is None else told)
         if asked is not None:
             return asked
     return None
@@ -218,12 +220,9 @@ def _asked_by(names: Iterable[str], headers: Mapping[str, str], now: float) -> f
 def parse_retry_after(value: str, now: float) -> float | None:
     """Seconds from a Retry-After value (seconds or an HTTP date), 0 to one hour; None when it is neither."""
     seconds = _seconds(value)
-    if seconds is None:
-        when = _http_date(value)
-        if when is None:
-            return None
+    if seconds is None and (when := _http_date(value)) is not None:
         seconds = max(0.0, when - now)
-    return min(seconds, MAX_RETRY_AFTER_S)
+    return None if seconds is None else min(seconds, MAX_RETRY_AFTER_S)
 
 
 def _http_date(value: str) -> float | None:
@@ -232,12 +231,6 @@ def _http_date(value: str) -> float | None:
         return (when if when.tzinfo else when.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-
-
-def _server_now(headers: Mapping[str, str], now: float) -> float:
-    """The answer's own Date: a time that a server names is meant by its own clock, which may be minutes off ours."""
-    told = _http_date(headers.get("date", ""))
-    return now if told is None else told
 
 
 def poll_hint(profile: Profile, headers: Mapping[str, str], now: float) -> float | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from videotasks.core import user_cache
-from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.errors import configuration_error
 from videotasks.core.installation import skill_folder
 from videotasks.providers.profile import (
     PROFILE_NAME,
@@ -37,10 +37,7 @@ def shipped_folder() -> Path:
 
 def shipped_names() -> list[str]:
     """Names of the shipped profiles, sorted."""
-    try:
-        return sorted(p.stem for p in shipped_folder().glob("*.yaml"))
-    except OSError:
-        return []
+    return sorted(p.stem for p in shipped_folder().glob("*.yaml"))
 
 
 def reserved_key_variables() -> dict[str, str]:
@@ -70,7 +67,12 @@ def load_profile(name_or_path: str, *, search: str | None = None) -> Profile:
         if path.is_file():
             return _load_foreign(path)
         raise configuration_error(f"no provider profile at {text!r}", expected="a YAML file", hint=_known(search))
-    raise _unknown_provider(text, search)
+    meant = _meant(text)
+    raise configuration_error(
+        f"unknown provider {text[:80]!r}" + (f": {meant}" if meant else ""),
+        expected="the name of a shipped profile, or the path of a profile (./mine.yaml)",
+        hint=_known(search),
+    )
 
 
 def _known(search: str | None) -> str:
@@ -78,15 +80,6 @@ def _known(search: str | None) -> str:
     if search and Path(search).is_dir():
         names += sorted(p.stem for p in Path(search).iterdir() if p.suffix in (".yaml", ".yml"))
     return "known providers: " + ", ".join(names)
-
-
-def _unknown_provider(text: str, search: str | None) -> TaskError:
-    meant = _meant(text)
-    return configuration_error(
-        f"unknown provider {text[:80]!r}" + (f": {meant}" if meant else ""),
-        expected="the name of a shipped profile, or the path of a profile (./mine.yaml)",
-        hint=_known(search),
-    )
 
 
 def _meant(text: str) -> str:

@@ -78,14 +78,8 @@ def created(profile: Profile, body: object, http_status: int = 200) -> Created:
     sure = not profile.guessed("error.categories")
     if refusal is None and sure and seen.provider_status is None and seen.error and seen.error.category in _DEFINITE:
         refusal = seen.error
-    says_status = seen.provider_status is not None
-    return Created(
-        task_id=task_id,
-        snapshot=seen if says_status else None,
-        error=refusal,
-        follow=follow,
-        warnings=warnings,
-    )
+    told = seen if seen.provider_status is not None else None
+    return Created(task_id=task_id, snapshot=told, error=refusal, follow=follow, warnings=warnings)
 
 
 def snapshot(
@@ -234,17 +228,13 @@ def about_another_task(profile: Profile, body: object, task_id: str) -> bool:
 
 
 def _first_id(candidates: tuple[str, ...], body: object) -> str | None:
-    for path in candidates:
-        found = valid_task_id(jmespath_eval.evaluate(path, body))
-        if found is not None:
-            return found
-    return None
+    found = (valid_task_id(jmespath_eval.evaluate(path, body)) for path in candidates)
+    return next((one for one in found if one is not None), None)
 
 
 def _status(profile: Profile, body: object) -> tuple[str | None, Status, tuple[str, ...]]:
     spec = profile.status
     word = _first_word(spec.value, body)
-    word = word[:MAX_WORD] if word is not None else None
     for rule in spec.rules:
         if jmespath_eval.evaluate(rule["when"], body) not in (None, False, "", [], {}):  # JMESPath's own truth
             return word or rule["is"], Status(rule["is"]), ()
@@ -276,10 +266,8 @@ def _first_word(candidates: tuple[str, ...], body: object) -> str | None:
     """The first status word: a text, or a whole number as text, for some APIs count their states."""
     for path in candidates:
         for found in jmespath_eval.values(path, body):
-            if isinstance(found, str) and found.strip():
-                return found
-            if isinstance(found, int) and not isinstance(found, bool):
-                return str(found)
+            if (isinstance(found, str) and found.strip()) or (isinstance(found, int) and not isinstance(found, bool)):
+                return str(found)[:MAX_WORD]
     return None
 
 

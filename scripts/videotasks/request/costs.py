@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from videotasks.core.record import record
 from videotasks.formats import jmespath_eval, scalars
-from videotasks.providers.known_model import Rate, rates_of
+from videotasks.providers.known_model import Rate
 from videotasks.providers.profile import Profile
 from videotasks.request import fields, limits
 from videotasks.request.draft import RequestDraft
@@ -34,7 +34,8 @@ class Estimate:
     def binding_on(self, today: str) -> bool:
         """Whether a limit may rely on it: never on history, on a shipped list for 90 days."""
         if self.kind == "list":
-            return self.date is not None and _days(self.date, today) < LIST_DAYS
+            limit = timedelta(days=LIST_DAYS)
+            return self.date is not None and date.fromisoformat(today) - date.fromisoformat(self.date) < limit
         return self.kind != "history"
 
     def shown(self) -> dict[str, Any]:
@@ -44,10 +45,6 @@ class Estimate:
 
 
 LIST_DAYS = 90
-
-
-def _days(earlier: str, later: str) -> int:
-    return (date.fromisoformat(later) - date.fromisoformat(earlier)).days
 
 
 def by_rates(
@@ -85,13 +82,6 @@ def by_rates(
         amount, formula = least.amount, f"at least {least.amount:g} {unit}"
     assumed = request.assumed([*main.when, *(["duration"] if main.per == "second" else [])], main)
     return Estimate(round(amount * videos, 6), unit, assumed, kind, formula, source, of)
-
-
-def by_rule(
-    rule: Mapping[str, Any], draft: RequestDraft, profile: Profile, *, kind: str, source: str, of: str | None = None
-) -> Estimate | None:
-    """The price by a printed rule, of the user's file or of a catalogue."""
-    return by_rates(rates_of(rule), draft, profile, kind=kind, source=source, of=of)
 
 
 class _Request:
@@ -159,12 +149,11 @@ def by_quote(answer: object, spec: Mapping[str, Any], source: str) -> Estimate |
 
 @record(frozen=True)
 class Balance:
-    """What is left. `amount` None: the answer has none at the profile's paths; `raw` is the answer itself."""
+    """What is left. `amount` None: the answer has none at the profile's paths."""
 
     amount: float | None
     unit: str | None
     unlimited: bool
-    raw: Any
     note: str | None = None
 
 
@@ -172,13 +161,14 @@ def balance(profile: Profile, body: object) -> Balance:
     """Read the answer of the profile's `credits` call. Never raises."""
     spec = profile.credits
     if spec is None:
-        return Balance(None, None, False, body)
-    found = next((a for p in spec.balance if (a := scalars.amount(jmespath_eval.evaluate(p, body))) is not None), None)
-    if found is not None:
-        used = [a for p in spec.minus if (a := scalars.amount(jmespath_eval.evaluate(p, body))) is not None]
-        found -= sum(used)
+        return Balance(None, None, False)
+    bought, used = (
+        [amount for path in paths if (amount := scalars.amount(jmespath_eval.evaluate(path, body))) is not None]
+        for paths in (spec.balance, spec.minus)
+    )
+    found = bought[0] - sum(used) if bought else None
     unlimited = any(jmespath_eval.evaluate(path, body) is True for path in spec.unlimited)
-    return Balance(None if found is None else found * spec.scale, spec.unit, unlimited, body, spec.note)
+    return Balance(None if found is None else found * spec.scale, spec.unit, unlimited, spec.note)
 
 
 def check_capabilities(
@@ -212,8 +202,7 @@ def check_capabilities(
         return problems, None
     told = {name: jmespath_eval.evaluate(path, model) for name, path in spec.defaults.items()}
     rates = list(_published(pricing, model, unit))
-    times = str(pricing.get("times") or "") or None
-    return [], by_rates(rates, draft, profile, kind="table", defaults=told, times=times)
+    return [], by_rates(rates, draft, profile, kind="table", defaults=told, times=pricing.get("times"))
 
 
 def _published(pricing: Mapping[str, Any], model: Mapping[str, Any], unit: str) -> Iterator[Rate]:

@@ -303,9 +303,7 @@ def _typed(name: str, given: Any, kind: Any, *, exact: bool = False) -> Any:
         text = given.strip()
         if name == "duration":
             text = re.sub(r"(?<=[0-9])\s*s(ec(onds?)?)?\Z", "", text)  # 5s
-        if re.match(r"-?[0-9]{1,12}\Z", text):
-            number = int(text)
-        elif re.match(r"-?[0-9]{1,12}\.[0-9]{1,6}\Z", text):
+        if re.match(r"-?[0-9]{1,12}(\.[0-9]{1,6})?\Z", text):
             number = float(text)
         elif exact and text.isalpha():
             return text
@@ -325,7 +323,7 @@ def _fits(size: re.Match[str], ratio: str | None) -> bool:
     if not ratio or _SIZE.match(ratio):
         return True
     parts = re.match(r"([0-9]{1,3}):([0-9]{1,3})\Z", ratio)
-    return bool(parts) and int(size[1]) * int(parts[2]) == int(size[2]) * int(parts[1]) if parts else False
+    return parts is not None and int(size[1]) * int(parts[2]) == int(size[2]) * int(parts[1])
 
 
 def _media_value(found: Found, kind: str, value: str, role: str | None, spec: Mapping[str, Any], target: str) -> Any:
