@@ -29,9 +29,11 @@ SAYS = {
     "absent": "there is no field $field",
     "unknown": "unknown field: $field",
 }
-_ARTICLES = {
-    "text": "a non-empty string", "string": "a string", "integer": "an integer", "number": "a number",
-    "boolean": "a boolean", "object": "an object", "array": "an array",
+# Type -> how it is called, and what it is in Python.
+_TYPES: dict[str, tuple[Any, ...]] = {
+    "": ("", str, int, float, bool, dict, list), "text": ("a non-empty string", str), "string": ("a string", str),
+    "integer": ("an integer", int), "number": ("a number", int, float), "boolean": ("a boolean", bool),
+    "object": ("an object", dict), "array": ("an array", list),
 }  # fmt: skip
 
 
@@ -66,7 +68,7 @@ def _problem_in(check: dict[str, Any], scope: Scope) -> dict[str, Any] | None:
         broken = _broken(value, rule, scope)
         if broken:
             allowed = ", ".join(map(str, _allowed(rule, scope)))
-            kind = {"article": _ARTICLES.get(rule.get("type", ""), ""), "allowed": allowed}
+            kind = {"article": _TYPES[rule.get("type", "")][0], "allowed": allowed}
             return {"broken": broken, "field": field, "param": field, "value": value, **kind, **rule}
     extra = [name for name in body if name not in check["fields"]] if check.get("only") else []
     return {"broken": "unknown", "field": extra[0], "param": extra[0]} if extra else None
@@ -82,7 +84,8 @@ def _broken(value: Any, rule: dict[str, Any], scope: Scope) -> str:
         return "required" if rule.get("required") else ""
     if rule.get("absent"):
         return "absent"
-    if not _is(value, rule.get("type", "")):
+    kind = rule.get("type", "")
+    if type(value) not in _TYPES[kind][1:] or (kind == "text" and not value.strip()):
         return "type"
     if "enum" in rule and not any(value == each and type(value) is type(each) for each in _allowed(rule, scope)):
         return "enum"
@@ -97,16 +100,3 @@ def _broken(value: Any, rule: dict[str, Any], scope: Scope) -> str:
     if "pattern" in rule and not re.fullmatch(rule["pattern"], str(value)):
         return "pattern"
     return ""
-
-
-def _is(value: Any, kind: str) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return {
-        "text": isinstance(value, str) and bool(value.strip()),
-        "string": isinstance(value, str),
-        "integer": number and isinstance(value, int),
-        "number": number,
-        "boolean": isinstance(value, bool),
-        "object": isinstance(value, dict),
-        "array": isinstance(value, list),
-    }.get(kind, True)

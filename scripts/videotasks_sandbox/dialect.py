@@ -45,12 +45,8 @@ class Dialect:
 
     def find(self, method: str, path: str) -> list[tuple[dict[str, Any], dict[str, str]]]:
         """The calls that a path behind the prefix may mean, each with the values of its path."""
-        found = []
-        for wanted, pattern, call in self._routes:
-            match = pattern.fullmatch(path) if wanted == method else None
-            if match:
-                found.append((call, match.groupdict()))
-        return found
+        tried = ((call, pattern.fullmatch(path)) for wanted, pattern, call in self._routes if wanted == method)
+        return [(call, match.groupdict()) for call, match in tried if match]
 
     def plays(self, scenario: str) -> bool:
         """Whether its API can get into this trouble."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -176,17 +177,14 @@ def serve(request: Request, data: bytes, name: str, modified: float, *, cut: boo
     )
     condition = request.header("if-range")
     wanted = request.header("range") if not condition or condition in (etag, last_modified) else ""
-    if not wanted.startswith("bytes=") or "," in wanted:
-        return reply
-    first, dash, last = wanted[len("bytes=") :].strip().partition("-")
-    if not dash or not (first + last).isdigit():
+    found = re.fullmatch(r"bytes=\s*(\d*)-(\d*)\s*", wanted, re.ASCII)
+    first, last = found.groups() if found else ("", "")
+    if not first + last or (first and last and int(last) < int(first)):
         return reply
     if first:
         start, end = int(first), min(int(last) if last else len(data) - 1, len(data) - 1)
     else:
         start, end = max(0, len(data) - int(last)), len(data) - 1
-    if last and first and int(last) < start:
-        return reply
     if start >= len(data) or (not first and int(last) == 0):
         refused = xml_error(416, "InvalidRange", "The requested range is not satisfiable")
         refused.headers["Content-Range"] = f"bytes */{len(data)}"

@@ -66,7 +66,7 @@ def public_asker(address: str, *, seconds: float) -> Callable[[str | None], Got]
         if etag:
             headers["If-None-Match"] = etag
         try:
-            answer = public_fetch.fetch(address, headers=headers, max_bytes=MAX_BYTES, total_s=seconds, read_s=seconds)
+            answer = public_fetch.fetch(address, headers=headers, max_bytes=MAX_BYTES, total_s=seconds)
         except (public_fetch.NotFetched, NoAnswer) as error:
             raise Unavailable(str(getattr(error, "message", error))[:200]) from None
         if answer.status == 304 and etag:

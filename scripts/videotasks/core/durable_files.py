@@ -35,19 +35,11 @@ STALE_TEMP_S = 3600.0  # a temporary file older than this was left by a killed p
 
 def make_private_dir(path: Path) -> None:
     """The directory and its missing parents, each new one 0700. A symbolic link in the last place is refused."""
-    missing: list[Path] = []
-    current = path
-    while not current.exists() and not current.is_symlink():
-        missing.append(current)
-        if current.parent == current:
-            break
-        current = current.parent
-    for directory in reversed(missing):
-        try:
-            os.mkdir(directory, 0o700)
-        except FileExistsError:
-            continue
-        sync_dir(directory.parent)
+    for folder in reversed((path, *path.parents)):
+        if not folder.exists() and not folder.is_symlink():
+            with suppress(FileExistsError):
+                os.mkdir(folder, 0o700)
+                sync_dir(folder.parent)
     refuse_link(path)
     if not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(path))
@@ -63,15 +55,23 @@ def refuse_link(path: Path) -> None:
         )
 
 
-def write_atomic(path: Path, data: bytes, *, last: bool = True, pause: Callable[[float], None] = time.sleep) -> None:
-    """`data` as the whole content of `path`, or the old content untouched. 0600, fsynced; the folder, too, unless more
-    files follow in it (`last`): the fsync after the last one keeps all their names.
+def write_atomic(
+    path: Path,
+    data: bytes,
+    *,
+    durable: bool = True,
+    last: bool = True,
+    pause: Callable[[float], None] = time.sleep,
+) -> None:
+    """`data` as the whole content of `path`, or the old content untouched. 0600, fsynced if `durable`; the folder, too,
+    unless more files follow in it (`last`): the fsync after the last one keeps all their names.
     """
     handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
         try:
             _write_all(handle, data)
-            os.fsync(handle)
+            if durable:
+                os.fsync(handle)
         finally:
             os.close(handle)
         replace(Path(temporary), path, pause=pause)
@@ -79,7 +79,7 @@ def write_atomic(path: Path, data: bytes, *, last: bool = True, pause: Callable[
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    if last:
+    if durable and last:
         sync_dir(path.parent)
 
 

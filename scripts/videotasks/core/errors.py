@@ -157,7 +157,7 @@ def said_by_the_api(error: ApiError, message: str, *, category: Category | None 
 SERVER_TEXT_LIMIT = 500  # in an event; the whole is in result.json
 
 
-def error_fields(error: TaskError) -> dict[str, Any]:
+def error_fields(error: TaskError, limit: int = SERVER_TEXT_LIMIT) -> dict[str, Any]:
     """A TaskError as the `error` object of a line or of result.json."""
     fields: dict[str, Any] = {"category": error.category.value, "message": error.message}
     for name in ("expected", "hint", "code", "http_status"):
@@ -165,7 +165,7 @@ def error_fields(error: TaskError) -> dict[str, Any]:
         if value is not None:
             fields[name] = inert(value, 200) if name == "code" else value
     if error.server_message:
-        fields["server_message"] = inert(error.server_message, SERVER_TEXT_LIMIT)
+        fields["server_message"] = inert(error.server_message, limit)
     fields.update(error.details)
     return fields
 
@@ -174,14 +174,14 @@ def api_error_fields(error: ApiError | None, limit: int = SERVER_TEXT_LIMIT) -> 
     """An ApiError as an `error` object: the server's words only in `server_message`, escaped and cut."""
     if error is None:
         return None
-    fields: dict[str, Any] = {"category": error.category.value, "message": category_message(error.category)}
-    if error.code is not None:
-        fields["code"] = inert(error.code, 200)
-    if error.http_status is not None:
-        fields["http_status"] = error.http_status
-    if error.message:
-        fields["server_message"] = inert(error.message, limit)
-    return fields
+    told = TaskError(
+        error.category,
+        category_message(error.category),
+        code=error.code,
+        http_status=error.http_status,
+        server_message=error.message,
+    )
+    return error_fields(told, limit)
 
 
 def category_message(category: Category) -> str:

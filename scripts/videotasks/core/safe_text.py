@@ -7,6 +7,7 @@ Pure. Order for text that may echo a key: `redact` first, then `inert`, `one_lin
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 
 LIMIT = 2000  # characters; enough for any honest message, little for a flood
 
@@ -26,7 +27,6 @@ _HARMFUL = re.compile(
     "\U000e0000-\U000e007f"  # tag characters: invisible ASCII
     "]"
 )
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _BLANKS = re.compile(r"\s+")
 _USERINFO = re.compile(r"""(?<=://)[^\s/?#"'<>]*@""")
 
@@ -96,40 +96,22 @@ def cut_query(url: str, limit: int = LIMIT) -> str:
 
 def _shown(head: str, limit: int, whole: int, cut: bool, keep: str = "") -> str:
     """`head` with its harmful characters escaped, but those in `keep`; cut to `limit` if need be or if `cut`."""
-    pieces: list[str] = []  # plain, escape, plain, ...
-    length = start = 0
-    for match in _HARMFUL.finditer(head):
-        character = match.group()
-        if character == "\ufffd" or character in keep:
-            continue
-        pieces += (head[start : match.start()], _escape(character))
-        length += len(pieces[-2]) + len(pieces[-1])
-        start = match.end()
-        if length > limit:
-            break
-    pieces.append(head[start:])
-    if not cut and length + len(pieces[-1]) <= limit:
-        return "".join(pieces)
+
+    def shown(text: str) -> str:
+        return _HARMFUL.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+    keep += "\ufffd"
+    if not cut and len(text := shown(head)) <= limit:
+        return text
     note = f" ... [cut, {whole} characters]"
-    if len(note) >= limit:
-        note = ""
-    kept = ""
-    for index, piece in enumerate(pieces):
-        room = limit - len(note) - len(kept)
-        if len(piece) > room:
-            kept += piece[:room] if index % 2 == 0 else ""  # an escape is left whole or left out
-            break
-        kept += piece
-    return kept + note
+    note = note if len(note) < limit else ""
+    ends = accumulate(len(shown(character)) for character in head)  # an escape is left whole or left out
+    return shown(head[: sum(end <= limit - len(note) for end in ends)]) + note
 
 
 def _escape(character: str) -> str:
-    code = ord(character)
-    if character in _SHORT:
-        return _SHORT[character]
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    """As Python writes it: \n, \x1b, \u202e."""
+    return character.encode("unicode_escape").decode("ascii")
 
 
 # Windows takes these for devices, with any extension and whatever stands after a colon or blanks.

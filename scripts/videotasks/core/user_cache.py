@@ -23,19 +23,12 @@ def write(path: Path, data: bytes) -> bool:
 
     No fsync: after a crash of the machine a cache is simply made again.
     """
-    import tempfile
+    from videotasks.core.durable_files import write_atomic
 
-    temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
+        write_atomic(path, data, durable=False)
         return True
     except OSError:
-        with contextlib.suppress(OSError):
-            if temporary:
-                os.unlink(temporary)
         return False
 
 

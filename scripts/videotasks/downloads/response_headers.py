@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from email.utils import parsedate_tz
 
 MAX_RETRY_AFTER_S = 60.0
@@ -29,14 +29,9 @@ class Facts:
 
     def agrees(self, other: Facts) -> bool:
         """Whether a partial answer belongs to this object: nothing that both tell differs, and the ETag is repeated."""
-        pairs = (
-            (self.etag, other.etag),
-            (self.last_modified, other.last_modified),
-            (self.length, other.length),
-        )
-        if any(one is not None and two is not None and one != two for one, two in pairs):
-            return False
-        return other.etag == self.etag if self.etag else True
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        differ = any(one is not None and two is not None and one != two for one, two in pairs)
+        return not differ and (not self.etag or other.etag == self.etag)
 
 
 def strong_etag(value: object) -> str | None:

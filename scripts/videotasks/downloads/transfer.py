@@ -199,12 +199,12 @@ class Transfer:
         if answer.status == 200:
             facts = facts_of(answer.headers)
             head = self._judged_head(stream, facts)
-            self._check_room(part, facts.length, freed=part.size)
+            self._check_room(part, facts.length)
             part.restart(facts)
             self._append(part, head)
         elif answer.status == 206:
             self._continue(part, answer.headers)
-            self._check_room(part, part.facts.length, freed=0)
+            self._check_room(part, part.facts.length)
             marked = part.facts.length is not None  # the end of a part need not be the end of the whole
         elif answer.status == 416 and part.size:
             return self._all_is_here(part, answer.headers)
@@ -313,16 +313,14 @@ class Transfer:
             head += _at_least(stream, 4 * EXCERPT_CHARS - len(head))
         return None if b"\0" in head else head.decode("utf-8", "replace").strip()[:EXCERPT_CHARS] or None
 
-    def _check_room(self, part: PartFile, length: int | None, *, freed: int) -> None:
-        """Raise when the rest of the file cannot fit. `freed` is what becomes free by starting over."""
-        if length is None:
-            return
+    def _check_room(self, part: PartFile, length: int | None) -> None:
+        """Raise when the rest of the file cannot fit: what is here is gone on from, or gives its room back."""
         try:
             free = shutil.disk_usage(part.folder).free
         except OSError:
             return
-        missing = length if freed else length - part.size
-        if missing > free + freed:
+        missing = length - part.size if length is not None else 0
+        if missing > free:
             raise DownloadFailed(
                 "disk_full",
                 f"{missing} more bytes are needed and the disk has {free} left",

@@ -251,12 +251,9 @@ def without_secrets(body: bytes) -> bytes:
 
 
 def encode_json(value: Any) -> bytes:
-    """Compact UTF-8 JSON; a lone surrogate, which has no UTF-8, is kept as an escape."""
+    """Compact UTF-8 JSON; a lone surrogate, which has no UTF-8, is kept as an escape (Python's is JSON's, too)."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _decoded(data: bytes, max_bytes: int) -> bytes:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 import requests.adapters
-import urllib3.connection
 import urllib3.connectionpool
 
 from videotasks.core.errors import configuration_error
@@ -100,16 +99,17 @@ def require_versions(*more: ModuleType) -> None:
             )
 
 
+def _tracked(tracking: type, pool: Any) -> type:
+    """A pool of the library's whose connections are tracked."""
+    return type(pool.__name__, (pool,), {"ConnectionCls": type("Tracked", (tracking, pool.ConnectionCls), {})})
+
+
 def _socks_pools(tracking: type) -> dict[str, type]:
     """A SOCKS manager has pools of its own; untracked, a request that was sent would count as not sent."""
     from urllib3.contrib import socks
 
-    plain = type("PlainSocks", (tracking, socks.SOCKSConnection), {})
-    secure = type("SecureSocks", (tracking, socks.SOCKSHTTPSConnection), {})
-    return {
-        "http": type("PlainSocksPool", (socks.SOCKSHTTPConnectionPool,), {"ConnectionCls": plain}),
-        "https": type("SecureSocksPool", (socks.SOCKSHTTPSConnectionPool,), {"ConnectionCls": secure}),
-    }
+    plain, secure = socks.SOCKSHTTPConnectionPool, socks.SOCKSHTTPSConnectionPool
+    return {"http": _tracked(tracking, plain), "https": _tracked(tracking, secure)}
 
 
 def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
@@ -152,19 +152,8 @@ def tracking_adapter(client: Client) -> requests.adapters.HTTPAdapter:
                 client.flight.before_first_byte()
             super().send(data)  # type: ignore[misc]
 
-    class PlainConnection(_Tracking, urllib3.connection.HTTPConnection):
-        pass
-
-    class SecureConnection(_Tracking, urllib3.connection.HTTPSConnection):
-        pass
-
-    class PlainPool(urllib3.connectionpool.HTTPConnectionPool):
-        ConnectionCls = PlainConnection
-
-    class SecurePool(urllib3.connectionpool.HTTPSConnectionPool):
-        ConnectionCls = SecureConnection
-
-    pools = {"http": PlainPool, "https": SecurePool}
+    plain, secure = urllib3.connectionpool.HTTPConnectionPool, urllib3.connectionpool.HTTPSConnectionPool
+    pools = {"http": _tracked(_Tracking, plain), "https": _tracked(_Tracking, secure)}
 
     class TrackingAdapter(requests.adapters.HTTPAdapter):
         place: Any = None

@@ -35,6 +35,11 @@ class Blocked(Exception):
     rule: str
 
 
+# After the first byte the same names speak of a broken answer (two lengths, an odd header), not of our request.
+_UNUSABLE = "InvalidURL InvalidSchema MissingSchema LocationParseError InvalidHeader"
+_CUT = "IncompleteRead ChunkedEncodingError InvalidChunkLength DecodeError ContentDecodingError"
+
+
 def no_answer_of(error: Exception, flight: Flight, url: str, *, status: int | None = None) -> Exception:
     """NoAnswer for whatever the HTTP library raised. The class tells people what happened; `sent` is the flight's."""
     from datetime import datetime, timezone
@@ -59,31 +64,23 @@ def no_answer_of(error: Exception, flight: Flight, url: str, *, status: int | No
     proxy = _proxy_of(url) if not flight.sent else None
     if "ProxyError" in names or (proxy is not None and "socks" in text):
         return answer("proxy", f"the proxy {proxy or ''} on the way to {host} failed".replace("  ", " "))
-    if names & {"NameResolutionError", "gaierror"}:
-        return answer("dns", f"the name {host} could not be resolved")
-    if "ConnectionRefusedError" in names or "connection refused" in text:
-        return answer("refused", f"{host} refused the connection")
-    if names & {"ConnectTimeout", "ConnectTimeoutError"}:
-        return answer("connect", f"{host} did not take the connection in time")
-    # After the first byte the same names speak of a broken answer (two lengths, an odd header), not of our request.
-    unusable = {"InvalidURL", "InvalidSchema", "MissingSchema", "LocationParseError", "InvalidHeader"}
-    if not flight.sent and names & unusable:
-        return answer("invalid", "the request could not be built")
-    if names & {"ReadTimeout", "ReadTimeoutError", "TimeoutError", "timeout"}:
-        return answer("timeout", f"{host} did not answer in time")
-    if names & {"SSLError", "SSLCertVerificationError", "SSLEOFError"}:
-        # A clock set to 1970 or 2100 finds every certificate out of its time.
-        clock = "expired" in text or "not yet valid" in text
-        why = (
-            f": its certificate is not valid at this machine's time ({datetime.now(timezone.utc):%Y-%m-%d})"
-            if clock
-            else ""
-        )
-        return answer("tls", f"the secure connection to {host} failed" + why)
-    if names & {"IncompleteRead", "ChunkedEncodingError", "InvalidChunkLength", "DecodeError", "ContentDecodingError"}:
-        return answer("cut", f"the answer of {host} was cut off")
-    if names & {"NewConnectionError"}:
-        return answer("connect", f"{host} could not be reached")
+    if "connection refused" in text:
+        names.add("ConnectionRefusedError")
+    why = ""
+    if "expired" in text or "not yet valid" in text:  # a clock set to 1970 or 2100 finds every certificate so
+        why = f": its certificate is not valid at this machine's time ({datetime.now(timezone.utc):%Y-%m-%d})"
+    for kind, told_by, message in (
+        ("dns", "NameResolutionError gaierror", f"the name {host} could not be resolved"),
+        ("refused", "ConnectionRefusedError", f"{host} refused the connection"),
+        ("connect", "ConnectTimeout ConnectTimeoutError", f"{host} did not take the connection in time"),
+        ("invalid", "" if flight.sent else _UNUSABLE, "the request could not be built"),
+        ("timeout", "ReadTimeout ReadTimeoutError TimeoutError timeout", f"{host} did not answer in time"),
+        ("tls", "SSLError SSLCertVerificationError SSLEOFError", f"the secure connection to {host} failed{why}"),
+        ("cut", _CUT, f"the answer of {host} was cut off"),
+        ("connect", "NewConnectionError", f"{host} could not be reached"),
+    ):
+        if names.intersection(told_by.split()):
+            return answer(kind, message)
     return answer("reset", f"the connection to {host} broke")
 
 

@@ -49,14 +49,7 @@ def check_url(url: str) -> None:
         raise NotFetched(f"Not fetched over plain http: {shown}", "an https URL, or a downloaded file")
 
 
-def fetch(
-    url: str,
-    *,
-    headers: Mapping[str, str],
-    max_bytes: int,
-    total_s: float = TOTAL_TIMEOUT_S,
-    read_s: float = READ_TIMEOUT_S,
-) -> Answer:
+def fetch(url: str, *, headers: Mapping[str, str], max_bytes: int, total_s: float = TOTAL_TIMEOUT_S) -> Answer:
     """The answer to a GET, at most `max_bytes` of it (then `truncated`). Redirects stay on the origin.
 
     Raises NotFetched, and NoAnswer when none came whole within `total_s` seconds.
@@ -67,7 +60,7 @@ def fetch(
     target = url
     try:
         for _ in range(MAX_REDIRECTS + 1):
-            with client.open("GET", target, timeout=min(read_s, total_s)) as opened:
+            with client.open("GET", target, timeout=min(READ_TIMEOUT_S, total_s)) as opened:
                 location = opened.headers.get("location")
                 if opened.status in _REDIRECTS and location:
                     target = _redirected(target, location)

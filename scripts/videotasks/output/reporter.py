@@ -31,20 +31,8 @@ STDERR_LIMIT = 16_000  # characters before the last line, where no person looks 
 LONGEST_LINK_SHOWN = 200  # a longer one gives way to the place of result.json where the line would not fit
 LONGEST_ID_TWICE = 1_500  # a longer task id stands in the last line only
 VERBOSE_ONLY = frozenset(
-    {
-        "sse_open",
-        "sse_event",
-        "sse_stream_ended",
-        "sse_http_error",
-        "sse_timeout",
-        "sse_connect_error",
-        "poll",
-        "poll_error",
-        "fallback_polling_start",
-        "fallback_polling_end",
-        "upload",
-        "download_progress",
-    }
+    {"sse_open", "sse_event", "sse_stream_ended", "sse_http_error", "sse_timeout", "sse_connect_error"}
+    | {"poll", "poll_error", "fallback_polling_start", "fallback_polling_end", "upload", "download_progress"}
 )
 
 
