@@ -155,14 +155,17 @@ def _can_be(key: str, member: Mapping[str, Any]) -> bool:
 def _of_this_model(bodies: list[Shape], schemas: Schemas, model: str) -> list[Shape]:
     """Bodies that are for another model by a const of theirs are left out."""
 
-    def names(body: Shape) -> list[Any]:
-        if "model" not in body.properties:
-            return []
-        shape = shape_of(schemas, body.property("model"))
-        return [shape.const] if shape.const is not MISSING else list(shape.enum or ())
-
-    mine = [body for body in bodies if not names(body) or model in names(body)]
+    mine = [body for body in bodies if model in (_listed(schemas, body, "model") or [model])]
     return (mine or bodies)[:MAX_BRANCHES]
+
+
+def _listed(schemas: Schemas, body: Shape, name: str) -> list[Any]:
+    """The values that a body lists for a member."""
+    return _values(shape_of(schemas, body.property(name))) or [] if name in body.properties else []
+
+
+def _values(shape: Shape) -> list[Any] | None:
+    return [shape.const] if shape.const is not MISSING else shape.enum
 
 
 def _members(schemas: Schemas, body: Shape, prefix: str = "", *, required: bool = True) -> dict[str, dict[str, Any]]:
@@ -192,7 +195,7 @@ def _member(schemas: Schemas, shape: Shape) -> dict[str, Any]:
     values: list[Any] = []
     is_open = not branches
     for one in branches:
-        listed = [one.const] if one.const is not MISSING else one.enum
+        listed = _values(one)
         kinds |= (one.types or set()) - {"null"}
         if listed is None:
             is_open = True
@@ -229,15 +232,8 @@ def _variants(
     """{by, choose} where each variant of the body has a const of its own in the same member."""
     if len(bodies) < 2:
         return None
-
-    def const(body: Shape, name: str) -> Any:
-        shape = shape_of(schemas, body.property(name)) if name in body.properties else None
-        if shape is None:
-            return None
-        return shape.const if shape.const is not MISSING else shape.enum[0] if len(shape.enum or ()) == 1 else None  # type: ignore[index]
-
     for name in bodies[0].properties:
-        consts = [const(body, name) for body in bodies]
+        consts = [only[0] if len(only := _listed(schemas, body, name)) == 1 else None for body in bodies]
         if name == "model" or not all(map(_is_word, consts)) or len(set(consts)) != len(consts):
             continue
         choose = []

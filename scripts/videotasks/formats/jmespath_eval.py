@@ -65,19 +65,16 @@ def check(path: str) -> None:
             continue
         name, given = node["value"], len(node["children"])
         if name not in table:
-            raise PathError(f"{path!r}: JMESPath has no function {name!r}{_near(name, table)}")
+            import difflib
+
+            near = difflib.get_close_matches(name, table, n=1, cutoff=0.6)
+            others = f"did you mean {near[0]!r}?" if near else "it has: " + ", ".join(sorted(table))
+            raise PathError(f"{path!r}: JMESPath has no function {name!r}; {others}")
         signature = table[name]["signature"]
         variadic = bool(signature and signature[-1].get("variadic"))
         if given < len(signature) or (given > len(signature) and not variadic):
             wanted = f"at least {len(signature)}" if variadic else str(len(signature))
             raise PathError(f"{path!r}: {name}() takes {wanted} argument(s), not {given}")
-
-
-def _near(name: str, table: Iterable[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, table, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else "; it has: " + ", ".join(sorted(table))
 
 
 @lru_cache(maxsize=1024)

@@ -108,9 +108,9 @@ def first_time(candidates: Iterable[str], body: object, zone: str = "") -> float
 
 def http_url(value: Any) -> str | None:
     """The value when it is an absolute http(s) URL with a host and nothing unprintable in it."""
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_URL or not value.isprintable() or " " in value:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_URL:
         return None
-    if "\\" in value:
+    if not value.isprintable() or " " in value or "\\" in value:
         return None
     try:
         parts = urlsplit(value)
@@ -122,11 +122,8 @@ def http_url(value: Any) -> str | None:
 
 def same(value: Any, other: Any) -> bool:
     """Equal with equal types, as JSON has them: 0 is not false, 1 is not true, "0" is not 0."""
-    if isinstance(value, bool) or isinstance(other, bool):
-        return isinstance(value, bool) and isinstance(other, bool) and value == other
-    if isinstance(value, (int, float)) and isinstance(other, (int, float)):
-        return value == other
-    return type(value) is type(other) and bool(value == other)
+    alike = type(value) is type(other) or {type(value), type(other)} == {int, float}
+    return alike and bool(value == other)
 
 
 def json_type(value: Any) -> str:

@@ -70,16 +70,15 @@ class SseParser:
         """The events that this chunk completes. Raises SseLimitError at a cap."""
         events: list[SseEvent] = []
         room = self.max_stream_bytes - self.bytes_fed
-        within = chunk if len(chunk) <= room else chunk[:room]
+        within = chunk[:room]
         self.bytes_fed += len(within)
-        self._take(within, events)
+        if within:
+            self._take(within, events)
         if len(chunk) > room:
             raise SseLimitError("stream", self.max_stream_bytes, events)
         return events
 
     def _take(self, chunk: bytes, events: list[SseEvent]) -> None:
-        if not chunk:
-            return
         start = 1 if self._skip_lf and chunk.startswith(b"\n") else 0
         # A CR ends its line at once: waiting to see whether a LF follows would hang on the last event of a CR stream.
         self._skip_lf = False

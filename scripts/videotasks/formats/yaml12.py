@@ -34,6 +34,7 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\
 _SPECIAL_FLOAT = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
 _MAYBE_NUMBER = frozenset("0123456789+-.")
 _TAG = "tag:yaml.org,2002:"
+_TYPE_OF_TAG = {_TAG + "null": type(None), _TAG + "bool": bool, _TAG + "int": int, _TAG + "float": float}
 # Scalars of YAML 1.1 that have no counterpart in JSON stay the text that the author wrote.
 _TEXT_TAGS = frozenset((_TAG + "str", _TAG + "timestamp", _TAG + "binary", "!"))
 
@@ -263,15 +264,10 @@ class _Builder:
                 return resolve_plain(text) if not event.style else text
             if tag.startswith(_TAG):
                 value = resolve_plain(text)
-                wanted = tag[len(_TAG) :]
-                if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
+                wanted = _TYPE_OF_TAG.get(tag)
+                if wanted is float and type(value) is int:
                     return float(value)
-                if (
-                    (wanted == "null" and value is None)
-                    or (wanted == "bool" and isinstance(value, bool))
-                    or (wanted == "int" and isinstance(value, int) and not isinstance(value, bool))
-                    or (wanted == "float" and isinstance(value, float))
-                ):
+                if type(value) is wanted:
                     return value
         except (ValueError, OverflowError) as exc:
             raise YamlError(f"{_place(event.start_mark)}{exc}") from None

@@ -65,25 +65,21 @@ def check_foreign(
 
 def _told(place: Place, said: str, lines: Mapping[Place, int]) -> str:
     dotted = ".".join(str(part) for part in place) or "the profile"
-    for length in range(len(place), 0, -1):
-        if place[:length] in lines:
-            return f"line {lines[place[:length]]}, {dotted}: {said}"
-    return f"{dotted}: {said}"
+    line = next((lines[place[:length]] for length in range(len(place), 0, -1) if place[:length] in lines), None)
+    return (f"line {line}, " if line else "") + f"{dotted}: {said}"
 
 
 def problems_of(document: Mapping[str, Any]) -> Iterator[Problem]:
     """(member, what is wrong and what is expected) for everything in a profile and in each of its kinds."""
     plain: dict[str, Any] = json.loads(json.dumps(document, default=str))  # keys become texts, as the schema has them
-    found = list(_problems_of_kind(plain))
+    known = list(_problems_of_kind(plain))
+    yield from known
     kinds = plain.get("kinds")
     for name, kind in (kinds if isinstance(kinds, Mapping) else {}).items():
-        known = {(place, said) for place, said in found}
         changes = {k: v for k, v in kind.items() if k != "when"} if isinstance(kind, Mapping) else {}
-        merged = merge(plain, changes)
-        for place, said in _problems_of_kind(merged):
+        for place, said in _problems_of_kind(merge(plain, changes)):
             if (place, said) not in known:
-                found.append((("kinds", name, *place), said))
-    yield from found
+                yield ("kinds", name, *place), said
 
 
 def _problems_of_kind(document: Mapping[str, Any]) -> Iterator[Problem]:

@@ -11,13 +11,14 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urljoin
+from urllib.parse import unquote
 
 from videotasks.core.errors import ApiError, Category
 from videotasks.core.json_values import parse_json
 from videotasks.core.record import field, record, replace
 from videotasks.core.task import Snapshot, Status, valid_task_id
 from videotasks.formats import jmespath_eval, scalars
+from videotasks.network import origins
 from videotasks.providers import classify_error, outputs
 from videotasks.providers.profile import Profile
 
@@ -307,13 +308,10 @@ def _with_outputs(profile: Profile, made: Snapshot, body: object, known: Mapping
 
 def _expires(profile: Profile, *bodies: object) -> float | None:
     result = profile.result
-    for body in bodies:
-        if (told := scalars.first_time(result.expires_at, body, profile.times.zone)) is not None:
-            return told
-    if result.ttl_s:
+    for paths, later in ((result.expires_at, 0.0), (result.finished_at if result.ttl_s else (), result.ttl_s or 0.0)):
         for body in bodies:
-            if (finished := scalars.first_time(result.finished_at, body, profile.times.zone)) is not None:
-                return finished + result.ttl_s
+            if (told := scalars.first_time(paths, body, profile.times.zone)) is not None:
+                return told + later
     return None
 
 
@@ -363,11 +361,8 @@ def _follow(profile: Profile, body: object) -> tuple[dict[str, str], tuple[str, 
         given = jmespath_eval.evaluate(path, body)
         if not isinstance(given, str) or not given:
             continue
-        try:
-            url = scalars.http_url(urljoin(profile.base_url + "/", given))
-        except ValueError:  # such as https://[x: the task that came with it must not be lost for that
-            url = None
-        if url and profile.is_own(url):
+        url = origins.followed_url(profile.base_url, given)
+        if url and scalars.http_url(url):
             kept[name] = url
         else:
             warnings.append(f"{name} is not on the API's own origin and is not followed")

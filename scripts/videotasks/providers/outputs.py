@@ -43,10 +43,11 @@ def outputs_of(
     outputs: list[Output] = []
     for kind in KINDS:
         for output in _at(profile, kind, getattr(profile.result, kind), body):
-            same = (o for o in outputs if o.url == output.url and o.data == output.data)
-            if next(same, None) is None and len(outputs) < MAX_OUTPUTS:
+            known_already = any(o.url == output.url and o.data == output.data for o in outputs)
+            if not known_already and len(outputs) < MAX_OUTPUTS:
                 outputs.append(output)
-    content = content_path(profile, body, known)
+    told = profile.result.content
+    content = filled(told, body, known) if told is not None and "task_id" in known else None
     if content is None:
         return tuple(outputs)
     first = next((n for n, output in enumerate(outputs) if output.kind in MADE), None)
@@ -55,14 +56,6 @@ def outputs_of(
     elif outputs[first].kind == "video" and outputs[first].content_path is None:
         outputs[first] = Output("video", outputs[first].url, fallback_path=content, data=outputs[first].data)
     return tuple(outputs)
-
-
-def content_path(profile: Profile, body: object, known: Mapping[str, str]) -> str | None:
-    """The content endpoint of this task; None where the API has none, or a value of its path is not known."""
-    content = profile.result.content
-    if content is None or "task_id" not in known:
-        return None
-    return filled(content, body, known)
 
 
 def filled(spec: Mapping[str, Any], body: object, known: Mapping[str, str]) -> str | None:
@@ -86,9 +79,7 @@ def guesses_of(body: object) -> tuple[Output, ...]:
     for text in _texts(body):
         link = result_value.link(text, "") if text.strip()[:4].lower() == "http" else None
         data = result_value.embedded(text) if link is None else None
-        if data is not None and not _fits(data, "video"):
-            data = None
-        if link is None and data is None:
+        if link is None and (data is None or not _fits(data, "video")):
             continue
         output = Output("video", link, data=data, found_by="guess")
         if output not in found:

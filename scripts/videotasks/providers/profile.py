@@ -410,8 +410,7 @@ class Profile:
             raise configuration_error(
                 f"{self.name} has no kind {wanted!r}", expected="one of: " + ", ".join(self.kinds)
             )
-        made = build_profile(self.document, foreign=self.foreign, kind=wanted)
-        return made.with_base_url(self.base_url)
+        return build_profile(self.document, foreign=self.foreign, kind=wanted).with_base_url(self.base_url)
 
     def with_base_url(self, base_url: str) -> Profile:
         """The same provider at another origin (flag, environment, sandbox)."""

@@ -38,14 +38,15 @@ def _create(profile: Profile, body: Any, http_status: int) -> tuple[dict[str, An
     if made.task_id is None and made.error is None:
         said = f"no task id at create.id ({', '.join(profile.create.id)}): a paid create would end as exit 3"
         problems.append(said + _may_be(body, _ID))
-    problems += [
-        f"nothing at create.keep.{name}: {path}" for name, path in _missing(profile.create.keep, body) if made.task_id
-    ]
+    for name, path in profile.create.keep.items() if made.task_id else ():
+        if jmespath_eval.evaluate(path, body) is None:
+            problems.append(f"nothing at create.keep.{name}: {path}")
     return told, problems
 
 
 def _status(profile: Profile, body: Any, http_status: int) -> tuple[dict[str, Any], list[str]]:
-    seen = normalize.snapshot(profile, body, task_id=_own_id(profile, body), http_status=http_status)
+    task_id = normalize.created(profile, body).task_id or "TASK_ID"
+    seen = normalize.snapshot(profile, body, task_id=task_id, http_status=http_status)
     told = {
         "task_id": seen.task_id,
         "provider_status": seen.provider_status,
@@ -108,20 +109,9 @@ def _error(profile: Profile, body: Any, http_status: int, operation: str) -> tup
     return {"error": api_error_fields(error), "category": error.category.value}, problems
 
 
-def _own_id(profile: Profile, body: Any) -> str:
-    made = normalize.created(profile, body).task_id if isinstance(body, Mapping) else None
-    return made or "TASK_ID"
-
-
 def _output(output: Any) -> dict[str, Any]:
     where = {"url": output.url, "path": output.content_path, "bytes": len(output.data) if output.data else None}
     return {"kind": output.kind, **{name: value for name, value in where.items() if value is not None}}
-
-
-def _missing(paths: Mapping[str, str], body: Any) -> Iterator[tuple[str, str]]:
-    for name, path in paths.items():
-        if jmespath_eval.evaluate(path, body) is None:
-            yield name, path
 
 
 def _may_be(body: Any, names: re.Pattern[str]) -> str:

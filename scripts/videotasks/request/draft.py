@@ -90,7 +90,7 @@ def form_parts(draft: RequestDraft, uploads: Mapping[str, str] | None = None, fr
     parts: list[FormPart] = []
     for name, value in draft.body.items():
         for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, FileRef) and item.how == "multipart":
+            if _is_form_file(item):
                 parts.append(FormPart(name, file=item))
             elif (filled := _filled(item, uploads or {}, fresh)) is not None:
                 text = filled if isinstance(filled, str) else json.dumps(filled, ensure_ascii=False)
@@ -119,12 +119,10 @@ def _identity(value: Any) -> Any:
 
 
 def _filled(value: Any, uploads: Mapping[str, str], fresh: str) -> Any:
-    """`value` with files in place; None where a form file stood."""
+    """`value` with files in place, and without those of a form."""
     if isinstance(value, Fresh):
         return fresh
     if isinstance(value, FileRef):
-        if value.how == "multipart":
-            return None
         if value.how == "upload":
             key = uploads.get(value.sha256)
             if key is None:
