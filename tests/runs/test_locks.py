@@ -62,8 +62,8 @@ def test_one_holder_at_a_time(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_context_manager_gives_it_back(tmp_path: Path, kind: str) -> None:
-    with FileLock(tmp_path / "x.lock"):
-        assert not FileLock(tmp_path / "x.lock").try_acquire()
+    with FileLock(tmp_path / "x.lock").held() as mine:
+        assert mine and not FileLock(tmp_path / "x.lock").try_acquire()
     assert FileLock(tmp_path / "x.lock").try_acquire()
 
 
@@ -81,7 +81,7 @@ def test_no_two_threads_are_inside_at_once(tmp_path: Path, kind: str) -> None:
 
     def work() -> None:
         for _ in range(10):
-            with FileLock(tmp_path / "x.lock"):
+            with FileLock(tmp_path / "x.lock").held():
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
                 time.sleep(0.0005)

@@ -61,18 +61,17 @@ def _report_refusal(plan: Plan, run: Run | None, error: TaskError) -> int:
 
 
 def _go_on(plan: Plan, created: CreatedRun, deadline: float, no_wait: bool) -> int:
-    session, run, submitted = plan.session, created.run, created.submitted
-    ctx = session.ctx
+    session, ctx, run, submitted = plan.session, plan.session.ctx, created.run, created.submitted
     if created.unverified is not None and not created.unverified.waits:
         return report_unverified(session, run, created.unverified, take=plan.take)
     if submitted is None:
         return go_on_with_run(session, run, deadline=deadline, attached=True, wait=not no_wait)
-    write_results(ctx, run, submitted.snapshot)
-    first = submitted.snapshot.status.value if submitted.snapshot else None
-    ctx.reporter.event("created", task_id=submitted.task_id, status=first)
+    snapshot = submitted.snapshot
+    write_results(ctx, run, snapshot)
+    ctx.reporter.event("created", task_id=submitted.task_id, status=snapshot.status.value if snapshot else None)
     ctx.reporter.people(f"created task {submitted.task_id} (run {run.run_id})")
-    if submitted.snapshot is not None:
-        for line in echo_differences(plan.draft.body, submitted.snapshot.raw, session.profile.create.echo):
+    if snapshot is not None:
+        for line in echo_differences(plan.draft.body, snapshot.raw, session.profile.create.echo):
             ctx.reporter.event("warning", message=line)
             ctx.reporter.people("warning: " + line)
     if submitted.stream is not None and (no_wait or submitted.interrupted is not None):
@@ -81,14 +80,7 @@ def _go_on(plan: Plan, created: CreatedRun, deadline: float, no_wait: bool) -> i
         raise Interrupted(submitted.interrupted)
     if no_wait:
         return report_created(session, run)
-    watched = Watched(
-        run,
-        session.provider,
-        TaskRef(submitted.task_id, submitted.follow),
-        age_s=0.0,
-        stream=submitted.stream,
-        snapshot=submitted.snapshot,
-    )
-    if submitted.snapshot is not None:
-        watched.told = submitted.snapshot.status, submitted.snapshot.provider_status
+    ref = TaskRef(submitted.task_id, submitted.follow)
+    told = (snapshot.status, snapshot.provider_status) if snapshot is not None else None
+    watched = Watched(run, session.provider, ref, age_s=0.0, stream=submitted.stream, snapshot=snapshot, told=told)
     return wait_and_finish(session, watched, deadline=deadline)

@@ -32,9 +32,7 @@ def run_for_task(session: Session, task_id: str) -> Run:
     identity = body_key(
         mode=ctx.mode, origin=session.origin, method="TASK", path="", body=task_id.encode("utf-8"), take=1
     )
-    lock = ctx.store.task_lock(identity)
-    lock.acquire(wait=ctx.mailbox.sleep)
-    try:
+    with ctx.store.task_lock(identity).held(wait=ctx.mailbox.sleep):
         run = ctx.store.by_task(task_id, mode=ctx.mode, origin=session.origin)
         if run is None:
             run = ctx.store.create(
@@ -51,8 +49,6 @@ def run_for_task(session: Session, task_id: str) -> Run:
             )
             run.record("adopted", ctx.clock(), task_id=task_id, kind=session.profile.kind)
         return run
-    finally:
-        lock.release()
 
 
 def take_in_if_any(session: Session, run: Run, look: Look | None = None) -> None:

@@ -206,15 +206,11 @@ def _guessed(
 @contextmanager
 def _download_lock(ctx: Context, run: Run, end: float | None) -> Iterator[bool]:
     """Whether this process may write files of the run now; another one that does is waited for until `end`."""
-    lock = run.download_lock()
-    if not lock.acquire(wait=ctx.mailbox.sleep, give_up=lambda: end is not None and ctx.monotonic() >= end):
-        yield False
-        return
-    try:
-        run.prepare()
-        yield True
-    finally:
-        lock.release()
+    last = float("inf") if end is None else end
+    with run.download_lock().held(wait=ctx.mailbox.sleep, give_up=lambda: ctx.monotonic() >= last) as mine:
+        if mine:
+            run.prepare()
+        yield mine
 
 
 def _discard(run: Run, entry: dict[str, Any]) -> None:

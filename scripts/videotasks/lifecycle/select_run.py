@@ -166,10 +166,8 @@ def read_foreign_result(path: str) -> tuple[str, str | None]:
         raise configuration_error(f"{path} is no readable JSON object", expected="another run's result.json")
     for name in ("task_id", "generation_id", "id"):
         value = document.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
-        if isinstance(value, str) and value.strip():
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value).strip():
             provider = document.get("provider")
             known = provider if isinstance(provider, str) and provider in shipped_names() else None
-            return require_task_id(value), known
+            return require_task_id(str(value)), known
     raise configuration_error(f"{path} holds no task id", expected="task_id, generation_id or id in it")

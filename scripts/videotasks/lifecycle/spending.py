@@ -67,17 +67,14 @@ def reserved(
     ctx.store.prepare()
     folder = ctx.store.root / ".spending"
     durable_files.make_private_dir(folder)
-    lock = FileLock(folder / "lock")
     deadline = ctx.monotonic() + LOCK_S
-    if not lock.acquire(give_up=lambda: ctx.monotonic() > deadline):
-        raise configuration_error("another command holds the day's budget", expected="to run it again")
     mine = folder / f"{iso(ctx.clock())[:10]}-{os.getpid()}-{uuid4().hex[:8]}.json"
-    try:
+    with FileLock(folder / "lock").held(give_up=lambda: ctx.monotonic() > deadline) as held:
+        if not held:
+            raise configuration_error("another command holds the day's budget", expected="to run it again")
         _check(ctx, folder, most, unit, estimate, allow_unknown)
         told = {"amount": estimate.amount if estimate else 0.0, "unit": unit, "mode": ctx.mode}
         mine.write_text(json.dumps(told), encoding="utf-8")
-    finally:
-        lock.release()
     try:
         yield
     finally:

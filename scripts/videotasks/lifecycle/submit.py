@@ -260,9 +260,7 @@ class _Exchange:
                     if not self.in_doubt:
                         self.run_.record("not_sent", self.ctx.clock(), reason="the journal could not be written")
                 raise durable_files.disk_error(value.error, "the journal could not be written, so nothing was sent")
-            if isinstance(value, TaskError):
-                raise value
-            if not self.flight.sent:
+            if isinstance(value, TaskError) or not self.flight.sent:
                 raise value
             return CreateAnswer(Decision.UNKNOWN, reason="the answer could not be read")
         if kind == "result":

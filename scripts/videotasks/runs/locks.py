@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,18 @@ class FileLock:
         self._handle = handle
         return True
 
+    @contextmanager
+    def held(
+        self, *, wait: Callable[[float], None] = time.sleep, give_up: Callable[[], bool] = lambda: False
+    ) -> Iterator[bool]:
+        """Wait for the lock, see `acquire`, and hold it for a block that is told whether it does."""
+        try:
+            yield self.acquire(wait=wait, give_up=give_up)
+        finally:
+            self.release()
+
     def acquire(
-        self,
-        *,
-        wait: Callable[[float], None] = time.sleep,
-        give_up: Callable[[], bool] = lambda: False,
+        self, *, wait: Callable[[float], None] = time.sleep, give_up: Callable[[], bool] = lambda: False
     ) -> bool:
         """Wait for the lock; `give_up()` is asked between looks. Returns whether it is held."""
         while not self.try_acquire():
@@ -98,13 +105,6 @@ class FileLock:
         self._handle, self._exclusive_file = handle, True
         return True
 
-    def __enter__(self) -> FileLock:
-        self.acquire()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
 
 def _create(path: Path) -> int | None:
     """A new file that names this process as its owner, or None when there is one."""
@@ -146,21 +146,18 @@ def _alive(pid: int) -> bool:
 
 
 def system_lock() -> tuple[Callable[[int], Any], Callable[[int], Any]] | None:
-    try:
+    with suppress(ImportError):
         import fcntl
 
         return (
             lambda handle: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB),
             lambda handle: fcntl.flock(handle, fcntl.LOCK_UN),
         )
-    except ImportError:
-        pass
-    try:
+    with suppress(ImportError):
         import msvcrt
 
         return (
             lambda handle: msvcrt.locking(handle, msvcrt.LK_NBLCK, 1),  # type: ignore[attr-defined]
             lambda handle: msvcrt.locking(handle, msvcrt.LK_UNLCK, 1),  # type: ignore[attr-defined]
         )
-    except ImportError:
-        return None
+    return None

@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from heapq import merge
 from pathlib import Path
@@ -483,7 +484,7 @@ def pointer(root: Path, mode: str, task_id: str) -> Path:
 def point(root: Path, mode: str, task_id: str, run_id: str) -> None:
     """Leave a pointer from a task to its run. Without one, the task is found by looking through all runs."""
     place = pointer(root, mode, task_id)
-    try:
+    with suppress(OSError, TaskError):
         os.makedirs(place.parent, 0o700, exist_ok=True)
         durable_files.refuse_link(place.parent)
         handle = durable_files.open_regular(place, os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -492,8 +493,6 @@ def point(root: Path, mode: str, task_id: str, run_id: str) -> None:
                 os.write(handle, run_id.encode() + b"\n")
         finally:
             os.close(handle)
-    except (OSError, TaskError):
-        pass
 
 
 def _lines_of(path: str) -> list[dict[str, Any]]:
