@@ -274,10 +274,7 @@ def _attach(plan: Plan, run: Run) -> CreatedRun:
 def _refused_before(state: RunState) -> TaskError:
     """The refusal that the journal holds, as it would have been reported."""
     told: Mapping[str, Any] = state.error or {}
-    try:
-        category = Category(told.get("category"))
-    except ValueError:
-        category = Category.UNKNOWN
+    category = Category(told.get("category", Category.UNKNOWN))
     return TaskError(
         category,
         category_message(category) + "; nothing was created",

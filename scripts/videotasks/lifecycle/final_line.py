@@ -49,7 +49,7 @@ def report(
         message = category_message(error.category) + "; the task itself goes on, nothing is lost"
         failure = said_by_the_api(error, message, exit_code=ExitCode.POLL_REFUSED)
         return finish_error(ctx, run, failure, next_argv=look_at(ctx, run))
-    fields: dict[str, Any] = {}
+    fields = terminal_fields(ctx, run, state, attached)
     if outcome is Outcome.SUCCEEDED and not _proven(run, state):
         outcome = Outcome.NO_RESULT  # whatever was seen: what is on disk has neither a link nor a file
     exit_code = int(outcome.exit_code)
@@ -66,7 +66,6 @@ def report(
         next_argv = look_at(ctx, run, fetch=True)
     ctx.reporter.live_end()
     ctx.reporter.people(results.summary(run, state))
-    fields = {**terminal_fields(ctx, run, state, attached), **fields}
     if ctx.copied_to:
         fields["copied_to"] = ctx.copied_to
     keep_unread_line(ctx, run)
@@ -150,9 +149,6 @@ def terminal_fields(ctx: Context, run: Run, state: RunState, attached: bool = Fa
     return fields
 
 
-KNOWN_BY_THE_RUN = ("provider", "artifacts_dir")
-
-
 def report_timeout(ctx: Context, run: Run, state: RunState) -> int:
     """The deadline passed: nothing is lost, and `next` goes on waiting or downloading."""
     submitted = epoch_of(state.submitted_at)
@@ -162,7 +158,8 @@ def report_timeout(ctx: Context, run: Run, state: RunState) -> int:
         ctx.reporter.people(results.summary(run, state))
     keep_unread_line(ctx, run)
     # Read at every step of a long wait: what the command that goes on will say again is left out.
-    fields = {name: value for name, value in task_fields(run, state).items() if name not in KNOWN_BY_THE_RUN}
+    fields = task_fields(run, state)
+    del fields["provider"], fields["artifacts_dir"]
     if state.url_of("video"):
         fields["video_url"] = state.url_of("video")
     return ctx.reporter.final(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import AbstractContextManager, closing, nullcontext
+from itertools import islice
 from typing import Any
 
 from videotasks.catalogue import prices
@@ -253,9 +254,7 @@ def _remembered(plan: Plan) -> Estimate | None:
     info = draft.known.model
     specs = fields.specs(session.profile, info)
     wanted = limits.asked_in(draft.body, specs, info)
-    for number, run in enumerate(session.ctx.store.runs()):
-        if number >= REMEMBERED_RUNS:
-            break
+    for run in islice(session.ctx.store.runs(), REMEMBERED_RUNS):
         same = (run.provider, run.origin, run.mode) == (session.profile.name, session.origin, session.ctx.mode)
         if not same or run.request.get("model") != draft.model:
             continue

@@ -200,10 +200,9 @@ class Waiter:
         lane = self._lanes.get(id(task.provider))
         if lane is None:
             profile = task.provider.profile
-            key = profile.name, profile.base_url
-            if key not in self._paces:
-                self._paces[key] = Pace(profile.limits.requests_per_minute, self.ctx.limits.sandbox_speed)
-            lane = self._lanes[id(task.provider)] = Lane(task.provider, self._paces[key])
+            pace = Pace(profile.limits.requests_per_minute, self.ctx.limits.sandbox_speed)
+            pace = self._paces.setdefault((profile.name, profile.base_url), pace)
+            lane = self._lanes[id(task.provider)] = Lane(task.provider, pace)
         return lane
 
     def _due(self, task: Watched, due: float) -> None:
