@@ -222,12 +222,12 @@ def _send_once(plan: Plan, attempts: Mapping[str, int], related: list[Run]) -> C
             ctx.store.discard(run)
         return None
     provider, draft = plan.session.provider, plan.draft
-    how: dict[str, str] = {}
-    if ctx.reporter.verbose:
-        how["url"] = provider.url(draft.stream_path or draft.path)
-        how["mode"] = "sse_then_poll_fallback" if draft.stream_path else "poll"
     try:
         with held:
+            how: dict[str, str] = {}
+            if ctx.reporter.verbose:
+                how["url"] = provider.url(draft.stream_path or draft.path)
+                how["mode"] = "sse_then_poll_fallback" if draft.stream_path else "poll"
             ctx.reporter.event("start", **how, run_id=run.run_id)
             uploads = upload_inputs.upload_files(ctx, run, provider, draft, known_uploads(plan, related))
             sent = submit(ctx, run, provider, _create_request(plan, uploads), held.check)
