@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.batch import plan as planning
+from videotasks.batch.carry import Carrier
 from videotasks.batch.ledger import Ledger
 from videotasks.batch.plan import Item, Step, Wishes
 from videotasks.core.errors import EXIT_OF_CATEGORY, Category, ExitCode, TaskError
@@ -25,9 +26,6 @@ from videotasks.output.reporter import Reporter, within
 from videotasks.request.costs import Balance
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
-
-if TYPE_CHECKING:
-    from videotasks.batch.carry import Carrier
 
 COUNTS_EVERY_S = 10.0  # at first; each line makes the next one rarer, as a batch of an hour prints them, too
 COUNTS_GROWTH = 1.4

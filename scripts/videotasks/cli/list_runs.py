@@ -12,8 +12,8 @@ from typing import Any
 from videotasks.cli.request_options import session_options
 from videotasks.core.errors import ExitCode, TaskError, configuration_error
 from videotasks.core.task import Outcome
-from videotasks.lifecycle.open_session import SessionOptions, open_session, origin_here
-from videotasks.lifecycle.select_run import of_mode
+from videotasks.lifecycle.open_session import SessionOptions, open_session
+from videotasks.lifecycle.select_run import of_mode, placed
 from videotasks.output.reporter import Reporter, within
 from videotasks.runs import results
 from videotasks.runs.outlines import Outline
@@ -36,29 +36,23 @@ def list_runs(args: argparse.Namespace) -> int:
     store = RunStore(artifacts_root(args.artifacts_dir))
     since = parse_since(args.since, time.time()) if args.since else None
     limit = DEFAULT_LIMIT if args.limit is None else args.limit
-    found: list[Outline] = []
+    found: list[tuple[Outline, str | None]] = []
     sums: dict[str, dict[str, Any]] = {}
-    total = unfinished = 0
-    origins_here: dict[str, str | None] = {}
     gc.disable()  # nothing here is circular, and a thousand journals are many objects
-    for outline in of_mode(store, options):
-        if since is not None and outline.created_at < since:
+    for outline, here in placed(store, options):
+        if (options.base_url and not here) or (since is not None and outline.created_at < since):
             continue
         if args.status and args.status not in outline.words:
             continue
-        total += 1
-        unfinished += outline.unfinished
-        if outline.provider not in origins_here:
-            origins_here[outline.provider] = origin_here(options, outline.provider)
-        add_up(sums, outline, None if outline.is_at(origins_here[outline.provider]) else outline.origin)
-        found.append(outline)
+        elsewhere = None if here else outline.origin
+        found.append((outline, elsewhere))
+        add_up(sums, outline, elsewhere)
     gc.enable()
-    found.sort(key=lambda one: one.created_at, reverse=True)
-    shown_runs = (store.find(outline.run_id) for outline in (found if limit == 0 else found[:limit]))
+    found.sort(key=lambda one: one[0].created_at, reverse=True)
     rows = [
-        results.row(run, run.state(), None if run.is_at(origins_here.get(run.provider)) else run.origin)
-        for run in shown_runs
-        if run is not None
+        results.row(run, run.state(), elsewhere)
+        for outline, elsewhere in (found if limit == 0 else found[:limit])
+        if (run := store.find(outline.run_id)) is not None
     ]
     reporter = Reporter(sandbox=args.sandbox, text=args.text)
     if reporter.shows_tables:
@@ -70,8 +64,8 @@ def list_runs(args: argparse.Namespace) -> int:
         "list",
         ExitCode.OK,
         whole=limit == 0,
-        total=total,
-        unfinished=unfinished,
+        total=len(found),
+        unfinished=sum(outline.unfinished for outline, _ in found),
         shown=len(shown),
         sums=summed if limit == 0 else within(summed, 1_000),
         trouble=within(trouble, 500) if trouble else None,

@@ -82,45 +82,35 @@ class Parser(argparse.ArgumentParser):
         import difflib
 
         here = [option for option in self._option_string_actions if option.startswith("--")]
-        for words in _OTHER_WORDS.get(name.lstrip("-").replace("_", "-").lower(), ()):
-            if words.split()[0] in here:
-                return f": did you mean {words}?"
+        plain = name.lstrip("-").replace("_", "-").lower()
+        for ours, words in _OTHER_WORDS.items():
+            if plain in words.split() and ours.split()[0] in here:
+                return f": did you mean {ours}?"
         near = difflib.get_close_matches(name.replace("_", "-"), here, n=1, cutoff=0.7)
         return f": did you mean {near[0]}?" if near else ""
 
 
-# What other tools of this field call our options; the first that the command has is named.
+# Our options, and what other tools of this field call them.
 _OTHER_WORDS = {
-    "aspect-ratio": ("--ratio",),
-    "aspect": ("--ratio",),
-    "orientation": ("--ratio",),
-    "seconds": ("--duration",),
-    "length": ("--duration",),
-    "size": ("--resolution",),
-    "quality": ("--resolution",),
-    "text-prompt": ("--prompt",),
-    "first-frame": ("--image first_frame=FILE",),
-    "start-image": ("--image first_frame=FILE",),
-    "last-frame": ("--image last_frame=FILE",),
-    "end-image": ("--image last_frame=FILE",),
-    "reference": ("--image reference=FILE",),
-    "reference-image": ("--image reference=FILE",),
-    "negative-prompt": ("--set negative_prompt=TEXT",),
-    "endpoint": ("--sse-endpoint",),
-    "n": ("--take N",),
-    "count": ("--take N",),
-    "out": ("--output",),
-    "o": ("--output",),
-    "save": ("--download",),
-    "id": ("--task-id",),
-    "timeout": ("--poll-timeout",),
-    "poll-timeout": ("--timeout",),
-    "poll-interval": ("--interval",),
-    "interval": ("--poll-interval",),
-    "wait": ("--timeout",),
-    "url": ("--base-url",),
-    "api-base": ("--base-url",),
-    "json": ("--verbose",),
+    "--ratio": "aspect-ratio aspect orientation",
+    "--duration": "seconds length",
+    "--resolution": "size quality",
+    "--prompt": "text-prompt",
+    "--image first_frame=FILE": "first-frame start-image",
+    "--image last_frame=FILE": "last-frame end-image",
+    "--image reference=FILE": "reference reference-image",
+    "--set negative_prompt=TEXT": "negative-prompt",
+    "--sse-endpoint": "endpoint",
+    "--take N": "n count",
+    "--output": "out o",
+    "--download": "save",
+    "--task-id": "id",
+    "--poll-timeout": "timeout",
+    "--timeout": "poll-timeout wait",
+    "--interval": "poll-interval",
+    "--poll-interval": "interval",
+    "--base-url": "url api-base",
+    "--verbose": "json",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from videotasks.cli import list_runs
 from videotasks.cli.request_options import session_options
@@ -24,15 +24,13 @@ from videotasks.lifecycle.verify_run import end_unverified, why_unverified
 from videotasks.lifecycle.wait import Waiter
 from videotasks.lifecycle.watched import Watched
 from videotasks.output.reporter import within
+from videotasks.providers.profile import Profile
 from videotasks.providers.provider import TaskRef
 from videotasks.runs import results
 from videotasks.runs.journal import RunState
 from videotasks.runs.outlines import Outline
 from videotasks.runs.store import Run, RunStore
 from videotasks.runs.workspace import artifacts_root
-
-if TYPE_CHECKING:
-    from videotasks.providers.profile import Profile
 
 WAIT_S, REQUEST_S = 600.0, 20.0  # unless the user says otherwise (facts, peers 4.7)
 FILES_ASKED_FOR_S = 7 * 86_400.0  # links of most APIs are dead by then

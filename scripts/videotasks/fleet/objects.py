@@ -96,14 +96,18 @@ class Objects:
         A request whose answer was lost is sent again by the library and then meets its own object: what is stored
         decides, so that data which must have one winner carries a mark of its own.
         """
+        with _told(f"cannot write {name}"):
+            return self._made(name, data) or (bool(data) and self.read(name) == data)
+
+    def _made(self, name: str, source: Any) -> bool:
+        """Whether it was made: False when there is one of that name."""
         from obstore.exceptions import AlreadyExistsError
 
-        with _told(f"cannot write {name}"):
-            try:
-                self._store.put(name, data, mode="create", use_multipart=False)
-            except AlreadyExistsError:
-                return bool(data) and self.read(name) == data
-            self._sync(name)
+        try:
+            self._store.put(name, source, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return False
+        self._sync(name)
         return True
 
     def require_one_winner(self) -> None:
@@ -127,16 +131,8 @@ class Objects:
 
     def create_file(self, name: str, path: str, sha256: str) -> bool:
         """The same with the bytes of a file; True as well when the very same bytes are there already."""
-        from obstore.exceptions import AlreadyExistsError
-
-        with _told(f"cannot write {name}"):
-            try:
-                with open(path, "rb") as file:
-                    self._store.put(name, file, mode="create", use_multipart=False)
-            except AlreadyExistsError:
-                return self._sha256(name) == sha256
-            self._sync(name)
-        return True
+        with _told(f"cannot write {name}"), open(path, "rb") as file:
+            return self._made(name, file) or self._sha256(name) == sha256
 
     def fetch_file(self, name: str, path: str, sha256: str) -> bool:
         """Write an object to a new file; False, and no file, when its bytes are not those that were stored."""

@@ -46,10 +46,10 @@ def require_same_place(session: Session, run: Run) -> None:
 
 def of_mode(store: RunStore, options: SessionOptions) -> Iterator[Outline]:
     """Runs of this mode, provider (if one is named) and origin (if one is named by --base-url)."""
-    return (outline for outline, here in _placed(store, options, bool(options.base_url)) if here)
+    return (outline for outline, here in placed(store, options, bool(options.base_url)) if here)
 
 
-def _placed(store: RunStore, options: SessionOptions, by_origin: bool = True) -> Iterator[tuple[Outline, bool]]:
+def placed(store: RunStore, options: SessionOptions, by_origin: bool = True) -> Iterator[tuple[Outline, bool]]:
     """Runs of this mode and provider (if one is named), and whether each is at the origin that would be used here."""
     wanted, origins = provider_name(options), dict[str, str | None]()
     for outline in store.outlines():
@@ -99,7 +99,7 @@ def find_latest(store: RunStore, options: SessionOptions) -> tuple[Run, dict[str
     """
     tasks: list[tuple[bool, bool, float, Outline]] = []
     refusals: list[tuple[float, Outline]] = []
-    for outline, here in _placed(store, options):
+    for outline, here in placed(store, options):
         if outline.phase not in (Phase.NEW, Phase.REFUSED) or outline.task_id is not None:
             tasks.append((here, not outline.unseen, outline.created_at, outline))
         elif here and outline.phase == Phase.REFUSED and not outline.closed_by_user:

@@ -35,7 +35,6 @@ from videotasks.lifecycle.open_session import (
     last_line,
     named_profile,
     open_session,
-    origin_here,
     with_limits,
 )
 from videotasks.lifecycle.resume import go_on_with_run
@@ -377,20 +376,21 @@ class Tools:
         options = self._options(given)
         store = RunStore(artifacts_root())
         found = [
-            outline
-            for outline in select_run.of_mode(store, options)
+            (outline, None if here else outline.origin)
+            for outline, here in select_run.placed(store, options)
             if not given.get("status") or given["status"] in outline.words
         ]
-        found.sort(key=lambda one: one.created_at, reverse=True)
-        named = [store.find(outline.run_id) for outline in found[: int(given.get("limit") or LIST_LIMIT)]]
-        runs = [run for run in named if run is not None]
-        here = {name: origin_here(options, name) for name in {run.provider for run in runs}}
-        rows = [results.row(run, run.state(), None if run.is_at(here[run.provider]) else run.origin) for run in runs]
+        found.sort(key=lambda one: one[0].created_at, reverse=True)
+        rows = [
+            results.row(run, run.state(), elsewhere)
+            for outline, elsewhere in found[: int(given.get("limit") or LIST_LIMIT)]
+            if (run := store.find(outline.run_id)) is not None
+        ]
         call.heard.final(
             "list",
             ExitCode.OK,
             total=len(found),
-            unfinished=sum(outline.unfinished for outline in found),
+            unfinished=sum(outline.unfinished for outline, _ in found),
             shown=len(rows),
             artifacts_root=str(store.root),
             runs=rows,
