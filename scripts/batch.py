@@ -33,13 +33,11 @@ EXAMPLES = """  batch.py shorts.csv --sandbox --dry-run
 
 
 def main(argv: list[str]) -> int:
-    from videotasks.cli.options import Parser, add_batch_options, add_provider_options, add_run_options
+    from videotasks.cli.options import Parser, add_batch_options
 
     parser = Parser(description=__doc__, examples=EXAMPLES)
     parser.add_argument("file", metavar="FILE", help="CSV, JSON Lines or YAML, one row a video; - for standard input")
     add_batch_options(parser)
-    add_provider_options(parser, default="skills-video", for_what=" for rows that name none")
-    add_run_options(parser)
     args = parser.parse(argv)
 
     from videotasks.cli.batch import batch

@@ -53,8 +53,6 @@ def main(argv: list[str]) -> int:
     serving.add_argument("--scheduler", metavar="[HOST]:PORT", help="be the fleet's Dask scheduler")
     serving.add_argument("--worker", metavar="ADDRESS", help="be a worker, with the keys of this environment")
     options.add_batch_options(parser)
-    options.add_provider_options(parser, default="skills-video", for_what=" for rows that name none")
-    options.add_run_options(parser)
     args = parser.parse(argv)
 
     from videotasks.cli.batch_fleet import batch_fleet

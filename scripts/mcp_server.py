@@ -53,23 +53,13 @@ def build_parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    args = build_parser().parse(argv)
+    given = vars(build_parser().parse(argv))
 
     from videotasks.mcp_tools.server import enter_workspace, serve
     from videotasks.mcp_tools.tools import Settings
 
-    enter_workspace(args.workspace)
-    return serve(
-        Settings(
-            sandbox=args.sandbox,
-            sandbox_scenario=args.sandbox_scenario,
-            provider=args.provider,
-            create_provider="skills-video",
-            max_cost=args.max_cost,
-            max_cost_per_day=args.max_cost_per_day,
-            allow_unknown_cost=args.allow_unknown_cost,
-        )
-    )
+    enter_workspace(given.pop("workspace"))
+    return serve(Settings(create_provider="skills-video", **given))
 
 
 if __name__ == "__main__":

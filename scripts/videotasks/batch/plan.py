@@ -371,12 +371,10 @@ class Planner:
             raise configuration_error(f"output: the folder {folder} does not exist")
         if not os.path.isdir(folder):
             return  # made when the first file comes
-        try:
-            output_copy.output_path(item.output, "video.mp4", force=self.wishes.force)
-        except TaskError as error:
-            held = run is not None and output_copy.is_copy_of(item.output, run.state().files)
-            if error.code != output_copy.TAKEN or not (held or item.step is Step.ENDED):
-                raise
+        taken = output_copy.in_the_way(item.output, "video.mp4", force=self.wishes.force)
+        if taken is not None and item.step is not Step.ENDED:
+            if run is None or not output_copy.is_copy_of(item.output, run.state().files):
+                raise taken
 
     # -- inputs --
 

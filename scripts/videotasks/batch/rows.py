@@ -88,8 +88,6 @@ def read_rows(text: str, form: str | None = None, defaults: Sequence[str] = ()) 
     else:
         rows = list(_of_csv(text) if form == "csv" else _of_json_lines(text))
     named = dict(_assignment(one) for one in defaults)
-    for name in (*file_defaults, *named):
-        column_of(name)
     common = {column_of(name): value for name, value in {**file_defaults, **named}.items()}
     found = [crossed for raw in rows for crossed in _crossed(raw, common, matrix)]
     if not found:

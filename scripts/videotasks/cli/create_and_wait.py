@@ -29,7 +29,12 @@ def create_and_wait(args: argparse.Namespace) -> int:
     wait_s = args.poll_timeout or WAIT_S
     if args.run_id:
         require_run_id(args.run_id)
-    taken = _taken_output(args)
+    taken: TaskError | None = None
+    if args.output:
+        from videotasks.downloads import output_copy
+
+        # Told before anything is paid; a file that stands there may be this command's own.
+        taken = output_copy.in_the_way(args.output, "video.mp4", force=args.force)
     options = session_options(args)
     store = RunStore(artifacts_root(args.artifacts_dir))
     take = args.take or 1
@@ -87,20 +92,6 @@ def create_and_wait(args: argparse.Namespace) -> int:
         except TaskError as error:
             return session.ctx.reporter.error(error, provider=session.profile.name)
         return carry_out(plan, wait_s=wait_s, no_wait=args.no_wait, budget=budget)
-
-
-def _taken_output(args: argparse.Namespace) -> TaskError | None:
-    """Where --output cannot go is told before anything is paid; a file that stands there may be this command's own."""
-    if args.output:
-        from videotasks.downloads import output_copy
-
-        try:
-            output_copy.output_path(args.output, "video.mp4", force=args.force)
-        except TaskError as error:
-            if error.code != output_copy.TAKEN:
-                raise
-            return error
-    return None
 
 
 def _holds_own_copy(plan: Plan, output: str) -> bool:

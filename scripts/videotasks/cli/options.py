@@ -179,7 +179,7 @@ def add_download_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_batch_options(parser: argparse.ArgumentParser) -> None:
-    """How a file of rows is read, paid for, made and waited for: by batch.py and batch_fleet.py."""
+    """How a file of rows is read, paid for, made and waited for: all options that batch.py and batch_fleet.py share."""
     rows = parser.add_argument_group("rows")
     words = "for every row that says nothing else; wins over the file's own defaults"
     add_repeatable(rows, "--set-default", "COLUMN=VALUE", words)
@@ -215,3 +215,5 @@ def add_batch_options(parser: argparse.ArgumentParser) -> None:
     waiting.add_argument(
         "--allow-private-results", action="store_true", help="accept result links to private addresses"
     )
+    add_provider_options(parser, default="skills-video", for_what=" for rows that name none")
+    add_run_options(parser)

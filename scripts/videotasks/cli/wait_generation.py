@@ -42,11 +42,12 @@ def wait_generation(args: argparse.Namespace) -> int:
     options = session_options(args)
     task_id = args.generation_id
     run_ids = list(dict.fromkeys(args.run_id))
-    if sum([bool(task_id), bool(run_ids), args.latest, args.all_unfinished]) != 1:
-        if task_id or run_ids or args.latest or args.all_unfinished:
-            raise configuration_error(
-                "several of --generation-id, --run-id, --latest and --all-unfinished are given", expected="one of them"
-            )
+    named = sum([bool(task_id), bool(run_ids), args.latest, args.all_unfinished])
+    if named > 1:
+        raise configuration_error(
+            "several of --generation-id, --run-id, --latest and --all-unfinished are given", expected="one of them"
+        )
+    if not named:
         raise select_run.need_one("a task id (--task-id), --run-id, --latest or --all-unfinished", options)
     store = RunStore(artifacts_root(args.artifacts_dir))
     known: Run | None = None

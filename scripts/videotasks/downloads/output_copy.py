@@ -47,6 +47,17 @@ def output_path(target: str, name: str, *, force: bool) -> Path:
     return place
 
 
+def in_the_way(target: str, name: str, *, force: bool) -> TaskError | None:
+    """The refusal to write over a file that stands there. Raises TaskError: a copy cannot go there anyhow."""
+    try:
+        output_path(target, name, force=force)
+    except TaskError as error:
+        if error.code != TAKEN:
+            raise
+        return error
+    return None
+
+
 def copy_output(source: Path, target: str, *, force: bool) -> Path:
     """Copy `source` to `target` (see `output_path`) and return the copy's absolute path.
 

@@ -126,8 +126,7 @@ class Conductor:
         self.stopped_by: ExitCode | None = None
         self.late: set[str] = set()
         self.trouble: dict[str, dict[str, Any]] = {}
-        self._created_by: dict[str, int] = {}
-        self._unknown_in: dict[str, int] = {}
+        self._counts: dict[str, dict[str, int]] = {}  # of a shard: what it created, and its lost answers
         self._client: Any = None
         self._told_away = False
         self._last_fault, self._faults = "", 0
@@ -163,7 +162,7 @@ class Conductor:
                 if ctx.monotonic() >= progress_at:
                     self._look(waiting)
                     progress_at = ctx.monotonic() + PROGRESS_EVERY_S
-                    if sum(self._unknown_in.values()) >= stop_after_unknown and not stopping:
+                    if self._sum("unknown") >= stop_after_unknown and not stopping:
                         self.stop(shards)  # each worker counts its own: here is the sum
                         self.stopped_by, stopping = ExitCode.SUBMISSION_UNKNOWN, True
                         end = min(end, ctx.monotonic() + INTERRUPT_GRACE_S)
@@ -254,12 +253,14 @@ class Conductor:
         if isinstance(error, dict):
             return self.report.refuse(number, error)
         self.report.take_in(number, told.get("rows") or ())
-        self._created_by[number] = int(told.get("created") or 0)
-        self._unknown_in[number] = int(told.get("unknown") or 0)
-        self.created = sum(self._created_by.values())
+        self._counts[number] = {name: int(told.get(name) or 0) for name in ("created", "unknown")}
+        self.created = self._sum("created")
         stopped = told.get("stopped")
         if isinstance(stopped, int) and stopped not in (ExitCode.SIGINT, ExitCode.NOT_FINISHED):
             self.stopped_by = self.stopped_by or ExitCode(stopped)
+
+    def _sum(self, name: str) -> int:
+        return sum(counts[name] for counts in self._counts.values())
 
     def _look(self, waiting: Iterable[str]) -> None:
         """What the workers of these shards have told the store so far."""
