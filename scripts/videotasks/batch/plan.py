@@ -372,9 +372,10 @@ class Planner:
         if not os.path.isdir(folder):
             return  # made when the first file comes
         taken = output_copy.in_the_way(item.output, "video.mp4", force=self.wishes.force)
-        if taken is not None and item.step is not Step.ENDED:
-            if run is None or not output_copy.is_copy_of(item.output, run.state().files):
-                raise taken
+        if taken is None or item.step is Step.ENDED:
+            return
+        if run is None or not output_copy.is_copy_of(item.output, run.state().files):
+            raise taken
 
     # -- inputs --
 
