@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
 
     parser = Parser(description=__doc__, examples=EXAMPLES)
     parser.add_argument("file", metavar="FILE", help="CSV, JSON Lines or YAML, one row a video; - for standard input")
-    add_batch_options(parser)
+    add_batch_options(parser, default="skills-video")
     args = parser.parse(argv)
 
     from videotasks.cli.batch import batch

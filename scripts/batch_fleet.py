@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     serving = parser.add_argument_group("serving, until it is stopped")
     serving.add_argument("--scheduler", metavar="[HOST]:PORT", help="be the fleet's Dask scheduler")
     serving.add_argument("--worker", metavar="ADDRESS", help="be a worker, with the keys of this environment")
-    options.add_batch_options(parser)
+    options.add_batch_options(parser, default="skills-video")
     args = parser.parse(argv)
 
     from videotasks.cli.batch_fleet import batch_fleet

@@ -178,7 +178,7 @@ def add_download_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--allow-private-results", action="store_true", help="accept result links to private addresses")
 
 
-def add_batch_options(parser: argparse.ArgumentParser) -> None:
+def add_batch_options(parser: argparse.ArgumentParser, *, default: str) -> None:
     """How a file of rows is read, paid for, made and waited for: all options that batch.py and batch_fleet.py share."""
     rows = parser.add_argument_group("rows")
     words = "for every row that says nothing else; wins over the file's own defaults"
@@ -215,5 +215,5 @@ def add_batch_options(parser: argparse.ArgumentParser) -> None:
     waiting.add_argument(
         "--allow-private-results", action="store_true", help="accept result links to private addresses"
     )
-    add_provider_options(parser, default="skills-video", for_what=" for rows that name none")
+    add_provider_options(parser, default=default, for_what=" for rows that name none")
     add_run_options(parser)
