@@ -138,8 +138,8 @@ def test_a_group_of_a_navigation_does_not_make_everything_in_it_a_video(tmp_path
     path = tmp_path / "docs.json"
     path.write_text(json.dumps({"navigation": [{"group": "AI Video", "pages": [f"POST /{name}" for name in names]}]}))
     tree, origin = navigation.load(str(path))
-    found, _, _ = navigation.endpoints(tree, origin, document, "videos")
-    assert found == ["POST /image-to-video", "POST /v1/generation/a/one"]
+    found, _ = navigation.endpoints(tree, origin, document, "videos")
+    assert list(found) == ["POST /image-to-video", "POST /v1/generation/a/one"]
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,7 @@ def test_search_finds_all_words_anywhere_and_titles_first() -> None:
             "/c": {"get": operation("Image")},
         }
     )
-    found, total = endpoints.search(document, "VIDEO image")
-    assert [o.endpoint for o in found] == ["GET /b", "POST /a"] and total == 2
+    assert [o.endpoint for o in endpoints.search(document, "VIDEO image")] == ["GET /b", "POST /a"]
 
 
 # ---------------------------------------------------------------- finding one
@@ -405,9 +404,8 @@ def from_navigation(tree: Any, folder: Path, category: str = "videos") -> tuple[
     path = folder / "docs.json"
     path.write_text(json.dumps(tree), encoding="utf-8")
     loaded, origin = navigation.load(str(path))
-    names, found, warnings = navigation.endpoints(loaded, origin, NAVIGATED, category)
-    assert len(names) == len(found)
-    return names, warnings
+    found, warnings = navigation.endpoints(loaded, origin, NAVIGATED, category)
+    return list(found), warnings
 
 
 @pytest.mark.parametrize("title", ["Video", "Videos", "AI Video", "Video Generation", "videos", "Vídeo", "视频"])

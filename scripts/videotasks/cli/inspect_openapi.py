@@ -31,7 +31,7 @@ MAX_PAYLOAD = 20_000_000  # bytes; a data URI of an image is a few
 def inspect_openapi(args: argparse.Namespace) -> int:
     """Run the command; prints one JSON document with `ok`. Exit code 1 for bad input and for an invalid payload."""
     try:
-        found, failed = _answer(args)
+        found = _answer(args)
     except TaskError as error:
         return _fail(error, args)
     except RecursionError:
@@ -39,14 +39,14 @@ def inspect_openapi(args: argparse.Namespace) -> int:
     except MemoryError:
         return _fail(SpecError("the specification does not fit into memory", expected="a smaller one"), args)
     reporter = Reporter()
-    for wrong in found["errors"][:10] if failed else ():
+    for wrong in found["errors"][:10] if not found["ok"] else ():
         reporter.people(f"not valid, nothing was sent: {wrong['message']}")
     reporter.document(found, indent=args.json_indent)
-    return 1 if failed else 0
+    return int(found["exit_code"])
 
 
-def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
-    """The document to print, and whether it is a refusal."""
+def _answer(args: argparse.Namespace) -> dict[str, Any]:
+    """The document to print."""
     if args.limit is not None and args.limit < 0:
         raise TaskError(Category.USAGE, "--limit is below 0", expected="0 for everything, or a number of rows")
     wants_one = bool(args.endpoint or args.include_template) or args.validate is not None
@@ -60,22 +60,19 @@ def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     spec = document.load(args.openapi)
     gc.freeze()  # the document lives until the end; walking its million objects again and again finds nothing
     found: dict[str, Any] = {"ok": True, "exit_code": 0}
-    failed = False
     if args.make_profile:
-        return _fitted({**found, **_profile(spec, args), **_warnings(spec, args)}, args), False
+        return _fitted({**found, **_profile(spec, args), **_warnings(spec, args)}, args)
     if args.search:
         found.update(_searched(spec, args))
     elif args.list_endpoints:
         found.update(_listed(spec, args))
     if wants_one:
         operation = _operation(spec, args)
-        if args.validate is not None:
-            verdict, failed = _validated(operation, payload, args)
-            found.update(verdict)
-        else:
-            return _contract(spec, operation, found, args), False
+        if args.validate is None:
+            return _contract(spec, operation, found, args)
+        found.update(_validated(operation, payload, args))
     found.update(_warnings(spec, args))
-    return _fitted(found, args), failed
+    return _fitted(found, args)
 
 
 # -- listing --
@@ -83,12 +80,12 @@ def _answer(args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
 
 def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
     """The seed's lists, from the navigation or from the specification, and a table of what each endpoint is."""
-    names, found, source, how, warnings = _named(spec, args)
+    named, source, how, warnings = _named(spec, args)
     streams = endpoints.Streams(spec)
     rows: dict[str, Operation | None] = {}
     default: dict[str, None] = {}
     streaming: dict[str, None] = {}
-    for name, operation in zip(names, found, strict=True):
+    for name, operation in named.items():
         method, _, path = name.partition(" ")
         stream = streams.path_for(method, path)
         rows.setdefault(f"{method} {endpoints.polling_path(spec, method, path) or path}", operation)
@@ -96,7 +93,7 @@ def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
             streaming[f"{method} {stream}"] = None
         default[f"{method} {stream or path}"] = None
     plain = list(rows)
-    poll = polling.find_poll(spec, next((operation for operation in found if operation), None))
+    poll = polling.find_poll(spec, next(filter(None, named.values()), None))
 
     def listing(limit: int | None) -> dict[str, Any]:
         made: dict[str, Any] = {
@@ -126,19 +123,19 @@ def _listed(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
     return _rows_that_fit(listing, len(plain), args)
 
 
-def _named(spec: Document, args: argparse.Namespace) -> tuple[list[str], list[Operation | None], str, str, list[str]]:
-    """Endpoints as texts and operations, their source, how they were told, and warnings."""
+def _named(spec: Document, args: argparse.Namespace) -> tuple[dict[str, Operation | None], str, str, list[str]]:
+    """Endpoints with their operations, their source, how they were told, and warnings."""
     warnings: list[str] = []
     if args.docs:
         from videotasks.openapi import navigation
 
         tree, origin = navigation.load(args.docs)
-        names, found, warnings = navigation.endpoints(tree, origin, spec, args.category)
-        if names:
-            return names, found, origin, "navigation", warnings
+        found, warnings = navigation.endpoints(tree, origin, spec, args.category)
+        if found:
+            return found, origin, "navigation", warnings
         warnings.append(f"the navigation has no {args.category} endpoints; taken from the specification")
     created, how = endpoints.creating(spec, args.category)
-    return [operation.endpoint for operation in created], list(created), spec.origin, how, warnings
+    return {operation.endpoint: operation for operation in created}, spec.origin, how, warnings
 
 
 def _rows_that_fit(
@@ -158,13 +155,13 @@ def _rows_that_fit(
 
 
 def _searched(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
-    found, total = endpoints.search(spec, args.search)
+    found = endpoints.search(spec, args.search)
 
     def listing(limit: int | None) -> dict[str, Any]:
         made: dict[str, Any] = {
             "search": args.search,
             "source": spec.origin,
-            "total": total,
+            "total": len(found),
             "endpoints": [_row(operation) for operation in found[:limit]],
             "next": _next(args, "--endpoint", found[0].endpoint, "--include-template") if found else None,
         }
@@ -172,16 +169,13 @@ def _searched(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
             made["note"] = "no operation holds all these words; try fewer, or --list-endpoints"
         return made
 
-    return _rows_that_fit(listing, total, args)
+    return _rows_that_fit(listing, len(found), args)
 
 
 def _row(operation: Operation) -> dict[str, Any]:
-    row: dict[str, Any] = {"endpoint": one_line(operation.endpoint, 300)}
-    if operation.text("summary"):
-        row["summary"] = one_line(operation.text("summary"), 120)
-    if operation.raw.get("deprecated") is True:
-        row["deprecated"] = True
-    return row
+    summary, deprecated = one_line(operation.text("summary"), 120), operation.raw.get("deprecated") is True
+    row = {"endpoint": one_line(operation.endpoint, 300), "summary": summary, "deprecated": deprecated}
+    return {name: value for name, value in row.items() if value}
 
 
 # -- one endpoint --
@@ -345,7 +339,7 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _validated(operation: Operation, payload: Any, args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+def _validated(operation: Operation, payload: Any, args: argparse.Namespace) -> dict[str, Any]:
     from videotasks.openapi.validation import validate_operation
 
     report = validate_operation(operation, payload, allow_unknown_fields=args.allow_unknown_fields)
@@ -367,7 +361,7 @@ def _validated(operation: Operation, payload: Any, args: argparse.Namespace) -> 
             "expected": first.get("expected", "a body that the schema accepts"),
         }
     found["next"] = None if report.ok else _next(args, "--endpoint", operation.endpoint, "--include-template")
-    return found, not report.ok
+    return found
 
 
 # -- output --

@@ -93,10 +93,10 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pair
     """The contract of an operation; the keys of the seed's script first, then ours. All texts are one line, cut."""
     document, method, path = operation.document, operation.method, operation.path
     stream, plain, subscribe, found_poll = pairs or pairs_of(operation)
-    poll = found_poll.operation
     media = operation.request_media()
     chosen = media[0] if media else None
     schema = schemas.convert(chosen.schema) if chosen else True
+    reference = members(schema).get("$ref")
     body, names = _body_of(schemas, schema, detail)
     found: dict[str, Any] = {
         "endpoint": operation.endpoint,
@@ -106,17 +106,15 @@ def describe(operation: Operation, schemas: Schemas, detail: Detail, pairs: Pair
         "polling_create_endpoint": f"{method} {plain}" if plain else None,
         "summary": _cut(operation.text("summary"), 200) or None,
         "server_url": operations.server_url(document, operation),
-        "request_schema": _name(schemas, schema),
+        "request_schema": schemas.name(reference) if reference else None,
         **body,
-    }
-    found.update(
-        prediction_status_values=endpoints.named_enum(document, "PredictionStatus"),
-        queue_status_values=endpoints.named_enum(document, "QueueState"),
-        status_values=endpoints.status_values(poll),
-        sse_subscribe_endpoint=subscribe,
+        "prediction_status_values": endpoints.named_enum(document, "PredictionStatus"),
+        "queue_status_values": endpoints.named_enum(document, "QueueState"),
+        "status_values": endpoints.status_values(found_poll.operation),
+        "sse_subscribe_endpoint": subscribe,
         **poll_fields(found_poll),
-    )
-    found.update(_errors(operation, detail))
+        **_errors(operation, detail),
+    }
     if operation.raw.get("deprecated") is True:
         found["deprecated"] = True
     found["request_content_types"] = [entry.type for entry in media]
@@ -139,10 +137,6 @@ def _cut(text: Any, limit: int | None) -> str:
         return one_line(text, 100_000)
     line = one_line(text, 4 * limit)
     return line if len(line) <= limit else line[: limit - 3].rstrip() + "..."
-
-
-def _name(schemas: Schemas, schema: Any) -> str | None:
-    return schemas.name(schema["$ref"]) if isinstance(schema, dict) and "$ref" in schema else None
 
 
 def _body_of(schemas: Schemas, schema: Any, detail: Detail) -> tuple[dict[str, Any], set[str]]:

@@ -202,21 +202,14 @@ def _token(text: str) -> str:
 
 def _walk(document: Document, node: Any, pointer: str) -> Any:
     for raw in pointer.split("/")[1:]:
-        if isinstance(node, dict):
-            part = raw.replace("~1", "/").replace("~0", "~")
-            if part not in node:
-                part = _token(raw)
-            if part not in node and "$ref" in node:
-                node = document.deref(node)
-            if not isinstance(node, dict) or part not in node:
-                return MISSING
-            node = node[part]
-        elif isinstance(node, list):
-            if not (raw.isascii() and raw.isdigit() and len(raw) < 10 and int(raw) < len(node)):
-                return MISSING
-            node = node[int(raw)]
-        else:
-            return MISSING
+        if isinstance(node, list):
+            index = int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 10 else len(node)
+            node = node[index] if index < len(node) else MISSING
+            continue
+        part = raw.replace("~1", "/").replace("~0", "~")
+        part = part if part in members(node) else _token(raw)
+        holder = node if part in members(node) else document.deref(node)
+        node = members(holder).get(part, MISSING)
     return node
 
 

@@ -45,26 +45,18 @@ _OTHER = (
     "topup", "top up", " token ", " consent", "install", "search", "calculat", "question answer", "describe",
 )  # fmt: skip
 # What is kept beside the media: to create one of these makes no video.
-_THINGS = (
-    " asset ", " assets ", " avatar ", " avatars ", " voice ", " voices ", " stream ", " streams ", " model ",
-    " models ", " template ", " templates ", " dataset ", " datasets ", " deployment ", " deployments ", " deploy ",
-    " user ", " users ", " key ", " keys ", " project ", " projects ", " collection ", " collections ", " document ",
-    " documents ", " persona ", " personas ", " replica ", " replicas ", " agent ", " agents ", " folder ",
-    " folders ", " session ", " sessions ", " reference ", " character ", " characters ", " setting ", " settings ",
-    " secret ", " secrets ", " endpoint ", " endpoints ", " preset ", " presets ", " knowledge ", " team ", " teams ",
-    " prompts ", " batches ", " template set ", " template sets ", " custom ", " router ", " routers ", " workflow ",
-    " workflows ", " product ", " products ", " conversation ", " conversations ", " element ", " elements ",
-    " init image ",
-)  # fmt: skip
-_GENERIC = (
-    "predict", "generat", " task ", " tasks ", " job ", " jobs ", "render", "infer", " run ", "queue", "creat",
-    "submit", "execut", "synthes", "生成", "任务",
-)  # fmt: skip
-# What of these runs something, rather than make an entry.
+_THINGS = frozenset((
+    "asset", "avatar", "voice", "stream", "model", "template", "dataset", "deployment", "deploy", "user", "key",
+    "project", "collection", "document", "persona", "replica", "agent", "folder", "session", "reference", "character",
+    "setting", "secret", "endpoint", "preset", "knowledge", "team", "prompts", "batches", "custom", "router",
+    "workflow", "product", "conversation", "element",
+))  # fmt: skip
+# These run something, rather than make an entry.
 _RUNS = (
     "predict", "generat", " task ", " tasks ", " job ", " jobs ", "render", "infer", " run ", "queue", "submit",
     "execut", "synthes", "生成", "任务",
 )  # fmt: skip
+_GENERIC = (*_RUNS, "creat")
 # Words of a path whose operation makes something else than the category, unless the category's own are there, too.
 _ELSEWHERE = (
     " to text ", "2text", " llm ", " llms ", "chat", " audio ", "speech", " tts ", " music ", "sound", " voice ",
@@ -216,7 +208,8 @@ def _is_thing(path: str, title: str) -> bool:
         last = last if last.strip() else _words(parts[-2] if len(parts) > 1 else "")
     if _holds(last, _RUNS) or _holds(last, ("video", "image", "animat")):
         return False
-    if _holds(" " + " ".join(last.split()[-1:]) + " ", _THINGS):
+    thing = last.rstrip().rpartition(" ")[2]
+    if thing in _THINGS or thing.removesuffix("s") in _THINGS:
         return not _holds(title, ("generat", "render"))
     return _holds(title, (" asset ", " reference "))
 
@@ -242,8 +235,8 @@ def _holds(text: str, words: tuple[str, ...]) -> bool:
     return False
 
 
-def search(document: Document, words: str) -> tuple[list[Operation], int]:
-    """Operations whose method, path, title, tags or description hold all the words; and how many there are."""
+def search(document: Document, words: str) -> list[Operation]:
+    """Operations whose method, path, title, tags or description hold all the words."""
     wanted = [word.lower() for word in words.split()]
     found: list[tuple[int, Operation]] = []
     for operation in iterate(document):
@@ -254,7 +247,7 @@ def search(document: Document, words: str) -> tuple[list[Operation], int]:
         if all(word in rest for word in missing):
             found.append((len(missing), operation))
     found.sort(key=lambda entry: entry[0])
-    return [operation for _, operation in found], len(found)
+    return [operation for _, operation in found]
 
 
 class Streams:

@@ -55,11 +55,8 @@ def make(path: Any, problem: str, **more: Any) -> dict[str, Any]:
     """One error. The message starts with the place, without the leading `$.`."""
     place = shown_path(path)
     label = place[2:] if place.startswith("$.") else ("(body)" if place == "$" else place[1:])
-    return {
-        "path": place,
-        "message": f"{label}: {problem}",
-        **{key: v for key, v in more.items() if v not in (None, "")},
-    }
+    given = {key: value for key, value in more.items() if value not in (None, "")}
+    return {"path": place, "message": f"{label}: {problem}", **given}
 
 
 def unknown_field(path: tuple[Any, ...], known: list[str]) -> dict[str, Any]:
@@ -85,12 +82,11 @@ def explain(schemas: Schemas, errors: list[Any], *, form: bool = False) -> list[
     listed: dict[tuple[str, str], dict[str, Any]] = {}
     decided = {entry["path"] for entry in found if "allowed" in entry}
     for entry in found:
-        kind = entry.pop("kind", "")
-        if kind == "type" and entry["path"] in decided and "allowed" not in entry:
-            continue  # "is not text" beside "is not one of ..." says nothing
-        if entry.pop("same_text", False) and form:
-            continue  # everything in a form is text on the wire
-        listed.setdefault((entry["path"], entry["message"]), entry)
+        type_alone = entry.pop("kind", "") == "type" and entry["path"] in decided
+        same_text = entry.pop("same_text", False)
+        # "is not text" beside "is not one of ..." says nothing, and everything in a form is text on the wire.
+        if not (type_alone or (same_text and form)):
+            listed.setdefault((entry["path"], entry["message"]), entry)
     return list(listed.values())
 
 
@@ -221,10 +217,8 @@ def _as_number(value: Any) -> float | None:
 
 def _single(schemas: Schemas, kind: str, error: Any, path: tuple[Any, ...]) -> list[dict[str, Any]]:
     value, wanted = error.instance, error.validator_value
-    if kind == "enum":
-        return [_not_one_of(value, list(wanted), path)]
-    if kind == "const":
-        return [_not_one_of(value, [wanted], path)]
+    if kind in ("enum", "const"):
+        return [_not_one_of(value, list(wanted) if kind == "enum" else [wanted], path)]
     if kind == "type":
         types = [wanted] if isinstance(wanted, str) else list(wanted)
         names = _type_names(types)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from videotasks.openapi import parsing, source
-from videotasks.openapi.document import Document
+from videotasks.openapi.document import Document, entries, members
 from videotasks.openapi.endpoints import is_other, resolved
 from videotasks.openapi.operations import Operation, iterate
 from videotasks.openapi.source import SpecError
@@ -39,8 +39,8 @@ def load(path: str) -> tuple[dict[str, Any], str]:
 
 def endpoints(
     navigation: dict[str, Any], origin: str, document: Document, category: str
-) -> tuple[list[str], list[Operation | None], list[str]]:
-    """Create endpoints of the category's groups: as texts, as operations (None: not in the document), and warnings.
+) -> tuple[dict[str, Operation | None], list[str]]:
+    """Create endpoints of the category's groups with their operations (None: not in the document), and warnings.
 
     A path that the document has only with or without `/v1` is given as the document has it.
     """
@@ -58,41 +58,32 @@ def endpoints(
     if missing:
         listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         reader.warnings.append(f"{len(missing)} endpoint(s) of the navigation are not in the specification: {listed}")
-    return list(found), list(found.values()), reader.warnings
+    return found, reader.warnings
 
 
 def _category_pages(node: Any, wanted: re.Pattern[str], depth: int = 0) -> Iterator[Any]:
     """Page entries inside containers whose title fits; a container without pages stands for its whole `openapi`."""
-    if depth > 60:
-        return
-    if isinstance(node, list):
-        for entry in node:
-            yield from _category_pages(entry, wanted, depth + 1)
-    elif isinstance(node, dict):
-        titles = [node[key] for key in _TITLES if isinstance(node.get(key), str)]
-        holds = any(key in node for key in ("pages", "groups", "openapi", "tabs", "anchors", "root"))
-        if holds and any(wanted.search(title) for title in titles):
-            yield from _pages(node, depth)
-            return
-        for value in node.values():
+    titles = [title for key in _TITLES if isinstance(title := members(node).get(key), str)]
+    holds = not {"pages", "groups", "openapi", "tabs", "anchors", "root"}.isdisjoint(members(node))
+    if holds and any(wanted.search(title) for title in titles):
+        yield from _pages(node, depth)
+    else:
+        for value in (*entries(node), *members(node).values()) if depth < 60 else ():
             yield from _category_pages(value, wanted, depth + 1)
 
 
 def _pages(node: Any, depth: int) -> Iterator[Any]:
     """All page entries below a container."""
-    if depth > 60:
-        return
+    inner = entries(node)
     if isinstance(node, str):
         yield node
-    elif isinstance(node, list):
-        for entry in node:
-            yield from _pages(entry, depth + 1)
     elif isinstance(node, dict):
-        keys = [key for key in ("root", "pages", "groups", "tabs", "anchors", "dropdowns", "menu") if key in node]
-        if "openapi" in node and not any(node[key] for key in keys):
+        keys = ("root", "pages", "groups", "tabs", "anchors", "dropdowns", "menu")
+        inner = [node[key] for key in keys if node.get(key)]
+        if "openapi" in node and not inner:
             yield {"openapi": node["openapi"]}
-        for key in keys:
-            yield from _pages(node[key], depth + 1)
+    for entry in inner if depth < 60 else ():
+        yield from _pages(entry, depth + 1)
 
 
 class _Pages:

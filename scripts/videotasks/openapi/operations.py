@@ -188,10 +188,9 @@ def find(document: Document, endpoint: str) -> Operation:
     """
     method, wanted = split_endpoint(endpoint)
     spellings = _spellings(document, wanted)
-    for path in spellings:
-        found = _at_any(document, method, path)
-        if found is not None:
-            return found
+    exact = next(filter(None, (_at_any(document, method, path) for path in spellings)), None)
+    if exact is not None:
+        return exact
     everything = list(iterate(document))
     if method is None and wanted:
         named = [one for one in everything if one.text("operationId").lower() == wanted.lower()]
@@ -243,36 +242,22 @@ def nearest(wanted: str, operations: list[Operation], count: int = 5) -> list[st
 
 def _spellings(document: Document, wanted: str) -> list[str]:
     """The given path first, then with and without /v1, the server's base path, and a final slash."""
-    path = wanted
-    absolute = "://" in path[:10]
-    if absolute:
-        path = urlsplit(path).path
-    path = path.partition("?")[0].partition("#")[0] if not absolute else path
-    if not path.startswith("/"):
-        path = "/" + path
-    found = [wanted, path]
-    bases = [urlsplit(server_url(document, None) or "").path.rstrip("/")]
-    bases += ["/api/v1", "/api", "/v1"]
-    for base in bases:
-        if base and path.startswith(base + "/"):
-            found.append(path[len(base) :])
+    absolute = "://" in wanted[:10]
+    path = urlsplit(wanted).path if absolute else wanted.partition("?")[0].partition("#")[0]
+    path = path if path.startswith("/") else f"/{path}"
+    bases = (urlsplit(server_url(document, None) or "").path.rstrip("/"), "/api/v1", "/api", "/v1")
+    found = [wanted, path, *(path[len(base) :] for base in bases if base and path.startswith(base + "/"))]
     found += [f"/v1{spelling}" for spelling in found[1:]]
     if absolute:
-        rest = path
-        while rest.count("/") > 1:
-            rest = "/" + rest[1:].partition("/")[2]
-            found.append(rest)
-    for spelling in list(found):
-        found.append(spelling.rstrip("/") if spelling.endswith("/") and len(spelling) > 1 else spelling + "/")
+        parts = path.split("/")
+        found += ["/" + "/".join(parts[start:]) for start in range(2, len(parts))]
+    found += [one.rstrip("/") if one.endswith("/") and len(one) > 1 else one + "/" for one in found]
     return list(dict.fromkeys(found))
 
 
 def _at_any(document: Document, method: str | None, path: str) -> Operation | None:
-    for candidate in (method,) if method else ("POST", "PUT", "PATCH", "GET", "DELETE"):
-        found = at(document, candidate, path)
-        if found is not None:
-            return found
-    return None
+    methods = (method,) if method else ("POST", "PUT", "PATCH", "GET", "DELETE")
+    return next(filter(None, (at(document, candidate, path) for candidate in methods)), None)
 
 
 def _choose(matches: list[Operation], method: str | None) -> Operation | None:

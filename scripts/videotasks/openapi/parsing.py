@@ -206,12 +206,9 @@ def version_of(root: object) -> tuple[str, list[str]]:
     swagger, openapi = root.get("swagger"), root.get("openapi")
     if openapi is not None:
         text = str(openapi)
-        if text.startswith("3.0"):
-            family = "3.0"
-        else:
-            family = "3.1"
-            if not text.startswith("3.1"):
-                warnings.append(f"openapi: {text[:20]} is not a version that we know; read as 3.1")
+        family = "3.0" if text.startswith("3.0") else "3.1"
+        if not text.startswith(("3.0", "3.1")):
+            warnings.append(f"openapi: {text[:20]} is not a version that we know; read as 3.1")
     elif swagger is not None:
         family = "2.0"
         if not str(swagger).startswith("2"):

@@ -238,17 +238,14 @@ class _Drafter:
     def _path(self, operation: Operation, task: str | None) -> str:
         """The operation's path with {task_id} for the parameter `task`, {model} for a model's, defaults for others."""
         written: list[str] = []
-        parts = operation.path.split("?")[0].split("/")
-        for index, part in enumerate(parts):
+        for part in operation.path.split("?")[0].split("/"):
+            name = part.strip("{}<>:")
             if not is_parameter(part):
                 written.append(part)
-                continue
-            name = part.strip("{}<>:")
-            if name == task:
+            elif name == task:
                 written.append("{task_id}")
             elif re.search(r"model|owner|version", name, re.IGNORECASE):
-                if "{model}" not in written or index == 0 or parts[index - 1] == "{model}":
-                    written += [] if written[-1:] == ["{model}"] else ["{model}"]
+                written += ["{model}"] if "{model}" not in written else []
             else:
                 value = self._parameter_default(operation, name)
                 if value is None:
@@ -259,8 +256,7 @@ class _Drafter:
                     )
                 self._guess("create.path" if task is None else "status.path", f"{name} is {value}")
                 written.append(value)
-        path = "/".join(written)
-        return path if path.startswith("/") else "/" + path
+        return "/" + "/".join(written).removeprefix("/")
 
     def _parameter_default(self, operation: Operation, name: str) -> str | None:
         for parameter in operation.parameters():
@@ -277,20 +273,13 @@ class _Drafter:
         if names:
             return "path", ([name for name in names if name not in own] or names)[-1]
         if self.poll.method == "POST":
-            for media in self.poll.request_media()[:1]:
-                for found in answers.task_ids(list(answers.walk(self.document, media.schema))):
-                    if len(found.path) == 1:
-                        return "body", found.name
-            return "body", "task_id"
-        for parameter in self.poll.parameters():
-            if parameter.get("in") == "query" and answers.id_words(str(parameter["name"])) is not None:
-                return "query", str(parameter["name"])
-        return "query", "id"
+            given = [one for body in self.poll.request_media()[:1] for one in answers.walk(self.document, body.schema)]
+            return "body", next((found.name for found in answers.task_ids(given) if len(found.path) == 1), "task_id")
+        names = [one["name"] for one in self.poll.parameters() if one.get("in") == "query"]
+        return "query", next((name for name in names if answers.id_words(name) is not None), "id")
 
     def _create(self) -> list[_Line]:
-        lines = []
-        if self.create.method != "POST":
-            lines.append(_Line("method", self.create.method))
+        lines = [_Line("method", self.create.method)] if self.create.method != "POST" else []
         lines.append(_Line("path", self._path(self.create, None)))
         media = self.create.request_media()
         if media and not operations.is_json(media[0].type):
@@ -299,13 +288,10 @@ class _Drafter:
         ids = answers.task_ids(self.answer)
         ids.sort(key=lambda found: bool(wanted) and answers.id_words(found.name) != wanted)
         if ids:
-            lines.append(_Line("id", [found.jmespath for found in ids[:2]]))
-        else:
-            usual = ["id", "task_id", "data.id", "data.task_id"]
-            if wanted:
-                usual = [f"data.{self.asked}", self.asked, *usual]
-            lines.append(_Line("id", usual, self._guess("create.id", "the answer of the create is not documented")))
-        return lines
+            return [*lines, _Line("id", [found.jmespath for found in ids[:2]])]
+        own = [f"data.{self.asked}", self.asked] if wanted else []
+        why = self._guess("create.id", "the answer of the create is not documented")
+        return [*lines, _Line("id", [*own, "id", "task_id", "data.id", "data.task_id"], why)]
 
     def _status(self) -> list[_Line]:
         lines = [_Line("method", "POST")] if self.poll.method == "POST" else []
@@ -317,14 +303,10 @@ class _Drafter:
             lines.append(_Line("body", self._poll_body()))
         values = answers.status_fields(self.told)
         if values:
-            lines.append(_Line("value", [values[0].jmespath]))
-            lines += self._map(values[0])
-        else:
-            usual = ["status", "state", "data.status", "data.state", "data.task_status"]
-            why = self._guess("status.value", "the answer of the poll documents no status")
-            lines.append(_Line("value", usual, why))
-            lines.append(_Line("map", _USUAL_MAP, self._guess("status.map", "usual words")))
-        return lines
+            return [*lines, _Line("value", [values[0].jmespath]), self._map(values[0])]
+        usual = ["status", "state", "data.status", "data.state", "data.task_status"]
+        why = self._guess("status.value", "the answer of the poll documents no status")
+        return [*lines, _Line("value", usual, why), _Line("map", _USUAL_MAP, self._guess("status.map", "usual words"))]
 
     def _poll_body(self) -> dict[str, Any]:
         body: dict[str, Any] = {self.asked: "{task_id}"}
@@ -334,7 +316,7 @@ class _Drafter:
                     body.setdefault(str(other), "{model}")
         return body
 
-    def _map(self, value: answers.Field) -> list[_Line]:
+    def _map(self, value: answers.Field) -> _Line:
         words = self._words(value)
         table: dict[str | None, list[Any]] = {}
         for word, meaning in words:
@@ -344,19 +326,19 @@ class _Drafter:
             why = "the words of the status are not documented" if not words else "no word for success is documented"
             known = {status: [*table.get(status, []), *usual] for status, usual in _USUAL_MAP.items()}
             known = {status: list(dict.fromkeys(listed)) for status, listed in known.items()}
-            return [_Line("map", known, self._guess("status.map", why))]
+            return _Line("map", known, self._guess("status.map", why))
         order = {status: table[status] for status in (*_USUAL_MAP, "not_found") if status in table}
-        comment = f"not told what it means: {one_line(', '.join(strange), 120)}" if strange else ""
+        comments = []
         if strange:
+            comments.append(f"not told what it means: {one_line(', '.join(strange), 120)}")
             self.open.append(f"status.map: what {', '.join(strange)[:120]} means")
         if "failed" not in order:  # without a word for it, a failed task is waited for until the deadline
             told = {word for listed in table.values() for word in listed}
             order["failed"] = [word for word in _USUAL_MAP["failed"] if word not in told]
-            said = self._guess("status.map", "no word for a failure is documented")
-            comment = f"{comment}; {said}" if comment else said
+            comments.append(self._guess("status.map", "no word for a failure is documented"))
         if not isinstance(value.schema.get("enum"), list):
-            comment = self._guess("status.map", "read out of a description") + (f"; {comment}" if comment else "")
-        return [_Line("map", order, comment)]
+            comments.insert(0, self._guess("status.map", "read out of a description"))
+        return _Line("map", order, "; ".join(comments))
 
     def _words(self, value: answers.Field) -> list[tuple[Any, str]]:
         """(word, meaning) of each status; numbers by what the description says of them."""
@@ -442,17 +424,15 @@ class _Drafter:
 
     def _error(self) -> list[_Line]:
         messages, codes = [], []
-        for code, response in self.create.responses().items():
-            if not re.match("[45]|default", code):
+        refusals = [said for code, said in self.create.responses().items() if re.match("[45]|default", code)]
+        media = [body for response in refusals for body in self.create.response_media(response)[:1]]
+        for found in (one for body in media for one in answers.walk(self.document, body.schema)):
+            if found.schema.get("type", "string") != "string" or len(found.path) > 3:
                 continue
-            for media in self.create.response_media(response)[:1]:
-                for found in answers.walk(self.document, media.schema):
-                    if found.schema.get("type", "string") != "string" or len(found.path) > 3:
-                        continue
-                    if found.name in ("message", "detail", "msg", "error_message", "error", "description"):
-                        messages.append(_listed(found))
-                    elif found.name in ("code", "error_code", "type"):
-                        codes.append(_listed(found))
+            if found.name in ("message", "detail", "msg", "error_message", "error", "description"):
+                messages.append(_listed(found))
+            elif found.name in ("code", "error_code", "type"):
+                codes.append(_listed(found))
         reasons = [
             found.jmespath
             for found in self.told
@@ -474,6 +454,8 @@ class _Drafter:
 
     def _inputs(self) -> list[_Line]:
         fields, required = self.fields, self.required
+        holders = {f.path[0] for f in fields if len(f.path) > 1}
+        free = [f for f in fields if f.path in (("input",), ("inputs",)) and f.path[0] not in holders]
         plain = [f for f in fields if f.schema.get("type", "string") not in ("object", "array") and 0 not in f.path]
         lines = []
         prompts = [f for f in plain if placeholders.prompt_rank(f.name) < placeholders.NO_PROMPT]
@@ -488,10 +470,10 @@ class _Drafter:
                 comment = self._guess("inputs.prompt", "no field is called prompt")
             lines.append(_Line("prompt", entry, comment))
             covered.add(prompts[0].path[0])
-        elif free := next((f for f in fields if f.path in (("input",), ("inputs",)) and not self._inside(f)), None):
-            why = self._guess("inputs.prompt", f"the specification does not say what is in {free.name}")
-            lines.append(_Line("prompt", {"to": f"{free.name}.prompt"}, why))
-            covered.add(free.path[0])
+        elif free:
+            why = self._guess("inputs.prompt", f"the specification does not say what is in {free[0].name}")
+            lines.append(_Line("prompt", {"to": f"{free[0].name}.prompt"}, why))
+            covered.add(free[0].path[0])
         else:
             self.open.append("inputs: no field for a prompt was found")
         for name, spellings in _INPUTS.items():
@@ -514,9 +496,6 @@ class _Drafter:
         if missing:
             self.open.append(f"required, too, and given with --set NAME=VALUE: {', '.join(missing)[:200]}")
         return lines
-
-    def _inside(self, holder: answers.Field) -> bool:
-        return any(f.path[: len(holder.path)] == holder.path and f.path != holder.path for f in self.fields)
 
     def _image(self, fields: list[answers.Field]) -> tuple[dict[str, Any], set[Any]] | None:
         """The entry of the input, and the fields of the body that it fills."""

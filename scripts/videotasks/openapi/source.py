@@ -60,9 +60,8 @@ def read(spec: str) -> Source:
     return Source(read_file(path, spec), path, os.path.dirname(path))
 
 
-def read_file(path: str, shown: str = "", limit: int = MAX_BYTES, *, payload: bool = False) -> bytes:
+def read_file(path: str, shown: str, limit: int = MAX_BYTES, *, payload: bool = False) -> bytes:
     """The bytes of a regular file of at most `limit` bytes; SpecError otherwise. `payload`: it is no specification."""
-    shown = shown or path
     what, wanted = ("File", "the path of an OpenAPI file, or its https URL")
     if payload:
         what, wanted = "Payload file", "the path of a JSON file, - for standard input, or the JSON text itself"

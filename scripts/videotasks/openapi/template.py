@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from videotasks.openapi import placeholders
 from videotasks.openapi.convert import Schemas
-from videotasks.openapi.document import MISSING, members
+from videotasks.openapi.document import MISSING, entries, members
 from videotasks.openapi.patterns import Patterns
 from videotasks.openapi.shape import Shape, branch_name, shape_of, variants
 from videotasks.openapi.validation import LENIENT, TooComplex, Validator
@@ -68,13 +68,12 @@ def make_template(
 
     maker = _Maker(schemas, strict, examples, category, needs)
     attempts = []
-    for validator, note in ((strict, ""), (lenient, BY_INTENT)):
-        attempt = maker if validator is strict else _Maker(schemas, lenient, examples, category, needs)
+    for attempt, note in ((maker, ""), (_Maker(schemas, lenient, examples, category, needs), BY_INTENT)):
         value = next(attempt.values(schema, "", (), 0), MISSING)
         if value is not MISSING and attempt.is_telling(value):
             return made(value, [], note)
         for example in examples:
-            if isinstance(example, dict) and example and validator.is_valid(schema, example):
+            if isinstance(example, dict) and example and attempt.validator.is_valid(schema, example):
                 return made(example, [], note or EXAMPLE)
         if value is not MISSING:
             attempts.append(made(attempt.fuller(schema, value), [], note))
@@ -88,28 +87,28 @@ def make_template(
         if cut:
             problem = "more fields are required than can be filled in and checked; this body is cut"
         return made(body, [problem])
-    best: Any = MISSING
-    least: int | None = None
-    problems: list[str] = []
+    tried: list[tuple[int, Any, list[Any]]] = []
     for value in [*maker.rejected[:20], *examples, {}]:
         try:
             errors = lenient.errors(schema, value)
         except TooComplex as exc:
             return made(value, [str(exc)])
         # "n is required" says less than what keeps each value of n from being accepted.
-        weight = sum(3 if error.validator == "required" else 2 for error in errors)
-        if least is None or weight < least:
-            least, best, problems = weight, value, [_told(error) for error in errors]
-    return made(best, problems[:5] or ["no value was found within bounds"])
+        tried.append((sum(3 if error.validator == "required" else 2 for error in errors), value, errors))
+    _, best, errors = min(tried, key=lambda entry: entry[0])
+    return made(best, [_told(error) for error in errors[:5]] or ["no value was found within bounds"])
 
 
 def _leaves(value: Any) -> Iterator[Any]:
     """What stands in a body, however deep, without its objects and lists."""
-    if isinstance(value, (dict, list)):
-        for entry in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(entry)
-    else:
+    if not isinstance(value, (dict, list)):
         yield value
+    for entry in _inner(value):
+        yield from _leaves(entry)
+
+
+def _inner(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else entries(value)
 
 
 def _storable(value: Any) -> bool:
@@ -139,19 +138,12 @@ def holds_media(value: Any, kind: str) -> bool:
 
 def _size(value: Any) -> int:
     """How many values a body holds: what a check of it costs."""
-    if not isinstance(value, (dict, list)):
-        return 0
-    return len(value) + sum(map(_size, value.values() if isinstance(value, dict) else value))
+    return len(_inner(value)) + sum(map(_size, _inner(value)))
 
 
 class _Maker:
     def __init__(
-        self,
-        schemas: Schemas,
-        validator: Validator,
-        examples: tuple[Any, ...],
-        category: str = "",
-        needs: frozenset[str] = frozenset(),
+        self, schemas: Schemas, validator: Validator, examples: tuple[Any, ...], category: str, needs: frozenset[str]
     ) -> None:
         self.schemas = schemas
         self.validator = validator
