@@ -30,7 +30,7 @@ from videotasks.core.errors import TaskError  # noqa: E402
 from videotasks.formats import yaml12  # noqa: E402
 from videotasks.providers.known_model import Known  # noqa: E402
 from videotasks.providers.load_profile import load_profile, shipped_names  # noqa: E402
-from videotasks.providers.profile import Model, Profile, build_model  # noqa: E402
+from videotasks.providers.profile import Model, Profile, build_part  # noqa: E402
 
 SECONDS = 30.0
 LIMITS = ("duration", "ratio", "resolution")
@@ -76,7 +76,7 @@ def refresh(profile: Profile, path: Path, today: str, new: list[str], write: boo
 
 def _entry(profile: Profile, entry: dict[str, Any], *, whole: bool) -> dict[str, Any]:
     """The entry as the live source has it; itself where nobody says anything."""
-    model = build_model(profile.name, entry)
+    model: Model = build_part(profile.name, "models", Model, entry)
     try:
         found = live.asked(profile, model.id, Known(model=model), seconds=SECONDS)
     except (Unavailable, TaskError) as reason:

@@ -20,7 +20,7 @@ from support.commands import SCRIPTS, call, environment, strict_tokens
 from support.taskserver import KEY, WIRES, TaskServer
 from videotasks.core.errors import ApiError, Category, TaskError
 from videotasks.core.task import Output, Snapshot, Status
-from videotasks.mcp_tools import front, server, tools
+from videotasks.mcp_tools import server, tools
 from videotasks.mcp_tools.tool_list import BY_NAME, TOOLS
 from videotasks.mcp_tools.tools import Confirmations, Settings, Tools
 from videotasks.providers.load_profile import shipped_names
@@ -41,7 +41,7 @@ class Lazily:
         return getattr(importlib.import_module(self.name), member)
 
 
-mcp, types, anyio = Lazily("mcp"), Lazily("mcp_types"), Lazily("anyio")
+mcp, types, anyio, front = map(Lazily, ("mcp", "mcp_types", "anyio", "videotasks.mcp_tools.front"))
 SERVER = SCRIPTS / "mcp_server.py"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (400).to_bytes(4, "big") * 2
 BOAT = {"prompt": "a paper boat in the rain", "duration": 4}
