@@ -108,10 +108,8 @@ def fields_of(profile: Profile, members: Mapping[str, Mapping[str, Any]]) -> dic
             names = [str(own["to"]), *words] if own and own.get("to") else list(words)
         elif own is None or own.get("as") or "combine" in own:
             continue
-        elif own.get("to"):  # the API's own name, where this model has it
-            names = [str(own["to"]), *words]
-        else:
-            names = [str(name) for name in own.get("candidates") or ()] + list(words)
+        else:  # the API's own name first, where this model has it
+            names = [*map(str, [own["to"]] if own.get("to") else own.get("candidates") or ()), *words]
         for name in names:
             path = _member_named(name.replace("[+]", ""), members)
             if path is None or path in used or not _can_be(key, members[path]):

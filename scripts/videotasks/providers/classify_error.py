@@ -154,13 +154,10 @@ def task_category(profile: Profile, codes: list[str], messages: list[str]) -> Ca
 
 
 def _category_of_code(categories: Mapping[str, str], code: str) -> Category | None:
-    if code in categories:
-        return Category(categories[code])
     folded = code.casefold()
-    for pattern, category in categories.items():
-        if fnmatchcase(folded, pattern.casefold()):
-            return Category(category)
-    return None
+    fitting = (named for pattern, named in categories.items() if fnmatchcase(folded, pattern.casefold()))
+    named = categories.get(code) or next(fitting, None)
+    return Category(named) if named else None
 
 
 def _message(value: Any) -> str:

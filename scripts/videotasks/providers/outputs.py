@@ -173,11 +173,8 @@ def _content_of(profile: Profile, url: str) -> str | None:
     base, link = urlsplit(profile.base_url), urlsplit(url)
     path = link.path[len(base.path) :] if link.path.startswith(base.path) else link.path
     query = f"?{link.query}" if link.query else ""
-    if path.startswith(profile.result.key):
-        return path + query
-    if not profile.result.content:
-        return None
-    start, _, end = str(profile.result.content["path"]).partition("{task_id}")
-    if not (path.startswith(start) and path.endswith(end) and "/" not in path[len(start) : len(path) - len(end)]):
-        return None
-    return path + query
+    ours = path.startswith(profile.result.key)
+    if not ours and profile.result.content:
+        start, _, end = str(profile.result.content["path"]).partition("{task_id}")
+        ours = path.startswith(start) and path.endswith(end) and "/" not in path[len(start) : len(path) - len(end)]
+    return path + query if ours else None

@@ -73,8 +73,10 @@ def build_request(
     payload = _payload(inputs.payload)
     target = _target(profile, inputs)
     model = chosen_model(profile, inputs, sandbox=sandbox)
-    if model is None and _needs_model(profile, inputs, target, payload):
-        raise _no_model(profile, known.ids if known else ())
+    if model is None and target is None and not _set_there(profile, inputs):
+        needed = "{model}" in profile.create.path or (profile.inputs.get("model") or {}).get("required")
+        if needed or not payload:
+            raise _no_model(profile, known.ids if known else ())
     if known is None:
         own = profile.model_info(model)
         known = Known(model=own, source=CATALOGUE) if own else Known()
@@ -228,13 +230,6 @@ def _model_member(profile: Profile) -> str:
 def _set_there(profile: Profile, inputs: CommonInputs) -> bool:
     """Whether --set names the model."""
     return _model_member(profile) in [dotted for dotted, _ in inputs.set_values]
-
-
-def _needs_model(
-    profile: Profile, inputs: CommonInputs, target: route.Target | None, payload: Mapping[str, Any]
-) -> bool:
-    needed = "{model}" in profile.create.path or bool((profile.inputs.get("model") or {}).get("required"))
-    return target is None and not _set_there(profile, inputs) and (needed or not payload)
 
 
 _EXAMPLES = 12  # a list of all would be the longest line of an answer

@@ -39,8 +39,7 @@ class Estimate:
         return self.kind != "history"
 
     def shown(self) -> dict[str, Any]:
-        made = {"amount": self.amount, "unit": self.unit, "kind": self.kind, "formula": self.formula,
-                "source": self.source, "date": self.date}  # fmt: skip
+        made = {name: getattr(self, name) for name in ("amount", "unit", "kind", "formula", "source", "date")}
         return {"assumed": dict(self.assumed), **{key: value for key, value in made.items() if value is not None}}
 
 

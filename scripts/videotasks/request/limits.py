@@ -40,9 +40,8 @@ def model_problems(model: str, limits: Mapping[str, Any], asked: Mapping[str, An
         known = {str(one).casefold() for one in allowed} if isinstance(allowed, (list, tuple)) else set()
         if known and asked.get(name) is not None and str(asked[name]).casefold() not in known:
             problems.append(f"{model} has no {name} {asked[name]}; it has {', '.join(map(str, allowed or ()))}")
-    for kind in ("image", "video", "audio"):
-        most = limits.get(kind + "s")
-        count = sum(1 for role in roles if role.partition(".")[0] == kind)
+    for kind in _MEDIA:
+        most, count = limits.get(kind + "s"), _count(kind, roles)
         if isinstance(most, int) and not isinstance(most, bool) and count > most:
             problems.append(f"{model} takes at most {most} {kind} inputs; {count} were given")
     return problems
@@ -165,7 +164,7 @@ def constraint_problems(profile: Profile, roles: Sequence[str]) -> list[str]:
     """The API's rules on mixing: exclusive groups, companions that must be there, counts."""
     rules = profile.constraints
     problems: list[str] = []
-    used = [[key for key in group if _has(key, roles)] for group in rules.exclusive]
+    used = [[key for key in group if _count(key, roles)] for group in rules.exclusive]
     mixed = [keys for keys in used if keys]
     if len(mixed) > 1:
         problems.append(
@@ -173,11 +172,10 @@ def constraint_problems(profile: Profile, roles: Sequence[str]) -> list[str]:
             + (f" ({rules.note})" if rules.note else "")
         )
     for key, companions in rules.requires.items():
-        if _has(key, roles) and not any(_has(other, roles) for other in companions):
+        if _count(key, roles) and not any(_count(other, roles) for other in companions):
             problems.append(f"{key} needs {' or '.join(companions)} beside it")
     for key, most in rules.max.items():
-        count = sum(1 for role in roles if role == key or role.startswith(key + "."))
-        if count > most:
+        if (count := _count(key, roles)) > most:
             problems.append(f"{profile.name} takes at most {most} of {key}; {count} were given")
     return problems
 
@@ -199,8 +197,8 @@ def _numbers(given: Any) -> list[float]:
     return [one for one in found if one is not None]
 
 
-def _has(key: str, roles: Sequence[str]) -> bool:
-    return any(role == key or role.startswith(key + ".") for role in roles)
+def _count(key: str, roles: Sequence[str]) -> int:
+    return sum(1 for role in roles if role == key or role.startswith(key + "."))
 
 
 def _s(seconds: float) -> str:

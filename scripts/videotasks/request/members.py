@@ -27,9 +27,8 @@ def set_path(body: dict[str, Any], dotted: str, value: Any, *, flag: str) -> Non
         match = _SEGMENT.match(segment)
         if not match:
             raise configuration_error(f"{flag}: {dotted!r} is no path", expected="such as a.b, a[0].b or a[+]")
-        steps.append(re.sub(r"\\(.)", r"\1", match[1]))
+        steps.append((re.sub(r"\\(.)", r"\1", match[1]),))  # a tuple marks a member's name
         steps += ["+" if i == "+" else int(i) for i in re.findall(r"\[(\+|[0-9]+)\]", match[2])]
-        steps[-1 - match[2].count("[")] = (steps[-1 - match[2].count("[")],)  # a tuple marks a member's name
     here: Any = body
     for step, following in zip(steps, [*steps[1:], None], strict=True):
         empty: Any = None if following is None else ({} if isinstance(following, tuple) else [])
