@@ -82,7 +82,7 @@ def _entry(profile: Profile, entry: dict[str, Any], *, whole: bool) -> dict[str,
     except (Unavailable, TaskError) as reason:
         print(f"{profile.name}: {model.id} was not asked for: {reason}", file=sys.stderr)
         return entry
-    if found is None:
+    if found is None or found.model is None:
         print(f"{profile.name}: nothing is told of {model.id}", file=sys.stderr)
         return entry
     return _described(entry, found.model) if whole else _limited(entry, found.model)

@@ -70,7 +70,7 @@ def test_one_document_per_model() -> None:
     address = "https://fal.ai/api/openapi/queue/openapi.json?endpoint_id=acme/film/image-to-video"
     spec = openapi("/acme/film/image-to-video", duration={"enum": ["5", "10"]}, image_url=TEXT)
     found = look(profile, "acme/film/image-to-video", {address: spec})
-    assert found.where == address and not found.stale
+    assert found.where == address and not found.notes
     known = live.combined(Known(), found)
     inputs = CommonInputs(prompt="p", duration="5", image=[(None, URL)], model="acme/film/image-to-video")
     draft = build_request(profile, inputs, known=known)

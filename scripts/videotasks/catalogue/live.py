@@ -17,7 +17,7 @@ from urllib.parse import quote
 from videotasks.catalogue import cached_fetch, specification
 from videotasks.catalogue.cached_fetch import Got, Unavailable
 from videotasks.core import times
-from videotasks.core.record import record, replace
+from videotasks.core.record import replace
 from videotasks.formats import jmespath_eval
 from videotasks.openapi import document, operations
 from videotasks.openapi.source import SpecError
@@ -28,19 +28,9 @@ BUDGET_S = 5.0
 Asker = Callable[[str], Callable[[str | None], Got]]
 
 
-@record(frozen=True)
-class Live:
-    """What a live source says of a model, where, and of which day."""
-
-    model: Model
-    where: str
-    date: str
-    stale: bool
-
-
 def look_up(
     profile: Profile, model: str, known: Known, *, ask_url: Asker, ask_path: Asker | None, now: float
-) -> Live | None:
+) -> Known | None:
     """The model by the first source of the profile that has it. Raises Unavailable with the reason of the last."""
     reason = ""
     for source in profile.specification:
@@ -49,7 +39,9 @@ def look_up(
                 where = address if "://" in address else profile.base_url + address
                 found = cached_fetch.fetch(where, asker(address), now=now)
                 if made := _read(profile, source, model, found.body):
-                    return Live(made, where, times.iso(found.at)[:10], found.stale)
+                    notes = ("the live specification could not be asked for today; a copy is used",)
+                    date = times.iso(found.at)[:10]
+                    return Known(made, SPECIFICATION, where, date, known.ids, notes if found.stale else ())
         except Unavailable as error:
             reason = str(error)
     if reason:
@@ -57,34 +49,25 @@ def look_up(
     return None
 
 
-def combined(known: Known, live: Live) -> Known:
+def combined(known: Known, theirs: Known) -> Known:
     """The live description where ours is none or a guess; ours where both are documents, and how they differ."""
-    theirs = Known(
-        model=live.model,
-        source=SPECIFICATION,
-        where=live.where,
-        date=live.date,
-        ids=known.ids,
-        notes=("the live specification could not be asked for today; a copy is used",) if live.stale else (),
-    )
-    ours = known.model
-    if ours is None or known.source != CATALOGUE or ours.inferred_from:
+    ours, live = known.model, theirs.model
+    if ours is None or live is None or known.source != CATALOGUE or ours.inferred_from:
         return theirs
     # What was printed of its price is of our day, not of the specification's.
     price = {"date": known.date, "source": known.where, **ours.price} if ours.price else None
     notes = tuple(
-        f"sources differ, the shipped catalogue is used: {one} in {live.where} of {live.date}"
-        for one in _differences(ours, live.model)[:5]
+        f"sources differ, the shipped catalogue is used: {one} in {theirs.where} of {theirs.date}"
+        for one in _differences(ours, live)[:5]
     )
     if ours.fields is None:  # ours has limits only: names are theirs
-        made = replace(live.model, limits={**live.model.limits, **ours.limits}, inputs=ours.inputs, price=price)
+        made = replace(live, limits={**live.limits, **ours.limits}, inputs=ours.inputs, price=price)
         return replace(theirs, model=made, notes=(*theirs.notes, *notes))
     if ours.partial:
-        fields = {**(live.model.fields or {}), **ours.fields}
-        members = {**live.model.members, **ours.members}
-        made = replace(live.model, fields=fields, members=members, limits=ours.limits, price=price)
+        fields, members = {**(live.fields or {}), **ours.fields}, {**live.members, **ours.members}
+        made = replace(live, fields=fields, members=members, limits=ours.limits, price=price)
         return replace(theirs, model=made)
-    return replace(known, notes=notes or (f"the live specification says the same ({live.where}, {live.date})",))
+    return replace(known, notes=notes or (f"the live specification says the same ({theirs.where}, {theirs.date})",))
 
 
 def _differences(ours: Model, theirs: Model) -> list[str]:
@@ -240,7 +223,7 @@ def with_live(profile: Profile, model: str, known: Known, *, dry_run: bool) -> K
     return combined(known, found) if found else known
 
 
-def asked(profile: Profile, model: str, known: Known, *, seconds: float = BUDGET_S - 0.5) -> Live | None:
+def asked(profile: Profile, model: str, known: Known, *, seconds: float = BUDGET_S - 0.5) -> Known | None:
     """What the sources that may be asked from here say of a model. Raises Unavailable."""
     import time
 

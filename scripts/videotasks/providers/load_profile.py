@@ -17,14 +17,8 @@ from typing import Any
 from videotasks.core import user_cache
 from videotasks.core.errors import configuration_error
 from videotasks.core.installation import skill_folder
-from videotasks.providers.profile import (
-    PROFILE_NAME,
-    Profile,
-    bad_knob,
-    build_profile,
-    foreign_key_variable,
-    merge,
-)
+from videotasks.formats import jmespath_eval
+from videotasks.providers.profile import PROFILE_NAME, Profile, bad_knob, build_profile, foreign_key_variable, merge
 
 MAX_PROFILE_BYTES = 256 * 1024  # the largest shipped profile is under 12 KB
 _CACHE_FORMAT = "1"  # raise it when the YAML reader gives other values for the same text
@@ -103,11 +97,8 @@ def _offering(names: list[str], plain: str) -> list[str]:
     """The providers whose documented models carry this word."""
 
     def ids(name: str) -> list[str]:
-        document = _shipped_document(name)
-        models = [*(document.get("models") or ()), *((catalogue_document(name) or {}).get("models") or ())]
-        for kind in (document.get("kinds") or {}).values():
-            models += (kind.get("models") if isinstance(kind, dict) else None) or []
-        return [str(model.get("id")) for model in models if isinstance(model, dict)]
+        documents, paths = (_shipped_document(name), catalogue_document(name)), ("models[].id", "kinds.*.models[].id")
+        return [str(one) for document in documents for path in paths for one in jmespath_eval.values(path, document)]
 
     return [name for name in names if any(plain in _letters(one) for one in ids(name))]
 

@@ -205,10 +205,7 @@ class Provider:
         flight: Flight | None = None,
         timeout: float = 20.0,
     ) -> ManyLooks:
-        """Ask for many tasks by one request (profile status.bulk). Raises NoAnswer.
-
-        An item of the answer counts for the task whose very id it has.
-        """
+        """Ask for many tasks by one request (profile status.bulk). Raises NoAnswer."""
         spec = self.profile.status.bulk
         assert spec is not None
         known: dict[str, Any] = {**self._known(TaskRef("")), "task_ids": list(refs)}
@@ -219,7 +216,12 @@ class Provider:
         answer = client.request(
             spec.method, url, json_body=sent, flight=flight, timeout=timeout, max_bytes=MAX_TASK_BYTES
         )
-        status, body, hint = answer.status, _task_body(answer), self._hint(answer)
+        return self.read_many(answer, refs, page)
+
+    def read_many(self, answer: Answer, refs: Mapping[str, TaskRef], page: ListPage) -> ManyLooks:
+        """Interpret one answer about many tasks. An item counts for the task whose very id it has."""
+        spec, status, body, hint = self.profile.status.bulk, answer.status, _task_body(answer), self._hint(answer)
+        assert spec is not None
         if not 200 <= status < 300:
             error = self.api_error("poll", answer, body)
             hint = error.retry_after_s if error.retry_after_s is not None else hint

@@ -84,12 +84,10 @@ def load_file(value: str, *, kind: str, role: str, field: str, spec: Mapping[str
                 f"{flag} {value}: {_size(size)}; {provider} takes at most {_size(limit)}",
                 expected=f"a file of at most {_size(limit)}",
             )
-        digest = hashlib.sha256()
+        digest, head, length = hashlib.sha256(), b"", 0
         with path.open("rb") as file:
-            head = file.read(_HEAD)
-            digest.update(head)
-            length = len(head)
             while block := file.read(1 << 20):
+                head = head or block[:_HEAD]
                 digest.update(block)
                 length += len(block)
     except OSError as error:
