@@ -439,7 +439,7 @@ class Patient(Tools):
 
 
 def test_a_create_that_takes_too_long_for_its_host_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front, "MOST_WAIT_S", 0.2)
+    monkeypatch.setattr("videotasks.mcp_tools.front.MOST_WAIT_S", 0.2)
     served = Patient(rehearsal())
 
     async def do(client: mcp.client.Client) -> None:
