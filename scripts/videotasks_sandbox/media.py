@@ -137,13 +137,12 @@ def fetch(request: Request, state: State, provider: str, now: float) -> Reply | 
     """What a GET or HEAD on /<provider>/cdn/outputs/<task>/<file> gets: a refusal or the file."""
     parts = request.path.split("/")
     task = state["tasks"].get(unquote(parts[4])) if len(parts) == 6 else None
-    if task is None or task["provider"] != provider or not has_file(task, parts[5]):
-        refusal = _check_signature(request, None, now)
-        return refusal or xml_error(404, "NoSuchKey", "The specified key does not exist.")
-    refusal = _check_signature(request, str(task["link_epoch"]), now)
+    if task is not None and (task["provider"] != provider or not has_file(task, parts[5])):
+        task = None
+    refusal = _check_signature(request, None if task is None else str(task["link_epoch"]), now)
     if refusal is not None:
         return refusal
-    if look(task, now).phase != "succeeded":
+    if task is None or look(task, now).phase != "succeeded":
         return xml_error(404, "NoSuchKey", "The specified key does not exist.")
     if task["scenario"] == "expired-link" and task["link_epoch"] == 0:
         # From here on only links that a later status call gives are good.

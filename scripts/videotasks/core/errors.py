@@ -66,22 +66,11 @@ class ExitCode(IntEnum):
 
 
 EXIT_OF_CATEGORY: Mapping[Category, ExitCode] = {
-    Category.INSUFFICIENT_CREDITS: ExitCode.INSUFFICIENT_CREDITS,
-    Category.AUTH: ExitCode.AUTH,
-    Category.PERMISSION: ExitCode.PERMISSION,
-    Category.VALIDATION: ExitCode.VALIDATION,
-    Category.MODERATION: ExitCode.MODERATION,
-    Category.NOT_FOUND: ExitCode.NOT_FOUND,
+    **{category: ExitCode[category.name] for category in Category if category.name in ExitCode.__members__},
     Category.RATE_LIMITED: ExitCode.TRANSIENT,
-    Category.TRANSIENT: ExitCode.TRANSIENT,
-    Category.UNKNOWN: ExitCode.UNKNOWN,
     Category.GENERATION_FAILED: ExitCode.TASK_ENDED,
     Category.CANCELLED: ExitCode.TASK_ENDED,
     Category.EXPIRED: ExitCode.TASK_ENDED,
-    Category.CONFIGURATION: ExitCode.CONFIGURATION,
-    Category.USAGE: ExitCode.USAGE,
-    Category.SUBMISSION_UNKNOWN: ExitCode.SUBMISSION_UNKNOWN,
-    Category.NO_RESULT: ExitCode.NO_RESULT,
     Category.DOWNLOAD_FAILED: ExitCode.NO_RESULT,
     Category.TIMEOUT: ExitCode.NOT_FINISHED,
     Category.INTERRUPTED: ExitCode.SIGINT,

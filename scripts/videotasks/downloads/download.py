@@ -44,15 +44,13 @@ def download(transfer: Transfer, folder: Path, stem: str) -> Fetched:
     if not stem or stem.startswith(".") or any(char in stem for char in '/\\:*?"<>|\0'):
         raise ValueError(f"not a plain file name: {stem!r}")
     # A read that hangs does not notice the deadline; only another thread does.
-    deadline = transfer.deadline
-    timer = alarm(deadline - transfer.monotonic(), transfer.expire) if deadline is not None else None
+    timer = alarm(transfer.deadline - transfer.monotonic(), transfer.expire)
     try:
         with _part_file(folder, stem, transfer.url) as part:
             checked = transfer.fetch(part)
             path = part.promote(stem + checked.type.extension, pause=transfer.sleep)
     finally:
-        if timer is not None:
-            timer.cancel()
+        timer.cancel()
     return _fetched(path, part, checked)
 
 

@@ -6,6 +6,7 @@ object (`If-Range`); a 206 without that proof stitched two files together (facts
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 import time
@@ -77,7 +78,7 @@ class Transfer:
     links: ResultLinks
     expect: str = "video"
     limits: Limits = field(default_factory=Limits)
-    deadline: float | None = None
+    deadline: float = math.inf
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
     on_progress: Callable[[int, int | None], None] = lambda done, total: None
@@ -87,7 +88,7 @@ class Transfer:
     def __post_init__(self) -> None:
         self._flight = Flight()
         self._expired = False
-        self._head_alarm: threading.Timer | None = None
+        self._head_alarm = threading.Timer(0.0, self._flight.abort)  # not started
         self._head_late = False
 
     # -- time and cancellation --
@@ -99,7 +100,7 @@ class Transfer:
 
     def _new_flight(self) -> Flight:
         """The flight of the next request, which the caller's and our own alarms can abort."""
-        self._quiet_head_alarm()
+        self._head_alarm.cancel()
         flight = self._flight = Flight()
         self.on_flight(flight)
         self._check_end()  # after it is known to those who may abort it, so that no abort falls in between
@@ -113,16 +114,11 @@ class Transfer:
         self._head_alarm = alarm(2 * self.limits.request_timeout_s, late)
         return flight
 
-    def _quiet_head_alarm(self) -> None:
-        if self._head_alarm is not None:
-            self._head_alarm.cancel()
-            self._head_alarm = None
-
     def _check_end(self) -> None:
         """Raise when the caller or the deadline wants an end."""
         if self.cancelled():
             raise DownloadFailed("cancelled", "the download was stopped", resumable=True)
-        if self._expired or (self.deadline is not None and self.monotonic() >= self.deadline):
+        if self._expired or self.monotonic() >= self.deadline:
             raise DownloadFailed("deadline", "the download was not finished within the time given", resumable=True)
 
     def _check_flight(self) -> None:
@@ -142,10 +138,7 @@ class Transfer:
         return DownloadFailed("cancelled", "the download was stopped", resumable=True)
 
     def _time_out(self) -> float:
-        left = self.limits.request_timeout_s
-        if self.deadline is not None:
-            left = min(left, self.deadline - self.monotonic())
-        return max(0.05, left)
+        return max(0.05, min(self.limits.request_timeout_s, self.deadline - self.monotonic()))
 
     # -- tries --
 
@@ -164,9 +157,7 @@ class Transfer:
                 if fruitless > (self.limits.max_resumes if again.max_tries is None else again.max_tries):
                     raise again.failure from None
                 pause = max(again.after_s, min(MAX_BACKOFF_S, BACKOFF_S * 2 ** (fruitless - 1)))
-                if self.deadline is not None:
-                    pause = min(pause, max(0.0, self.deadline - self.monotonic()))
-                self.sleep(pause)
+                self.sleep(min(pause, max(0.0, self.deadline - self.monotonic())))
 
     def _try(self, part: PartFile) -> bool:
         """One request. Returns whether the end of the body was marked, so that all of it is surely here."""
@@ -177,7 +168,7 @@ class Transfer:
             part.reset()
         try:
             with self.links.open(self.url, headers, timeout=self._time_out(), new_flight=self._new_flight) as answer:
-                self._quiet_head_alarm()
+                self._head_alarm.cancel()
                 return self._take(part, answer)
         except LinkRefused as refused:
             lift = " (--allow-private-results lifts this)" if refused.liftable else ""
@@ -191,7 +182,7 @@ class Transfer:
                 raise DownloadFailed("network", "the result link cannot be requested") from None
             raise network(fault.message, max_tries=TLS_TRIES if fault.kind == "tls" else None) from None
         finally:
-            self._quiet_head_alarm()
+            self._head_alarm.cancel()
 
     def _take(self, part: PartFile, answer: OpenAnswer) -> bool:
         self._check_flight()

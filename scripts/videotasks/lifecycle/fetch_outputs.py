@@ -7,6 +7,7 @@ the API's content endpoint. What the user paid for is there as long as one of th
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -308,7 +309,7 @@ class _Job:
                 ResultLinks(provider.profile.base_url, provider.client() if keyed else None, ctx.allow_private_results),
                 self._expect,
                 limits,
-                self.deadline,
+                math.inf if self.deadline is None else self.deadline,
                 on_progress=lambda done, total: ctx.mailbox.put(Message("event", source, (done, total))),
                 on_flight=flights.append,
                 cancelled=lambda: bool(cancelled),

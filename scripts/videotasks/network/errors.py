@@ -101,17 +101,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error, its reasons, arguments, causes and contexts, each once."""
     queue: list[BaseException] = [error]
     seen: set[int] = set()
-    while queue:
-        current = queue.pop(0)
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        for linked in (
-            getattr(current, "reason", None),
-            current.__cause__,
-            current.__context__,
-            *getattr(current, "args", ()),
-        ):
-            if isinstance(linked, BaseException):
-                queue.append(linked)
+    for current in queue:  # which grows meanwhile
+        if id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            linked = getattr(current, "reason", None), current.__cause__, current.__context__, *current.args
+            queue += [each for each in linked if isinstance(each, BaseException)]
