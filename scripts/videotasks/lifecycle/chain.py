@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from videotasks.core import durable_files
-from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.errors import configuration_error
 from videotasks.core.record import record, replace
 from videotasks.core.task import Outcome
 from videotasks.lifecycle.verify_run import FROM_ELSEWHERE
@@ -141,19 +141,16 @@ def _decoded(run: Run) -> Path:
     if not place.is_file():
         run.prepare()
         try:
-            data = _last_frame(av, source)
+            data, why = _last_frame(av, source), "no frame"
         except (OSError, ValueError, av.FFmpegError) as error:
-            raise _undecodable(run, type(error).__name__) from None
+            data, why = None, type(error).__name__
         if data is None:
-            raise _undecodable(run, "no frame")
+            raise configuration_error(
+                f"the last frame of run {run.run_id} could not be taken from its file ({why})",
+                expected="an image of your own",
+            )
         durable_files.write_atomic(place, data)
     return place
-
-
-def _undecodable(run: Run, why: str) -> TaskError:
-    return configuration_error(
-        f"the last frame of run {run.run_id} could not be taken from its file ({why})", expected="an image of your own"
-    )
 
 
 def _last_frame(av: Any, source: str) -> bytes | None:

@@ -37,11 +37,7 @@ def upload_files(
             try:
                 key = str(ctx.mailbox.call(partial(_upload, provider, ref, ctx, draft.model), timeout=UPLOAD_TIMEOUT_S))
             except CallTimedOut:
-                raise TaskError(
-                    Category.TRANSIENT,
-                    "the upload did not end in time; nothing was created",
-                    hint="run the same command again",
-                ) from None
+                raise _failed("did not end in time") from None
             run.record("uploaded", ctx.clock(), sha256=ref.sha256, key=key)
             ctx.reporter.event("upload", role=ref.role, bytes=ref.bytes, sha256=ref.sha256)
         elif run.state().uploads.get(ref.sha256) != key:
@@ -88,6 +84,11 @@ def _upload(provider: Provider, ref: FileRef, ctx: Context, model: str | None) -
     if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "":
         raise _no_address()
     return str(found)
+
+
+def _failed(how: str) -> TaskError:
+    hint = "run the same command again"
+    return TaskError(Category.TRANSIENT, f"the upload {how}; nothing was created", hint=hint)
 
 
 def _no_address() -> TaskError:
@@ -149,4 +150,4 @@ def _send(provider: Provider, ctx: Context, method: str, url: str, how: Mapping[
             )
     if last is not None:
         raise no_answer_error(last)
-    raise TaskError(Category.TRANSIENT, "the upload failed; nothing was created", hint="run the same command again")
+    raise _failed("failed")

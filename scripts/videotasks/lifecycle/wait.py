@@ -218,17 +218,15 @@ class Waiter:
             return self._ask_for_many(lane.rounds.pop(0))
         task = lane.take()
         if not lane.bulk or not in_lists(task):
-            return self._look(lane, task)
+            task.last_look, task.alone = self._past, False
+            task.looking = self._start(lane, (task,), partial(task.provider.look, task.ref))
+            task.looks += 1
+            return
         asked = Round(lane, lane.take_many(task, lane.most))
         for one in asked.wanted.values():
             one.looking = asked
             one.last_look = self._past
         self._ask_for_many(asked)
-
-    def _look(self, lane: Lane, task: Watched) -> None:
-        task.last_look, task.alone = self._past, False
-        task.looking = self._start(lane, (task,), partial(task.provider.look, task.ref))
-        task.looks += 1
 
     def _ask_for_many(self, asked: Round) -> None:
         refs = {task_id: task.ref for task_id, task in asked.wanted.items()}

@@ -95,7 +95,9 @@ class Run:
         a journal that has grown large: a server that flaps must neither hold the waiting thread nor fill the disk. Nor
         is what was reported: when a power cut takes it, it is told once more, and nothing is paid before that.
         """
-        size = self._journal_bytes()
+        size = 0
+        with suppress(OSError):
+            size = os.lstat(self.journal_file).st_size
         if event == "status" and size > budgets.QUIET_ABOVE:
             return
         if event in ("submitting", "not_sent", "resend", "refused"):
@@ -113,12 +115,6 @@ class Run:
             del self._unsaved[0]
         if isinstance(task_id, str):
             point(self.folder.parent, self.mode, task_id, self.run_id)
-
-    def _journal_bytes(self) -> int:
-        try:
-            return os.lstat(self.journal_file).st_size
-        except OSError:
-            return 0
 
     def restore(self) -> None:
         """Write the folder again as far as this process knows it. Raises OSError."""
