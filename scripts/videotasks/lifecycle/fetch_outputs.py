@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -113,14 +114,12 @@ def named_outputs(state: RunState) -> list[tuple[str, Output]]:
 
 
 def _named(outputs: Iterable[Output]) -> list[tuple[str, Output]]:
-    counts: dict[str, int] = {}
-    named = []
+    counts, named = Counter[str](), []
     for output in outputs:
-        if output.kind not in (*MAIN, "last_frame", "thumbnail"):
-            continue
-        counts[output.kind] = counts.get(output.kind, 0) + 1
-        number = counts[output.kind]
-        named.append((output.kind if number == 1 else f"{output.kind}-{number}", output))
+        if output.kind in (*MAIN, "last_frame", "thumbnail"):
+            counts[output.kind] += 1
+            number = counts[output.kind]
+            named.append((output.kind if number == 1 else f"{output.kind}-{number}", output))
     return named
 
 

@@ -180,9 +180,8 @@ def adopt(session: Session, run: Run, task_id: str) -> None:
     if state.task_id == task_id:
         return
     if state.task_id is not None:
-        raise configuration_error(
-            f"the run {run.run_id} already has the task {state.task_id}", expected="a run without a task"
-        )
+        told = f"the run {run.run_id} already has the task {state.task_id}"
+        raise configuration_error(told, expected="a run without a task")
     if not state.phase.in_doubt:
         raise configuration_error(f"the run {run.run_id} is not in doubt", expected="a run whose answer was lost")
     other = session.ctx.store.by_task(task_id, mode=session.ctx.mode, origin=session.origin)

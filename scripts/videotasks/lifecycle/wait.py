@@ -294,11 +294,8 @@ class Waiter:
     def _of_list(self, request: Request, asked: Round, kind: str, value: Any) -> None:
         """A page of a list: each task that it shows was looked at; one that no page has is asked for by itself."""
         if kind == "error":
-            said = (
-                value.message
-                if isinstance(value, (NoAnswer, TaskError))
-                else f"it could not be read ({type(value).__name__})"
-            )
+            told = isinstance(value, (NoAnswer, TaskError))
+            said = value.message if told else f"it could not be read ({type(value).__name__})"
             return self._list_failed(asked, said, final=not isinstance(value, NoAnswer))
         client, page = value
         lane, now = request.lane, self.ctx.monotonic()

@@ -124,10 +124,6 @@ def entry_of(signed: Signature, outline: Outline) -> list[Any]:
 
 def recall(run_id: str, entry: Any, signed: Signature) -> Outline | None:
     """The outline that is kept; None when the run's files are not those any more."""
-    if (
-        not isinstance(entry, list)
-        or entry[: len(signed)] != signed
-        or len(entry) != len(signed) + len(Outline._fields) - 1
-    ):
-        return None
-    return Outline(run_id, *entry[len(signed) :])
+    start = len(signed)
+    fits = isinstance(entry, list) and entry[:start] == signed and len(entry) == start + len(Outline._fields) - 1
+    return Outline(run_id, *entry[start:]) if fits else None

@@ -38,17 +38,13 @@ def artifacts_root(
         raise no_current_folder()
     start = outside_of_skill(cwd, skill_folder() if skill is None else skill, _as_spelled(cwd, environ))
     top = os.path.realpath(home or os.path.expanduser("~"))
-    repository: Path | None = None
     for folder in (start, *start.parents):
         candidate = folder / ARTIFACTS
-        if candidate.is_dir() and (folder == start or _ours(candidate)):
+        if (candidate.is_dir() and (folder == start or _ours(candidate))) or (folder / ".git").exists():
             return _real(candidate)
-        if (folder / ".git").exists():
-            repository = folder
-            break
         if os.path.realpath(folder) == top:
             break
-    return _real((repository or start) / ARTIFACTS)
+    return _real(start / ARTIFACTS)
 
 
 def _real(found: Path) -> Path:
