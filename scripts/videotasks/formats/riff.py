@@ -98,21 +98,18 @@ class _Walk:
                     raise MediaError(f"it ends inside a chunk at byte {at}", "truncated")
                 return
             kind, size = head[:4], int.from_bytes(head[4:8], "little")
-            container = kind in (b"RIFF", b"LIST")
             if not all(0x20 <= byte <= 0x7E for byte in kind):
                 return  # padding behind the last chunk
             if kind == b"RIFF" and size in (0, 0xFFFFFFFF):
                 self.sized, size = False, end - at - 8
             stop = at + 8 + size
             if stop > end:
-                missing = (
-                    f"the chunk {kind.decode('latin-1')!r} at byte {at} needs {stop - end} bytes more than there are"
-                )
-                raise MediaError(missing, "truncated")
-            if container:
-                if size < 4:
-                    raise MediaError(f"the list at byte {at} has no name")
-                yield head[8:12], at + 12, stop
-            else:
+                chunk = f"the chunk {kind.decode('latin-1')!r} at byte {at}"
+                raise MediaError(f"{chunk} needs {stop - end} bytes more than there are", "truncated")
+            if kind not in (b"RIFF", b"LIST"):
                 yield kind, at + 8, stop
+            elif size < 4:
+                raise MediaError(f"the list at byte {at} has no name")
+            else:
+                yield head[8:12], at + 12, stop
             at = stop + (size & 1)

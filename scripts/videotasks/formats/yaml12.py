@@ -146,12 +146,7 @@ _NO_KEY, _MERGE = object(), object()  # in the place of a mapping's key that wai
 
 
 class _Builder:
-    def __init__(
-        self,
-        text_keys: bool,
-        local_tags: bool,
-        on_duplicate: Callable[[str, int], None] | None,
-    ) -> None:
+    def __init__(self, text_keys: bool, local_tags: bool, on_duplicate: Callable[[str, int], None] | None) -> None:
         self.text_keys = text_keys
         self.local_tags = local_tags
         self.on_duplicate = on_duplicate

@@ -25,10 +25,6 @@ Problem = tuple[Place, str]
 _MAX_TOLD = 5
 
 
-def schema_path() -> Path:
-    return skill_folder().resolve() / "shared" / "schemas" / "provider-profile.schema.json"
-
-
 def check_foreign(
     document: Mapping[str, Any],
     path: Path,
@@ -117,7 +113,8 @@ def _validator(document: Mapping[str, Any]) -> Any:
                     there = "; here there are: " + ", ".join("{" + one + "}" for one in names) if names else ""
                     yield ValidationError(f"nothing fills {{{name}}} here{_nearest(name, names)}{there}")
 
-    schema = json.loads(schema_path().read_text(encoding="utf-8"))
+    path = skill_folder().resolve() / "shared" / "schemas" / "provider-profile.schema.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))
     extended = validators.extend(  # type: ignore[no-untyped-call]
         Draft202012Validator, {"placeholders": placeholders}
     )
@@ -159,8 +156,7 @@ def _explained(error: Any) -> Iterator[Problem]:
     elif error.validator == "additionalProperties":
         known = list(schema.get("properties") or {})
         for name in sorted(set(instance) - set(known), key=str):
-            listed = ", ".join(known)
-            yield (*place, name), f"there is no such member{_nearest(name, known)}; allowed: {listed}"
+            yield (*place, name), f"there is no such member{_nearest(name, known)}; allowed: {', '.join(known)}"
     elif error.validator == "required":
         missing = next((name for name in rule if name not in instance), "?")
         what = ((schema.get("properties") or {}).get(missing) or {}).get("description")
@@ -195,10 +191,9 @@ def _of_the_branch_meant(error: Any) -> Iterator[Problem]:
     if meant:
         yield from _explained(min((inner for group in meant for inner in group), key=lambda e: -len(e.absolute_path)))
         return
-    types = [one.validator_value for inner in branches.values() for one in inner if one.validator == "type"]
+    types = [one.validator_value for one in error.context if one.validator == "type"]
     wanted = [kind for one in types for kind in (one if isinstance(one, list) else [one]) if kind != "null"]
-    about = [one.schema.get("description") for inner in branches.values() for one in inner]
-    about.append(error.schema.get("description") if isinstance(error.schema, Mapping) else None)
+    about = [one.schema.get("description") for one in (*error.context, error) if isinstance(one.schema, Mapping)]
     hint = next((f" ({text})" for text in about if text), "")
     yield tuple(error.absolute_path), _wrong_type(error.instance, list(dict.fromkeys(wanted))) + hint
 

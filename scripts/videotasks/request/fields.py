@@ -117,8 +117,8 @@ def place_media(found: Found, kind: str, given: list[tuple[str | None, str]]) ->
     spec = _spec(found, kind)
     roles = [role or _default_role(found, kind, spec, len(given)) for role, _ in given]
     # By role, never by the command line: a first and a last frame that change places are a wrong video, paid for.
-    order = sorted(range(len(given)), key=lambda i: _ORDER.get(roles[i] or "", len(ROLES)))
-    for (role, value), chosen in ((given[i], roles[i]) for i in order):
+    order = sorted(zip(given, roles, strict=True), key=lambda one: _ORDER.get(one[1] or "", len(ROLES)))
+    for (role, value), chosen in order:
         merged = merge(spec, _role_spec(found, kind, spec, chosen)) if chosen else dict(spec)
         found.roles.append(f"{kind}.{chosen}" if chosen else kind)
         target = _target(found, kind, chosen, merged)

@@ -95,11 +95,8 @@ def asked_in(body: Mapping[str, Any], specs: Mapping[str, Any], info: Model | No
         fields = (info.fields if info else None) or {}
         to = fields.get(name) or (specs.get(name) or {}).get("to")
         value = get_path(body, str(to)) if to else None
-        if name == "duration" and value is not None:
-            value = scalars.seconds(value)
-        if value is not None:
-            asked[name] = value
-    return asked
+        asked[name] = scalars.seconds(value) if name == "duration" else value
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def media_in(body: Mapping[str, Any], specs: Mapping[str, Any], info: Model | None) -> list[str]:
