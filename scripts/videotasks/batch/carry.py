@@ -66,23 +66,13 @@ class Places(Protocol):
     def leave(self) -> None: ...
 
 
-class Unshared:
-    """This process alone uses the key: what it counts by itself is enough."""
-
-    def take(self) -> bool:
-        return True
-
-    def leave(self) -> None:
-        pass
-
-
 @dataclass
 class _Desk:
     """One provider's key: how many of its tasks may be under way, and when the next create may go."""
 
     parallel: int
     gap_s: float
-    places: Places = field(default_factory=Unshared)
+    places: Places | None  # None: this process alone uses the key, and what it counts by itself is enough
     queue: deque[Item] = field(default_factory=deque)
     aside: dict[str | None, list[Item]] = field(default_factory=dict)  # model -> rows that wait for its first one
     tried: dict[str | None, bool | None] = field(
@@ -97,13 +87,13 @@ class _Desk:
 
     def enter(self) -> bool:
         """One more is under way, when there is a place for it."""
-        if self.under_way >= self.parallel or not self.places.take():
+        if self.under_way >= self.parallel or (self.places is not None and not self.places.take()):
             return False
         self.held += 1
         self.under_way += 1
         return True
 
-    def left(self) -> list[Item]:
+    def withdrawn(self) -> list[Item]:
         """The rows that wait here, which wait no more."""
         rows = [*self.queue, *(one for rows in self.aside.values() for one in rows)]
         self.queue.clear()
@@ -115,7 +105,8 @@ class _Desk:
         self.under_way -= 1
         if self.held > self.under_way:
             self.held -= 1
-            self.places.leave()
+            if self.places is not None:
+                self.places.leave()
 
 
 class Carrier:
@@ -129,7 +120,7 @@ class Carrier:
         ctx: Context,
         wishes: Wishes,
         pace: Pace,
-        places: Callable[[Session, int], Places] = lambda session, parallel: Unshared(),
+        places: Callable[[Session, int], Places | None] = lambda session, parallel: None,
     ) -> None:
         self.items, self.planner, self.ledger, self.ctx = items, planner, ledger, ctx
         self.wishes, self.pace, self._places = wishes, pace, places
@@ -300,7 +291,7 @@ class Carrier:
             for desk in self._desks.values():
                 if desk.stopped is not None:
                     code, why = ExitCode(desk.stopped.exit_code), f"not sent, as of another row: {desk.stopped}"
-                    for item in desk.left():
+                    for item in desk.withdrawn():
                         self._hold(item, code, why)
                 if not desk.queue or desk.under_way >= desk.parallel:
                     continue
@@ -335,20 +326,16 @@ class Carrier:
         alone."""
         while desk.queue:
             item = desk.queue.popleft()
-            if not item.assumed:
-                return item
-            tried = desk.tried.get(item.model, False)
-            if item.model not in desk.tried:
+            if item.assumed and item.model not in desk.tried:
                 desk.tried[item.model] = None
                 return item
-            if tried:
+            if not item.assumed or desk.tried[item.model]:
                 return item
-            if tried is None:
+            if desk.tried[item.model] is None:
                 desk.aside.setdefault(item.model, []).append(item)
             else:
-                self._hold(
-                    item, ExitCode.VALIDATION, "not sent: the first row of this model shows that a name is wrong"
-                )
+                why = "not sent: the first row of this model shows that a name is wrong"
+                self._hold(item, ExitCode.VALIDATION, why)
         return None
 
     def _tried(self, item: Item, agrees: bool) -> None:
@@ -378,7 +365,7 @@ class Carrier:
         code, why = self._stop or (ExitCode.TASK_ENDED, "what it waits for did not come")
         for item in self._poor:
             self._hold(item, ExitCode.CONFIGURATION, "")
-        left = [item for desk in self._desks.values() for item in desk.left()]
+        left = [item for desk in self._desks.values() for item in desk.withdrawn()]
         for item in (*left, *self._followers):
             self._hold(item, code, why)
         self._poor, self._followers = [], []
@@ -417,7 +404,7 @@ class Carrier:
             self._made(item, session, made)
         except Interrupted as stop:
             self._release(reserved)
-            self._give_back(item, TaskError(Category.INTERRUPTED, "interrupted before it was sent", exit_code=130))
+            self._give_back(item)
             self._halt(ExitCode.of_signal(stop.signum), "interrupted before it was sent")
         except OSError as error:
             self._refused(item, durable_files.disk_error(error, "the workspace could not be written"), stops=True)
@@ -489,7 +476,7 @@ class Carrier:
         if found or any(isinstance(jmespath_eval.evaluate(path, answer), dict) for path in paths):
             self._tried(item, not found)
 
-    def _give_back(self, item: Item, error: TaskError) -> None:
+    def _give_back(self, item: Item) -> None:
         """A row that was not sent after all."""
         with self._changed:
             desk = self._desk(item)
@@ -502,7 +489,7 @@ class Carrier:
 
     def _queue_again(self, item: Item, error: TaskError) -> None:
         """A 429: the row waits for a place that a task of ours leaves, or for a while."""
-        self._give_back(item, error)
+        self._give_back(item)
         with self._changed:
             desk = self._desk(item)
             pause = min(BUSY_FIRST_S * 2**desk.refusals, BUSY_MOST_S)

@@ -43,7 +43,8 @@ def batch_fleet(args: argparse.Namespace) -> int:
         raise configuration_error("rows by standard input have no name", expected="--batch-id NAME as well")
     objects = open_objects(args.store)
     objects.sign_s = args.sign
-    args.batch_id = args.batch_id or _id_of(args.file, args.sandbox)
+    # A file of this name is this batch, on whichever machine it lies.
+    args.batch_id = args.batch_id or plain_name(args.file) + ("-sandbox" if args.sandbox else "")
     root = artifacts_root(args.artifacts_dir)
     folder = root / FOLDER / args.batch_id
     # Copies of runs, in which a person settles unknown ones.
@@ -58,16 +59,15 @@ def batch_fleet(args: argparse.Namespace) -> int:
 
         def conduct(on: Prepared) -> int:
             store.go_on()
-            return _by_dask(args, on, store) if args.dask else _here(on)
+            if args.dask:
+                return _by_dask(args, on, store)
+            # Without Dask this process carries all rows out, and any other that runs the same command helps.
+            refuse_day_limits(on.sessions.all)
+            return carry_out(on)
 
         return batch(args, store, home, conduct)
     except StoreRefused as error:
         raise configuration_error(str(error.strerror), expected="a store that can be read and written") from None
-
-
-def _id_of(file: str, sandbox: bool) -> str:
-    """A file of this name is this batch, on whichever machine it lies."""
-    return plain_name(file) + ("-sandbox" if sandbox else "")
 
 
 def _import(args: argparse.Namespace, root: Path, store: SharedRunStore, to: ObjectHome) -> int:
@@ -90,12 +90,6 @@ def _import(args: argparse.Namespace, root: Path, store: SharedRunStore, to: Obj
         return 0
 
     return batch(own, local, home, take_over)
-
-
-def _here(on: Prepared) -> int:
-    """Without Dask: this process carries all rows out, and any other that runs the same command helps."""
-    refuse_day_limits(on.sessions.all)
-    return carry_out(on)
 
 
 def _by_dask(args: argparse.Namespace, on: Prepared, store: SharedRunStore) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-from videotasks.batch.carry import Carrier, Pace, Places, Unshared
+from videotasks.batch.carry import Carrier, Pace
 from videotasks.batch.ledger import Ledger
 from videotasks.batch.plan import Planner, RowSessions, Wishes, unmade
 from videotasks.batch.report import Report
@@ -285,14 +285,14 @@ class LeasedPlaces:
             self._leases.release()
 
 
-def _places(session: Session, parallel: int) -> Places:
-    """Leases on a worker; in a process without one it is alone with its key."""
+def _places(session: Session, parallel: int) -> LeasedPlaces | None:
+    """Leases on a worker; None in a process without one, which is alone with its key."""
     try:
         from distributed import get_worker
 
         get_worker()
     except (ImportError, ValueError):
-        return Unshared()
+        return None
     return LeasedPlaces(f"{session.profile.name}-{session.provider.key_mark}", parallel)
 
 
