@@ -19,7 +19,7 @@ from videotasks.core.safe_text import inert, one_line
 from videotasks.core.task import Outcome, Phase
 from videotasks.core.times import epoch_of, iso
 from videotasks.lifecycle import final_line
-from videotasks.lifecycle.outcome import exit_code_of
+from videotasks.lifecycle.outcome import WORST_FIRST, exit_code_of
 from videotasks.lifecycle.session import Context
 from videotasks.output import next_command
 from videotasks.output.reporter import Reporter, within
@@ -31,12 +31,6 @@ COUNTS_EVERY_S = 10.0  # at first; each line makes the next one rarer, as a batc
 COUNTS_GROWTH = 1.4
 TABLE_EVERY_S = 0.5
 LIST_CHARS = 2_000  # of each list in a last line
-# The worst comes first. What goes on by the same command is worse than what has ended: it is not over yet.
-WORST_FIRST = (
-    ExitCode.NOT_FINISHED, ExitCode.SUBMISSION_UNKNOWN, ExitCode.POLL_REFUSED, ExitCode.INSUFFICIENT_CREDITS,
-    ExitCode.AUTH, ExitCode.PERMISSION, ExitCode.CONFIGURATION, ExitCode.TRANSIENT, ExitCode.UNKNOWN,
-    ExitCode.NOT_FOUND, ExitCode.VALIDATION, ExitCode.MODERATION, ExitCode.TASK_ENDED, ExitCode.NO_RESULT, ExitCode.OK,
-)  # fmt: skip
 
 
 class Report:

@@ -15,7 +15,7 @@ from videotasks.core.workers import Interrupted
 from videotasks.lifecycle import check_status, final_line, select_run
 from videotasks.lifecycle.collect import Collector
 from videotasks.lifecycle.open_session import SessionOptions, asked_of, last_line, open_session, with_limits
-from videotasks.lifecycle.outcome import Ending, exit_code_of
+from videotasks.lifecycle.outcome import WORST_FIRST, Ending, exit_code_of
 from videotasks.lifecycle.reconcile import settle_unknown
 from videotasks.lifecycle.resume import go_on_with_run
 from videotasks.lifecycle.session import Session
@@ -235,7 +235,4 @@ def _exit_code(codes: set[ExitCode], trouble: list[dict[str, Any]], interrupted:
         return int(ExitCode.POLL_REFUSED)
     if trouble:
         codes = codes | {ExitCode.NO_RESULT}
-    worst_first = (
-        ExitCode.NOT_FINISHED, ExitCode.SUBMISSION_UNKNOWN, ExitCode.TASK_ENDED, ExitCode.NO_RESULT, ExitCode.OK,
-    )  # fmt: skip
-    return int(next(code for code in worst_first if code in codes))
+    return int(next(code for code in WORST_FIRST if code in codes))

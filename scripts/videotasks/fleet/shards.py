@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -110,14 +110,6 @@ class ShardCarrier(Carrier):
             run.drop_local_files()
 
 
-def row_of(told: Mapping[str, Any]) -> Row:
-    """A row as it was sent. Its media are lists in JSON."""
-    row = Row(int(told["line"]), dict(told.get("values") or {}), dict(told.get("matrix") or {}))
-    if "media" in row.values:
-        row.values["media"] = [tuple(one) for one in row.values["media"]]
-    return row
-
-
 def carry_shard(text: str) -> str:
     """Carry out a shard; returns the documents of its rows as JSON, or `error` for what is wrong with this worker."""
     try:
@@ -139,7 +131,7 @@ def _carried(shard: Shard, root: Path) -> dict[str, Any]:
     folder = root / "batches" / shard.batch_id
     ledger = Ledger(store, shard.batch_id, ObjectHome(objects, shard.batch_id, folder, private=shard.private))
     wishes = Wishes(**{**shard.wishes, "terms": Terms(**shard.wishes["terms"])})
-    rows = [row_of(told) for told in shard.rows]
+    rows = [Row(told["line"], told["values"], told["matrix"]) for told in shard.rows]
     reporter = Quiet(Reporter(sandbox=bool(shard.options.get("sandbox"))))
     with ShardSessions(
         SessionOptions(**shard.options),

@@ -14,6 +14,13 @@ from videotasks.runs import results
 from videotasks.runs.journal import RunState
 from videotasks.runs.store import Run
 
+# The worst comes first. What goes on by the same command is worse than what has ended: it is not over yet.
+WORST_FIRST = (
+    ExitCode.NOT_FINISHED, ExitCode.SUBMISSION_UNKNOWN, ExitCode.POLL_REFUSED, ExitCode.INSUFFICIENT_CREDITS,
+    ExitCode.AUTH, ExitCode.PERMISSION, ExitCode.CONFIGURATION, ExitCode.TRANSIENT, ExitCode.UNKNOWN,
+    ExitCode.NOT_FOUND, ExitCode.VALIDATION, ExitCode.MODERATION, ExitCode.TASK_ENDED, ExitCode.NO_RESULT, ExitCode.OK,
+)  # fmt: skip
+
 
 @record
 class Ending:
