@@ -125,8 +125,8 @@ def _choice(schemas: Schemas, error: Any, path: tuple[Any, ...]) -> list[dict[st
     value = error.instance
     listed = error.validator_value
     group = Group(str(error.validator), listed, error.schema.get("discriminator"))
-    meant = [index for index, b in enumerate(listed) if any(b is m for m in meant_branches(schemas, group, value))]
-    candidates = {index: inner for index, inner in branches.items() if index in meant} or branches
+    meant = {id(branch) for branch in meant_branches(schemas, group, value)}
+    candidates = {index: inner for index, inner in branches.items() if id(listed[index]) in meant} or branches
 
     def of_itself(inner: list[Any]) -> list[Any]:
         return [e for e in inner if not e.path and e.validator in ("type", "enum", "const")]
@@ -154,12 +154,11 @@ def _merged(value: Any, errors: list[Any], path: tuple[Any, ...]) -> dict[str, A
     types: list[str] = []
     listing = {error.schema_path[0] for error in errors if error.validator in ("enum", "const")}
     for error in errors:
-        if error.validator == "enum":
-            allowed += [entry for entry in error.validator_value if entry not in allowed]
-        elif error.validator == "const" and error.validator_value not in allowed:
-            allowed.append(error.validator_value)
-        elif error.validator == "type" and error.schema_path[0] not in listing:
-            wanted = error.validator_value
+        wanted = error.validator_value
+        if error.validator in ("enum", "const"):
+            wanted = wanted if error.validator == "enum" else [wanted]
+            allowed += [entry for entry in wanted if entry not in allowed]
+        elif error.schema_path[0] not in listing:
             types += [name for name in ([wanted] if isinstance(wanted, str) else wanted) if name not in types]
     types = [name for name in types if name != "null"] or types
     names = _type_names(types)

@@ -458,18 +458,15 @@ class _Drafter:
         free = [f for f in fields if f.path in (("input",), ("inputs",)) and f.path[0] not in holders]
         plain = [f for f in fields if f.schema.get("type", "string") not in ("object", "array") and 0 not in f.path]
         lines = []
-        prompts = [f for f in plain if placeholders.prompt_rank(f.name) < placeholders.NO_PROMPT]
-        prompts.sort(key=lambda f: (placeholders.prompt_rank(f.name), len(f.path)))
+        ranked = [(placeholders.prompt_rank(f.name), len(f.path), f) for f in plain]
+        rank, _, prompt = min(ranked, key=lambda entry: entry[:2], default=(placeholders.NO_PROMPT, 0, None))
         covered = set()
-        if prompts:
-            entry: dict[str, Any] = {"to": _dotted(prompts[0])}
-            if prompts[0].path[0] in required:
-                entry["required"] = True
-            comment = ""
-            if placeholders.prompt_rank(prompts[0].name) > placeholders.IS_PROMPT:
-                comment = self._guess("inputs.prompt", "no field is called prompt")
-            lines.append(_Line("prompt", entry, comment))
-            covered.add(prompts[0].path[0])
+        if prompt is not None and rank < placeholders.NO_PROMPT:
+            unsure = rank > placeholders.IS_PROMPT
+            comment = self._guess("inputs.prompt", "no field is called prompt") if unsure else ""
+            needed = {"required": True} if prompt.path[0] in required else {}
+            lines.append(_Line("prompt", {"to": _dotted(prompt), **needed}, comment))
+            covered.add(prompt.path[0])
         elif free:
             why = self._guess("inputs.prompt", f"the specification does not say what is in {free[0].name}")
             lines.append(_Line("prompt", {"to": f"{free[0].name}.prompt"}, why))
@@ -480,7 +477,7 @@ class _Drafter:
             found = next((f for s in spellings for f in plain if f.name == s), None)
             if found is None:
                 continue
-            entry = {"to": _dotted(found)}
+            entry: dict[str, Any] = {"to": _dotted(found)}
             kind = found.schema.get("type")
             if name in ("duration", "seed") and kind in ("integer", "number", "string"):
                 entry["type"] = kind

@@ -141,6 +141,11 @@ def _size(value: Any) -> int:
     return len(_inner(value)) + sum(map(_size, _inner(value)))
 
 
+def _holds_prompt(value: Any) -> bool:
+    """Whether a made value has one of our hints in it."""
+    return any(isinstance(leaf, str) and leaf.startswith(placeholders.PROMPT[:10]) for leaf in _leaves(value))
+
+
 class _Maker:
     def __init__(
         self, schemas: Schemas, validator: Validator, examples: tuple[Any, ...], category: str, needs: frozenset[str]
@@ -224,9 +229,9 @@ class _Maker:
         if depth <= 2:
             for kind in self.needs:
                 with_prompt.update(self._media(kind, shape, with_prompt, trail, depth))
-        full = dict(with_prompt)
+        full = with_prompt
         if depth <= DEFAULTS_TO_DEPTH:
-            full.update((n, v) for n, v in self._defaults(shape, trail, depth).items() if n not in full)
+            full = {**self._defaults(shape), **full}
         full = _in_order(full, shape)
         yield full
         if self.valid(schema, full):
@@ -252,32 +257,31 @@ class _Maker:
 
     def _first(self, shape: Shape, name: str, trail: tuple[str, ...], depth: int, skip: int = 0) -> Any:
         schema = shape.property(name)
-        if schema is True and shape.additional is not MISSING and not isinstance(shape.additional, bool):
+        if schema is True and isinstance(shape.additional, dict):
             schema = shape.additional
         values = self.values(schema, name, trail, depth + 1, shape.hints.get(name, ()))
         return next(islice(values, skip, None), MISSING)
 
     def _prompt(self, shape: Shape, minimal: dict[str, Any], trail: tuple[str, ...], depth: int) -> dict[str, Any]:
         """The prompt-like field of this object, or the one that holds it further inside, unless it is required."""
+        held = _holds_prompt(minimal)
         for name in sorted(shape.properties, key=placeholders.prompt_rank):
             rank = placeholders.prompt_rank(name)
-            if rank >= placeholders.NO_PROMPT or (
-                rank > placeholders.IS_PROMPT and any(self.holds_prompt(v) for v in minimal.values())
-            ):
+            if rank >= placeholders.NO_PROMPT or (rank > placeholders.IS_PROMPT and held):
                 break
             if name in minimal:
                 return {}
             if depth > 1 and rank > placeholders.IS_PROMPT:
                 break
             value = self._first(shape, name, trail, depth)
-            if value is not MISSING and isinstance(value, (str, list)) and value:
+            if isinstance(value, (str, list)) and value:
                 return {name: value}
-        if depth < 2 and not any(self.holds_prompt(value) for value in minimal.values()):
+        if depth < 2 and not held:
             for name in shape.properties:
                 if name not in minimal and not _hidden(shape, name, self.schemas):
                     rank = self._prompt_inside(shape.property(name), 2)
                     value = self._first(shape, name, trail, depth) if rank <= placeholders.IS_PROMPT else MISSING
-                    if self.holds_prompt(value):
+                    if _holds_prompt(value):
                         return {name: value}
         return {}
 
@@ -350,10 +354,6 @@ class _Maker:
 
         return build(schema, "", 0), left[0] <= 0
 
-    def holds_prompt(self, value: Any) -> bool:
-        """Whether a made value has one of our hints in it."""
-        return any(isinstance(leaf, str) and leaf.startswith(placeholders.PROMPT[:10]) for leaf in _leaves(value))
-
     def _without_prompt(self, branch: Any) -> int:
         """Orders variants: those named for the asked medium first, then those with a prompt, the better the earlier."""
         rank = self._prompt_inside(branch, 3)
@@ -385,7 +385,7 @@ class _Maker:
             self._ranks[key] = (schema, min(ranks, default=placeholders.NO_PROMPT))
         return self._ranks[key][1]
 
-    def _defaults(self, shape: Shape, trail: tuple[str, ...], depth: int) -> dict[str, Any]:
+    def _defaults(self, shape: Shape) -> dict[str, Any]:
         """Optional fields whose default (or a spelling of it) is valid. A default of null says nothing."""
         found = {}
         for name in shape.properties:
@@ -452,7 +452,7 @@ class _Maker:
         missing = shape.limits.get("minProperties", 0) - len(base)
         if missing <= 0 or missing > 20 or (shape.closed and shape.additional is MISSING):
             return
-        schema = True if isinstance(shape.additional, bool) or shape.additional is MISSING else shape.additional
+        schema = shape.additional if isinstance(shape.additional, dict) else True
         value = next(self.values(schema, "value", trail, depth + 1), MISSING)
         yield base if value is MISSING else {**base, **{f"key{index + 1}": value for index in range(missing)}}
 
