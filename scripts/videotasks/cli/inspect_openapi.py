@@ -371,7 +371,8 @@ def _warnings(spec: Document, args: argparse.Namespace) -> dict[str, Any]:
     """What is odd about the specification: two thirds of the real ones are invalid, so it is said and no more."""
     shown = [one_line(text, 200) for text in (spec.warnings if args.limit == 0 else spec.warnings[:5])]
     left_out = len(spec.warnings) - len(shown)
-    return {**({"spec_warnings": shown} if shown else {}), **({"spec_warnings_left_out": left_out} if left_out else {})}
+    told = {"spec_warnings": shown, "spec_warnings_left_out": left_out}
+    return {name: value for name, value in told.items() if value}
 
 
 def _next(args: argparse.Namespace, *options: str) -> list[str]:

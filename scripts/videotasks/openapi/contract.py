@@ -166,9 +166,10 @@ def _variant(schemas: Schemas, shape: Shape, others: list[Shape]) -> dict[str, A
         found["name"] = " + ".join(shape.variant)
     when = {}
     for name in shape.properties:
-        told = (shape_of(schemas, shape.property(name)).only_value(), *shape.hints.get(name, ()))
-        for value in [value for value in told if value is not MISSING][:1]:
-            when[name] = value
+        values = (shape_of(schemas, shape.property(name)).only_value(), *shape.hints.get(name, ()))
+        told = [value for value in values if value is not MISSING]
+        if told:
+            when[name] = told[0]
     if when:
         found["when"] = when
     found["required"] = list(shape.required)
@@ -187,8 +188,9 @@ def _rows(
     found: dict[str, list[Any]] = {}
     for shape in shapes:
         for name in shape.properties:
-            known = found.setdefault(name, [])
-            known += [schema for schema in [shape.property(name)] if schema not in known]
+            known, schema = found.setdefault(name, []), shape.property(name)
+            if schema not in known:
+                known.append(schema)
     required = {name for name in found if all(name in shape.required for shape in shapes)}
     names = list(found)
     limit = len(names) if detail.fields is None else (detail.fields if depth == 0 else max(6, detail.fields // 3))

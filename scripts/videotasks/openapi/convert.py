@@ -243,7 +243,7 @@ class Schemas:
 
     def _unique(self, schemas: list[Schema | bool]) -> list[Schema | bool]:
         """Without repeated references: `allOf: [B, B]`, B the same of C ... doubles the work at each level."""
-        kept: dict[object, Schema | bool] = {}
+        kept: dict[object, Schema | bool] = {}  # by reference; whatever is none has a number of its own
         for schema in schemas:
             plain = isinstance(schema, dict) and list(schema) == ["$ref"]
             kept.setdefault(schema["$ref"] if plain else len(kept), schema)  # type: ignore[index]

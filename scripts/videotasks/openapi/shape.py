@@ -198,8 +198,10 @@ def variants(schemas: Schemas, shape: Shape, prefer: Any = None) -> Iterator[Sha
 
 def branch_name(schemas: Schemas, branch: Any) -> str:
     """What to call a variant: its schema's name, or its title."""
+    if "$ref" in members(branch):
+        return schemas.name(branch["$ref"])
     title = members(branch).get("title")
-    return schemas.name(branch["$ref"]) if "$ref" in members(branch) else title if isinstance(title, str) else ""
+    return title if isinstance(title, str) else ""
 
 
 def is_null(schemas: Schemas, branch: Any) -> bool:
