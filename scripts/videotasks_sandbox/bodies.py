@@ -28,12 +28,12 @@ class Part:
         return self.data.decode("utf-8", "replace")
 
 
+@dataclass(eq=False)
 class BadBody(ValueError):
-    """The body is not what it claims to be; the text says why, `field` where."""
+    """The body is not what it claims to be; `message` says why, `field` where."""
 
-    def __init__(self, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
+    message: str
+    field: str | None = None
 
 
 def read_json(data: bytes, *, array: bool) -> Any:

@@ -50,10 +50,10 @@ def first_problem(checks: list[dict[str, Any]], says: dict[str, Any], scope: Sco
         found = _problem_in(check, scope) if "fields" in check else {}
         if found is None:
             continue
-        named = {**check, **found}
+        named = {key: value for key, value in {**check, **found}.items() if key not in ("when", "fields")}
         text = named.get("message") or {**SAYS, **says}.get(named.get("broken", ""), "")
-        values = scope.more(**{key: value for key, value in named.items() if key not in ("when", "fields")})
-        filled = {key: fill(value, values) for key, value in named.items() if key not in ("when", "fields", "enum")}
+        values = scope.more(**named)
+        filled = {key: fill(value, values) for key, value in named.items() if key != "enum"}
         return {"refuse": "invalid", **filled, "message": fill(text, values)}
     return None
 

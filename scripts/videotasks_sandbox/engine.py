@@ -31,12 +31,11 @@ _SILENT_S, _HEARTBEAT_S = 600.0, 1.0
 Answer = Reply | media.Download
 
 
+@dataclass(eq=False)
 class Refused(Exception):
     """Ends a call with the given answer."""
 
-    def __init__(self, reply: Answer) -> None:
-        super().__init__()
-        self.reply = reply
+    reply: Answer
 
 
 @dataclass
@@ -409,7 +408,7 @@ class Call:
             try:
                 self.parsed = self._parse()
             except bodies.BadBody as problem:
-                raise Refused(self.refusal("invalid", message=str(problem), param=problem.field)) from None
+                raise Refused(self.refusal("invalid", message=problem.message, param=problem.field)) from None
         return self.parsed
 
     def _parse(self) -> Any:

@@ -22,12 +22,12 @@ IDLE_S = 75.0
 _SCHEME = "http"  # loopback only: nothing leaves the machine
 
 
+@dataclass(eq=False)
 class BadRequest(Exception):
     """The bytes are not a request that this server reads; `status` is what it answers before it hangs up."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+    status: int
+    message: str
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             request = self._read()
         except BadRequest as problem:
-            self.send_error(problem.status, str(problem))
+            self.send_error(problem.status, problem.message)
             return
         if self.server.closing.is_set():
             raise DropConnection

@@ -54,16 +54,11 @@ def render_video(
         samples.append(Sample(data, ticks - number * _TICKS if last else _TICKS, key))
     sps, pps = encoder.parameter_sets()
     mp4 = write_mp4(samples, width=width, height=height, timescale=timescale, sps=sps, pps=pps, title=caption)
-    last_frame = write_png(width, height, picture.rgb_rows())
-    return RenderedVideo(mp4, last_frame, _thumbnail(prompt, width, height, duration_s, caption, seed))
-
-
-def _thumbnail(prompt: str, width: int, height: int, duration_s: float, caption: str, seed: int) -> bytes:
-    """Drawn anew in small, since letters that were scaled down would be hard to read."""
+    # The thumbnail is drawn anew in small: letters that were scaled down would be hard to read.
     shrink = min(1.0, _THUMBNAIL_SIDE / max(width, height))
-    small = [max(2, round(side * shrink / 2) * 2) for side in (width, height)]
-    picture = Picture(prompt, width=small[0], height=small[1], total_s=duration_s, caption=caption, seed=seed)
-    return write_png(small[0], small[1], picture.rgb_rows())
+    w, h = (max(2, round(side * shrink / 2) * 2) for side in (width, height))
+    small = Picture(prompt, width=w, height=h, total_s=duration_s, caption=caption, seed=seed)
+    return RenderedVideo(mp4, write_png(width, height, picture.rgb_rows()), write_png(w, h, small.rgb_rows()))
 
 
 # -- MP4 --

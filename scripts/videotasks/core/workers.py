@@ -30,12 +30,11 @@ SLICE_S = 0.2
 IDLE_S = 5.0  # a thread without work ends
 
 
+@record(eq=False)
 class Interrupted(Exception):
     """The user or the system asked the command to stop; `signum` says how."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"signal {signum}")
-        self.signum = signum
+    signum: int
 
 
 class CallTimedOut(Exception):

@@ -11,7 +11,8 @@ from pathlib import Path
 from videotasks.downloads.errors import DownloadFailed
 from videotasks.downloads.part_file import PartFile
 from videotasks.downloads.response_headers import Facts
-from videotasks.downloads.transfer import Checked, Transfer, alarm
+from videotasks.downloads.transfer import Transfer, alarm
+from videotasks.formats.media_type import MediaType
 from videotasks.formats.structure import Structure
 from videotasks.network.guarded_link import ResultLinks
 
@@ -47,11 +48,11 @@ def download(transfer: Transfer, folder: Path, stem: str) -> Fetched:
     timer = alarm(transfer.deadline - transfer.monotonic(), transfer.expire)
     try:
         with _part_file(folder, stem, transfer.url) as part:
-            checked = transfer.fetch(part)
-            path = part.promote(stem + checked.type.extension, pause=transfer.sleep)
+            media, structure = transfer.fetch(part)
+            path = part.promote(stem + media.extension, pause=transfer.sleep)
     finally:
         timer.cancel()
-    return _fetched(path, part, checked)
+    return _fetched(path, part, media, structure)
 
 
 def keep(data: bytes, folder: Path, stem: str, *, expect: str) -> Fetched:
@@ -59,23 +60,23 @@ def keep(data: bytes, folder: Path, stem: str, *, expect: str) -> Fetched:
     with _part_file(folder, stem, "") as part:
         part.restart(Facts(length=len(data)))
         part.append(data)
-        checked = Transfer("", ResultLinks(api_base_url=""), expect).check(part, whole=True)
-        path = part.promote(stem + checked.type.extension)
-    return _fetched(path, part, checked)
+        media, structure = Transfer("", ResultLinks(api_base_url=""), expect).check(part, whole=True)
+        path = part.promote(stem + media.extension)
+    return _fetched(path, part, media, structure)
 
 
-def _fetched(path: Path, part: PartFile, checked: Checked) -> Fetched:
-    found = checked.structure or Structure()
+def _fetched(path: Path, part: PartFile, media: MediaType, structure: Structure | None) -> Fetched:
+    found = structure or Structure()
     return Fetched(
         path,
-        checked.type.kind,
-        checked.type.mime,
+        media.kind,
+        media.mime,
         part.size,
         part.sha256,
         found.duration_s,
         found.width,
         found.height,
-        unchecked=checked.structure is None,
+        unchecked=structure is None,
     )
 
 

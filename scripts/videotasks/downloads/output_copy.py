@@ -72,8 +72,7 @@ def copy_output(source: Path, target: str, *, force: bool) -> Path:
     place = output_path(target, source.name, force=force)
     temporary = place.with_name(f".tmp-{secrets.token_hex(8)}")
     try:
-        if not place.parent.is_dir():
-            place.parent.mkdir()
+        place.parent.mkdir(exist_ok=True)
         with open(source, "rb") as reader, open(temporary, "xb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
             writer.flush()

@@ -140,13 +140,10 @@ class PartFile:
 
     # -- the end --
 
-    def sync(self) -> None:
-        os.fsync(self._open_handle)
-        self._note()
-
     def promote(self, name: str, *, pause: Callable[[float], object] = time.sleep) -> Path:
         """The file under its final name, on disk. A link that stands there is replaced, what it points to is not."""
-        self.sync()
+        os.fsync(self._open_handle)
+        self._note()
         self._close()  # Windows renames no open file
         target = self.folder / name
         replace(self.path, target, pause=lambda seconds: (pause(seconds), None)[1])

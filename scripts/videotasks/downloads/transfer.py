@@ -57,14 +57,6 @@ class Limits:
     max_resumes: int = 10
 
 
-@dataclass(frozen=True)
-class Checked:
-    """The finished bytes: their type, and what their structure tells; None where no check knows the kind."""
-
-    type: MediaType
-    structure: Structure | None
-
-
 @dataclass
 class Transfer:
     """One result file to fetch.
@@ -142,7 +134,7 @@ class Transfer:
 
     # -- tries --
 
-    def fetch(self, part: PartFile) -> Checked:
+    def fetch(self, part: PartFile) -> tuple[MediaType, Structure | None]:
         """Tries with pauses of 0.5 s doubling to 8 s; one that brought a second's worth of bytes starts them anew."""
         reached, fruitless = part.size, 0
         while True:
@@ -319,8 +311,11 @@ class Transfer:
                 resumable=True,
             )
 
-    def check(self, part: PartFile, *, whole: bool) -> Checked:
-        """The type and structure of the finished bytes. `whole`: the server marked their end, and it was reached."""
+    def check(self, part: PartFile, *, whole: bool) -> tuple[MediaType, Structure | None]:
+        """The type and structure (None where no check knows the kind) of the finished bytes.
+
+        `whole`: the server marked their end, and it was reached.
+        """
         media = sniff(part.head(HEAD_BYTES))
         if media is None:  # a part of an earlier process that something else wrote to
             part.discard()
@@ -337,7 +332,7 @@ class Transfer:
             kind = "truncated" if error.kind in ("truncated", "broken") else "not_media"
             problem = one_line(str(error), EXCERPT_CHARS)
         if not problem:
-            return Checked(media, structure)
+            return media, structure
         if not whole:
             message = f"the file is not whole: {problem}"
             raise TryAgain(DownloadFailed("truncated", message, expected="a whole file", resumable=True))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from videotasks.core.record import record
+
 if TYPE_CHECKING:
     import socket
 
@@ -15,12 +17,11 @@ class AbortedBeforeSending(Exception):
     """The flight was aborted before its first byte was written: nothing was sent, nothing will be."""
 
 
+@record(eq=False)
 class WriteAheadFailed(Exception):
     """What must be on disk before the first byte could not be written, so no byte was sent. `error` is the disk's."""
 
-    def __init__(self, error: OSError) -> None:
-        super().__init__(str(error))
-        self.error = error
+    error: OSError
 
 
 class Flight:

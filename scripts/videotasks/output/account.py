@@ -91,16 +91,13 @@ def _plan_lines(line: Mapping[str, Any]) -> Iterator[str]:
     body = request.get("body")
     for name, value in body.items() if isinstance(body, Mapping) else ():
         yield f"    {name}: {one_line(str(value), 200)}"
-    source = line.get("checked_source")
-    if isinstance(source, Mapping):
+    if isinstance(source := line.get("checked_source"), Mapping):
         where = f", {source.get('where')}, {source.get('date') or 'undated'}"
         yield f"  names       by the {line.get('checked_against')}{where}"
     yield f"  price       {amount(line.get('estimate'))}{_if_assumed(line.get('estimate'))}"
-    day = line.get("day")
-    if isinstance(day, Mapping):
+    if isinstance(day := line.get("day"), Mapping):
         yield f"  today       {day.get('spent')} of {day.get('limit')} {day.get('unit')}"
-    balance = line.get("balance")
-    if isinstance(balance, Mapping):
+    if isinstance(balance := line.get("balance"), Mapping):
         yield "  balance     " + ("unlimited" if balance.get("unlimited") else amount(balance))
     for note in line.get("notes") or ():
         yield f"  note: {note}"
@@ -140,9 +137,9 @@ def _list_lines(line: Mapping[str, Any]) -> Iterator[str]:
 def _key_lines(line: Mapping[str, Any]) -> Iterator[str]:
     for step in line.get("how_to_get_key") or ():
         yield f"  {step}"
-    examples = line.get("set_env_examples") if line.get("event") == "api_key" else None
-    for example in examples or ():
+    if line.get("event") != "api_key":
+        return
+    for example in line.get("set_env_examples") or ():
         yield f"  {example}"
-    balance = line.get("balance")
-    if line.get("event") == "api_key" and isinstance(balance, Mapping):
+    if isinstance(balance := line.get("balance"), Mapping):
         yield "  balance  " + ("unlimited" if balance.get("unlimited") else amount(balance))
