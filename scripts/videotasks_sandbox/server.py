@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ _INTERSTITIAL = (
 )
 
 
-class Sandbox:
+class Sandbox(AbstractContextManager["Sandbox"]):
     """A running sandbox, in daemon threads of this process.
 
     `base_url` belongs to the provider that it was started for; it serves all of them. `dialect` is the document of a
@@ -113,9 +114,6 @@ class Sandbox:
     def close(self) -> None:
         """Stops listening and ends open streams. Tasks go on: they follow the clock."""
         self._http.close()
-
-    def __enter__(self) -> Sandbox:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()

@@ -30,8 +30,8 @@ def test_a_file_is_on_disk_under_our_name_with_its_hash_size_and_shape(
     assert done.path == folder / "video.mp4"
     assert done.path.read_bytes() == VIDEO
     assert (done.bytes, done.sha256) == (len(VIDEO), hashlib.sha256(VIDEO).hexdigest())
-    assert (done.kind, done.mime) == ("video", "video/mp4")
-    assert (done.duration_s, done.width, done.height) == (4.0, 640, 360)
+    assert (done.type.kind, done.type.mime) == ("video", "video/mp4")
+    assert done.structure is not None and done.structure[:3] == (4.0, 640, 360)
     assert names(folder) == {"video.mp4"}
     assert seen[-1] == (len(VIDEO), len(VIDEO))
     assert server.header(0, "accept-encoding") == "identity"
@@ -207,8 +207,8 @@ GIF_FRAME = b"!\xf9\x04\x00\x0a\x00\x00\x00,\x00\x00\x00\x00\x02\x00\x02\x00\x00
 def test_an_animation_is_a_video_under_its_true_ending(server: FileServer, folder: Path, fetch: Any) -> None:
     server.serve(answer("200 OK", GIF_HEAD + 3 * GIF_FRAME + b";"))
     done = fetch()
-    assert done.path == folder / "video.gif" and done.mime == "image/gif"
-    assert (done.width, done.height, done.duration_s) == (2, 2, 0.3)
+    assert done.path == folder / "video.gif" and done.type.mime == "image/gif"
+    assert done.structure is not None and done.structure[:3] == (0.3, 2, 2)
 
 
 def test_a_still_picture_is_no_video(server: FileServer, folder: Path, fetch: Any) -> None:
@@ -220,6 +220,6 @@ def test_a_still_picture_is_no_video(server: FileServer, folder: Path, fetch: An
 
 def test_a_kind_that_no_check_knows_is_told_as_unchecked(server: FileServer, fetch: Any) -> None:
     server.serve(answer("200 OK", b"OggS\0" + bytes(23) + b"\x80theora" + bytes(100)))
-    assert fetch().unchecked
+    assert fetch().structure is None
     server.serve(answer("200 OK", VIDEO))
-    assert not fetch().unchecked
+    assert fetch().structure is not None

@@ -21,20 +21,15 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @dataclass(frozen=True)
 class Fetched:
-    """A finished file. `kind` is video, image or audio by content; seconds and pixels where its container tells them.
-
-    `unchecked`: whether it is whole was not looked into, since no check knows its container.
+    """A finished file. `type` is by content; `structure` is None where no check knows the container: whether the file
+    is whole was not looked into.
     """
 
     path: Path
-    kind: str
-    mime: str
+    type: MediaType
     bytes: int
     sha256: str
-    duration_s: float | None = None
-    width: int | None = None
-    height: int | None = None
-    unchecked: bool = False
+    structure: Structure | None
 
 
 def download(transfer: Transfer, folder: Path, stem: str) -> Fetched:
@@ -52,7 +47,7 @@ def download(transfer: Transfer, folder: Path, stem: str) -> Fetched:
             path = part.promote(stem + media.extension, pause=transfer.sleep)
     finally:
         timer.cancel()
-    return _fetched(path, part, media, structure)
+    return Fetched(path, media, part.size, part.sha256, structure)
 
 
 def keep(data: bytes, folder: Path, stem: str, *, expect: str) -> Fetched:
@@ -62,22 +57,7 @@ def keep(data: bytes, folder: Path, stem: str, *, expect: str) -> Fetched:
         part.append(data)
         media, structure = Transfer("", ResultLinks(api_base_url=""), expect).check(part, whole=True)
         path = part.promote(stem + media.extension)
-    return _fetched(path, part, media, structure)
-
-
-def _fetched(path: Path, part: PartFile, media: MediaType, structure: Structure | None) -> Fetched:
-    found = structure or Structure()
-    return Fetched(
-        path,
-        media.kind,
-        media.mime,
-        part.size,
-        part.sha256,
-        found.duration_s,
-        found.width,
-        found.height,
-        unchecked=structure is None,
-    )
+    return Fetched(path, media, part.size, part.sha256, structure)
 
 
 @contextmanager

@@ -97,22 +97,19 @@ def is_copy_of(target: str, files: Iterable[Mapping[str, Any]]) -> bool:
     place = user_path(target)
     for entry in files:
         found = place / Path(str(entry.get("path"))).name if place.is_dir() else place
-        try:
+        with suppress(OSError):
             info = os.stat(found)
             same = stat.S_ISREG(info.st_mode) and info.st_size == entry.get("bytes")
             if same and sha256_of(found, follow=True) == entry.get("sha256"):
                 return True
-        except OSError:
-            continue
     return False
 
 
 def _same_bytes(one: Path, other: Path) -> bool:
     """Whether two plain files hold the same."""
-    try:
+    with suppress(OSError):
         return filecmp.cmp(one, other, shallow=False)
-    except OSError:
-        return False
+    return False
 
 
 def _publish_new(temporary: Path, place: Path) -> None:

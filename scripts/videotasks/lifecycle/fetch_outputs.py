@@ -359,13 +359,13 @@ class _Job:
             "name": self.name,
             "path": f"outputs/{Path(fetched.path).name}",
             "kind": self.output.kind,
-            "mime": fetched.mime,
+            "mime": fetched.type.mime,
             "bytes": fetched.bytes,
             "sha256": fetched.sha256,
         }
-        measures = {key: getattr(fetched, key) for key in ("duration_s", "width", "height")}
+        measures = {key: getattr(fetched.structure, key, None) for key in ("duration_s", "width", "height")}
         entry.update({key: value for key, value in measures.items() if value is not None})
-        if fetched.unchecked:
+        if fetched.structure is None:  # whether it is whole was not looked into
             entry["unchecked"] = True
         return noted(self.run.folder, entry)
 

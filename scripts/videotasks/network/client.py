@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from videotasks.core.json_values import parse_json
@@ -166,7 +167,7 @@ class Client:
             self._guard(sock.getpeername()[0], host)
 
 
-class OpenAnswer:
+class OpenAnswer(AbstractContextManager["OpenAnswer"]):
     """An answer whose head has come. Iterate `chunks()` for bytes as they arrive; close it when done."""
 
     def __init__(self, response: Head | requests.Response, flight: Flight, url: str) -> None:
@@ -176,9 +177,6 @@ class OpenAnswer:
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = {name.lower(): response.headers[name] for name in response.headers}
         self.truncated = False
-
-    def __enter__(self) -> OpenAnswer:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
