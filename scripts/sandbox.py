@@ -28,10 +28,7 @@ EXAMPLES = """  sandbox.py --provider ark --port 8800
 
 TYPE_CHECKING = False  # typing's own costs 4 ms of every start
 if TYPE_CHECKING:
-    import argparse
-
     from videotasks.cli.options import Parser
-    from videotasks.core.workers import Mailbox
     from videotasks.output.reporter import Reporter
 
 
@@ -82,55 +79,52 @@ def print_log(path: str, limit: int, reporter: Reporter) -> int:
 def main(argv: list[str]) -> int:
     options = build_parser().parse(argv)
 
+    from pathlib import Path
+
     import jmespath  # noqa: F401  the dialects need both at the first request
     import yaml  # noqa: F401
 
+    from videotasks.core.errors import configuration_error
     from videotasks.core.workers import Mailbox, signals_to
     from videotasks.output.reporter import Reporter
 
     reporter = Reporter(verbose=True)  # no line is cut
     if options.log is not None:
         return print_log(options.log, options.limit, reporter)
-    mailbox = Mailbox()
-    with signals_to(mailbox):
-        return serve(options, reporter, mailbox)
 
-
-def serve(options: argparse.Namespace, reporter: Reporter, mailbox: Mailbox) -> int:
-    """Until a signal comes, by the mailbox: a handler that sets an event hangs where that is being waited for."""
-    from pathlib import Path
-
-    from videotasks.core.errors import configuration_error
     from videotasks_sandbox.server import Sandbox, SandboxError
 
-    try:
-        sandbox = Sandbox(
-            provider=options.provider,
-            state_file=Path(options.state),
-            scenario=options.scenario,
-            host=options.host,
-            port=options.port,
-            speed=options.speed,
-        )
-    except SandboxError as problem:
-        raise configuration_error(str(problem), code="invalid_arguments") from None
-    except (OSError, OverflowError) as problem:
-        raise configuration_error(
-            f"cannot listen on {options.host} port {options.port}: {problem}", code="cannot_listen"
-        ) from None
-    with sandbox:
-        how = {"api_key": sandbox.api_key}  # security scanners take `api_key=` for a secret
-        reporter.event(
-            "ready",
-            **how,
-            provider=options.provider,
-            base_url=sandbox.base_url,
-            base_urls=sandbox.base_urls(),
-            scenario=options.scenario,
-            scenario_not_for=sandbox.silent_about(),  # these providers are served as in the scenario ok
-            state=os.path.abspath(options.state),
-        )
-        mailbox.get(None)
+    mailbox = Mailbox()
+    # Until a signal comes, by the mailbox: a handler that sets an event hangs where that is being waited for.
+    with signals_to(mailbox):
+        try:
+            sandbox = Sandbox(
+                provider=options.provider,
+                state_file=Path(options.state),
+                scenario=options.scenario,
+                host=options.host,
+                port=options.port,
+                speed=options.speed,
+            )
+        except SandboxError as problem:
+            raise configuration_error(str(problem), code="invalid_arguments") from None
+        except (OSError, OverflowError) as problem:
+            raise configuration_error(
+                f"cannot listen on {options.host} port {options.port}: {problem}", code="cannot_listen"
+            ) from None
+        with sandbox:
+            how = {"api_key": sandbox.api_key}  # security scanners take `api_key=` for a secret
+            reporter.event(
+                "ready",
+                **how,
+                provider=options.provider,
+                base_url=sandbox.base_url,
+                base_urls=sandbox.base_urls(),
+                scenario=options.scenario,
+                scenario_not_for=sandbox.silent_about(),  # these providers are served as in the scenario ok
+                state=os.path.abspath(options.state),
+            )
+            mailbox.get(None)
     return reporter.final("stopped", 0)
 
 

@@ -211,10 +211,6 @@ class Ledger:
 
     # -- batch.json --
 
-    @property
-    def file(self) -> Path:
-        return self.folder / "batch.json"
-
     def former(self) -> dict[str, Any]:
         """What an earlier command left; {} when there is nothing that can be read."""
         found = self.home.read_document()

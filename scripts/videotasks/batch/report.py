@@ -326,7 +326,7 @@ class Report:
             unknown_creates=unknown or None,
             trouble=within(_gathered(trouble), LIST_CHARS),
             trouble_total=len(trouble),
-            batch_file=str(self.ledger.file),
+            batch_file=str(self.ledger.folder / "batch.json"),
             **files,
         )
         for item in self.items:

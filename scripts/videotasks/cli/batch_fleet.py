@@ -114,7 +114,9 @@ def _hand_out(args: argparse.Namespace, on: Prepared, conductor: Conductor) -> N
     for item in on.items:
         if item.assumed and item.step is Step.CREATE:
             first.setdefault((item.provider, item.model), item)
-    stop = coordinator.stop_mark(conductor.objects, on.ledger.id)
+    # The object that ends the shards of this command. One that was stopped is another one afterwards.
+    marks = f"batches/{on.ledger.id}/stop"
+    stop = f"{marks}/{len(conductor.objects.names(marks)):04}"
     with coordinator.cluster_at(args.dask, args.workers) as address:
         for rows in (list(first.values()), None) if first else (None,):
             if conductor.interrupted is not None or conductor.stopped_by is not None:

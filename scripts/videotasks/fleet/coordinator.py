@@ -281,11 +281,6 @@ def runs_of(document: Any) -> list[str]:
     return [run_id for run_id in told if isinstance(run_id, str)]
 
 
-def stop_mark(objects: Objects, batch_id: str) -> str:
-    """The name of the object that ends the shards of this command. One that was stopped is another one afterwards."""
-    return f"batches/{batch_id}/stop/{len(objects.names(f'batches/{batch_id}/stop')):04}"
-
-
 class FleetReport(Report):
     """The report of a batch whose rows are carried out elsewhere: by the documents of its rows."""
 
