@@ -48,6 +48,7 @@ COLUMNS = (
 
 
 def plain_name(file: str) -> str:
+    """A file's name as a part of an id."""
     stem = os.path.splitext(os.path.basename(file))[0]
     return re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-")[:40] or "batch"
 
@@ -57,8 +58,8 @@ def batch_id(file: str, content: str, mode: str) -> str:
 
     Standard input (`-`) has no place: its content is its id.
     """
-    path = os.path.realpath(file)
-    plain, place = ("stdin", content) if file == "-" else (plain_name(path), path)
+    place = content if file == "-" else os.path.realpath(file)
+    plain = "stdin" if file == "-" else plain_name(place)
     mark = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[: 12 if file == "-" else 4]
     return f"{plain}-{mark}" + ("-sandbox" if mode == "sandbox" else "")
 
