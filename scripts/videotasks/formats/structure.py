@@ -28,12 +28,6 @@ class Structure(NamedTuple):
 
 
 def read_at(file: BinaryIO, start: int, count: int) -> bytes:
-    """The bytes at a place; fewer only at the end of the file."""
+    """The bytes at a place of a buffered file; fewer only at its end."""
     file.seek(start)
-    data = b""
-    while len(data) < count:  # an unbuffered file may hand over less
-        part = file.read(count - len(data))
-        if not part:
-            break
-        data += part
-    return data
+    return file.read(count)
