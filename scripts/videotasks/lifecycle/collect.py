@@ -104,10 +104,12 @@ class Collector:
             except Exception as error:  # a fault of ours in one task must not lose the others
                 self._tell(task, message=f"its result could not be taken in ({type(error).__name__})")
             finally:
-                with self._guard:
-                    self._pending.pop(task.run.run_id, None)
-                self._on_settled(task)
-                self.ctx.mailbox.put(Message("event", self))
+                try:
+                    self._on_settled(task)  # before it counts as taken in: who waits for that may end the process
+                finally:
+                    with self._guard:
+                        self._pending.pop(task.run.run_id, None)
+                    self.ctx.mailbox.put(Message("event", self))
 
     def _collect(self, ctx: Context, task: Watched) -> None:
         ending = task.ending
