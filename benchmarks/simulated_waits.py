@@ -132,7 +132,7 @@ def simulate(name: str, bulk: bool, ends: dict[str, float], per_minute: float, s
         lags.append(mailbox.now - ends[task.ref.task_id])
 
     began = time.process_time()
-    Waiter(ctx, tasks, on_end).run(None)
+    Waiter(ctx, tasks, on_end).run(math.inf)
     assert len(lags) == len(ends)
     most = max(bisect_left(provider.sent, at + 60.0) - index for index, at in enumerate(provider.sent))
     return {

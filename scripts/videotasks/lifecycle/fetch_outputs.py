@@ -45,7 +45,7 @@ LOCK_PATIENCE_S = 20.0
 _HOPELESS = frozenset({"deadline", "cancelled", "disk", "disk_full"})
 
 
-def fetch_all(ctx: Context, run: Run, provider: Provider, *, deadline: float | None) -> TaskError | None:
+def fetch_all(ctx: Context, run: Run, provider: Provider, *, deadline: float) -> TaskError | None:
     """Fetch what is missing. Returns the error that a person must hear, or None. Raises Interrupted.
 
     A missing side file (thumbnail, last frame) is a warning; a missing main result is the error.
@@ -60,9 +60,7 @@ def fetch_all(ctx: Context, run: Run, provider: Provider, *, deadline: float | N
         return _fetch_locked(ctx, run, provider, run.state(), deadline)
 
 
-def _fetch_locked(
-    ctx: Context, run: Run, provider: Provider, state: RunState, deadline: float | None
-) -> TaskError | None:
+def _fetch_locked(ctx: Context, run: Run, provider: Provider, state: RunState, deadline: float) -> TaskError | None:
     from videotasks.downloads.errors import DownloadFailed
 
     entries = {str(e.get("name")): noted(run.folder, e) for e in state.files if intact(run.folder, e)}
@@ -145,14 +143,14 @@ def keep_embedded(ctx: Context, run: Run, provider: Provider, snapshot: Snapshot
         entries = {str(e.get("name")): e for e in run.state().files if intact(run.folder, e)}
         for name, output in named if mine else ():
             try:
-                entries.setdefault(name, _Job(ctx, run, provider, name, output, None).keep())
+                entries.setdefault(name, _Job(ctx, run, provider, name, output, math.inf).keep())
             except DownloadFailed as error:
                 ctx.reporter.event("warning", message=f"the {output.kind} in the answer is of no use: {error.message}")
         if entries:
             ctx.record(run, "downloaded", files=list(entries.values()))
 
 
-def try_guesses(ctx: Context, run: Run, provider: Provider, ending: Ending, *, deadline: float | None) -> Ending:
+def try_guesses(ctx: Context, run: Run, provider: Provider, ending: Ending, *, deadline: float) -> Ending:
     """A success whose paths gave nothing: the one other link of its answer that is a video, when it is no input.
 
     Its content decides, so it is fetched whether or not files are wanted. Two different videos are none.
@@ -179,7 +177,7 @@ def try_guesses(ctx: Context, run: Run, provider: Provider, ending: Ending, *, d
 
 
 def _guessed(
-    ctx: Context, run: Run, provider: Provider, snapshot: Snapshot, deadline: float | None
+    ctx: Context, run: Run, provider: Provider, snapshot: Snapshot, deadline: float
 ) -> dict[str, tuple[Output, dict[str, Any]]]:
     """The guesses that are videos and no inputs, by the hash of their content."""
     from videotasks.downloads.errors import DownloadFailed
@@ -204,10 +202,9 @@ def _guessed(
 
 
 @contextmanager
-def _download_lock(ctx: Context, run: Run, end: float | None) -> Iterator[bool]:
+def _download_lock(ctx: Context, run: Run, end: float) -> Iterator[bool]:
     """Whether this process may write files of the run now; another one that does is waited for until `end`."""
-    last = float("inf") if end is None else end
-    with run.download_lock().held(wait=ctx.mailbox.sleep, give_up=lambda: ctx.monotonic() >= last) as mine:
+    with run.download_lock().held(wait=ctx.mailbox.sleep, give_up=lambda: ctx.monotonic() >= end) as mine:
         if mine:
             run.prepare()
         yield mine
@@ -227,7 +224,7 @@ class _Job:
     provider: Provider
     name: str
     output: Output
-    deadline: float | None
+    deadline: float
 
     def fetch(self, *, quick: bool = False) -> dict[str, Any]:
         """The file's entry, by the first way that leads to it. Raises DownloadFailed: why the link did not.
@@ -308,7 +305,7 @@ class _Job:
                 ResultLinks(provider.profile.base_url, provider.client() if keyed else None, ctx.allow_private_results),
                 self._expect,
                 limits,
-                math.inf if self.deadline is None else self.deadline,
+                self.deadline,
                 on_progress=lambda done, total: ctx.mailbox.put(Message("event", source, (done, total))),
                 on_flight=flights.append,
                 cancelled=lambda: bool(cancelled),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
@@ -63,7 +64,7 @@ def reason_of(look: Look) -> str:
     return look.reason or (f"HTTP {look.http_status}" if look.http_status else "no usable answer")
 
 
-def look(ctx: Context, provider: Provider, ref: TaskRef, *, deadline: float | None = None) -> Look:
+def look(ctx: Context, provider: Provider, ref: TaskRef, *, deadline: float = math.inf) -> Look:
     """One status request; a passing fault is asked again. Raises TaskError when there is no answer, and Interrupted.
 
     "No such task" counts as one twice: whoever answers may not know it yet.
@@ -99,7 +100,7 @@ def ask(
     what: str = "answer",
     patient: bool = False,
     fault_of: Callable[[T], Fault | None] = lambda _: None,
-    deadline: float | None = None,
+    deadline: float = math.inf,
 ) -> T:
     """A call that costs nothing, in a worker, with a client of its own. `timeout` in seconds bounds each try.
 
@@ -123,7 +124,7 @@ def ask(
         if faults > 1:
             free.spend(ctx.monotonic() - began)
         pause = free.pause_after(faults, kind=fault.kind, hint_s=fault.hint_s) if patient else None
-        if pause is None or (deadline is not None and ctx.monotonic() + pause >= deadline):
+        if pause is None or ctx.monotonic() + pause >= deadline:
             if error is not None:
                 raise error
             return answer

@@ -35,15 +35,13 @@ def go_on_with_run(session: Session, run: Run, *, deadline: float, attached: boo
     return wait_and_finish(session, watched, deadline=deadline, attached=attached)
 
 
-def file_deadline(ctx: Context, deadline: float | None) -> float | None:
+def file_deadline(ctx: Context, deadline: float) -> float:
     """Until when a file may be fetched: a task that was found finished near the deadline still gets its file."""
-    if deadline is None:
-        return None
     more_s = ctx.limits.last_file_s
     return min(max(deadline, ctx.monotonic() + more_s), deadline + more_s)
 
 
-def wait_and_finish(session: Session, watched: Watched, *, deadline: float | None, attached: bool = False) -> int:
+def wait_and_finish(session: Session, watched: Watched, *, deadline: float, attached: bool = False) -> int:
     """Wait for one task and say how it ended. Raises Interrupted."""
     ctx = session.ctx
     ctx.reporter.live_begin()
@@ -60,7 +58,7 @@ def wait_and_finish(session: Session, watched: Watched, *, deadline: float | Non
 
 
 def settle(
-    ctx: Context, run: Run, provider: Provider, ending: Ending, *, deadline: float | None
+    ctx: Context, run: Run, provider: Provider, ending: Ending, *, deadline: float
 ) -> tuple[Ending, TaskError | None]:
     """Record how a task ended and fetch its result: the ending, and what a person must hear of the download, or None.
 

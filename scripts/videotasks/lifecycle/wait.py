@@ -5,6 +5,7 @@ One loop serves one task or hundreds: it owns the schedule; requests run in work
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -70,7 +71,7 @@ class Waiter:
         self._on_end = on_end
         self._intake = self._many = intake
         self._open: dict[int, Watched] = {}
-        self._deadline: float | None = None
+        self._deadline = math.inf
         self._past = False  # the deadline: each task is looked at once more
         self._lanes: dict[int, Lane] = {}
         self._paces: dict[tuple[str, str], Pace] = {}
@@ -87,14 +88,14 @@ class Waiter:
         """No more tasks will come."""
         self.ctx.mailbox.put(Message("no_more", self))
 
-    def run(self, deadline: float | None) -> None:
-        """Fill in the `ending` of every task. Raises Interrupted at the first signal."""
+    def run(self, deadline: float) -> None:
+        """Fill in the `ending` of every task by `deadline` (monotonic; infinite: never). Raises Interrupted."""
         self._deadline = deadline
         self._many = self._many or len(self.tasks) > 1
         try:
             for task in self.tasks:
                 self._enter(task)
-            self._loop(deadline)
+            self._loop(deadline, deadline + self.ctx.limits.last_look_s)
         finally:
             self._close()
         for task in self.tasks:
@@ -118,12 +119,11 @@ class Waiter:
             self._observe(task, task.snapshot, "sse" if task.stream else "create")
         self._end_if_known(task)
 
-    def _loop(self, deadline: float | None) -> None:
+    def _loop(self, deadline: float, hard_end: float) -> None:
         ctx = self.ctx
-        hard_end = None if deadline is None else deadline + ctx.limits.last_look_s
         while self._open or self._intake:
             now = ctx.monotonic()
-            if not self._past and deadline is not None and now >= deadline:
+            if not self._past and now >= deadline:
                 self._past = True
                 for task in self._open.values():
                     if task.looking is None:
@@ -139,14 +139,14 @@ class Waiter:
                 if lane is None:
                     break
                 self._send(lane, now)
-            if deadline is not None and now >= deadline:
+            if now >= deadline:
                 looking = self._sent or next_moment(self._lanes.values(), last=True) is not None
-                if not looking or now >= (hard_end or deadline):
+                if not looking or now >= hard_end:
                     return self._time_out()
             left = MAX_WORKERS if len(self._open) >= MANY else 1  # a stream may flood: others have their turn
             if left > 1:
                 ctx.mailbox.gather(GATHER_S)
-            message = ctx.mailbox.get(self._pause(now, deadline, hard_end))
+            message = ctx.mailbox.get(self._pause(now, deadline if now < deadline else hard_end))
             while message is not None:
                 if message.kind == "interrupt":
                     raise Interrupted(int(message.value))
@@ -185,14 +185,12 @@ class Waiter:
         self.lane(task).open -= 1
         self._on_end(task)
 
-    def _pause(self, now: float, deadline: float | None, hard_end: float | None) -> float | None:
-        moments = [request.limit for request in self._sent.values()]
+    def _pause(self, now: float, end: float) -> float:
+        moments = [end, *(request.limit for request in self._sent.values())]
         sending = next_moment(self._lanes.values(), last=self._past) if len(self._sent) < MAX_WORKERS else None
         if sending is not None:
             moments.append(sending)
-        if deadline is not None:
-            moments.append(deadline if now < deadline else (hard_end or deadline))
-        return max(min(moments) - now, 0.0) if moments else None
+        return max(min(moments) - now, 0.0)
 
     # -- looking --
 
@@ -209,7 +207,7 @@ class Waiter:
         """Look at `task` from then on; whatever the schedule says, there is a look at the deadline."""
         task.due = due
         if not task.last_look:
-            self.lane(task).put(task, due if self._deadline is None else min(due, self._deadline))
+            self.lane(task).put(task, min(due, self._deadline))
 
     def _send(self, lane: Lane, now: float) -> None:
         """The next request of a lane: a further page, a list that shows many, or one look."""
