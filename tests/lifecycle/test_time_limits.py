@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ SV = WIRES["skills-video"]
 )
 def test_a_finished_task_has_half_a_minute_for_its_file(now: float, until: float) -> None:
     ctx: Any = SimpleNamespace(monotonic=lambda: now, limits=Timing())
-    assert file_deadline(ctx, 100.0) == until and file_deadline(ctx, None) is None
+    assert file_deadline(ctx, 100.0) == until and file_deadline(ctx, math.inf) == math.inf
 
 
 def create(server: TaskServer, *options: str) -> Any:
