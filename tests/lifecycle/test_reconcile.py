@@ -18,7 +18,11 @@ from support.faultserver import Action, Request
 from support.lifecycle import Client
 from support.taskserver import KEY, WIRES, TaskServer, Wire, taken
 from videotasks.cli import bootstrap
+from videotasks.core.record import replace
 from videotasks.core.times import epoch_of
+from videotasks.lifecycle.reconcile import shown_items
+from videotasks.providers.profile import Times
+from videotasks.providers.provider import Provider
 from videotasks.runs.store import Run, RunStore
 
 MODEL = WIRES["ark"].model
@@ -234,3 +238,12 @@ def test_latest_finds_the_lost_one(server: ListingServer, lost: Run, ask: Ask) -
     server.items = [server.item("task-7f31")]
     code, final = ask(server, "--latest")
     assert code == 3 and candidates(final) == ["task-7f31"]
+
+
+def test_times_in_a_list_are_of_the_profiles_zone(tmp_path: Path) -> None:
+    with ListingServer(WIRES["ark"]) as server:
+        session = Client(server, tmp_path / "a").session()
+    there = replace(session.profile, times=Times(zone="+08:00"))
+    session = replace(session, provider=Provider(there, None))
+    (shown,) = shown_items(session, [{"id": "t-1", "created_at": "2026-11-26 08:00:00"}])
+    assert shown["created_at"] == "2026-11-26T00:00:00.000Z"

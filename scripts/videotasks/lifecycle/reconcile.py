@@ -16,7 +16,7 @@ from videotasks.lifecycle.outcome import write_results
 from videotasks.lifecycle.session import Session
 from videotasks.lifecycle.submit import submission_unknown
 from videotasks.output.next_command import quoted
-from videotasks.providers.profile import ListSpec
+from videotasks.providers.profile import ListSpec, Profile
 from videotasks.providers.provider import TaskRef, refusal
 from videotasks.runs import results
 from videotasks.runs.claims import Sender
@@ -101,7 +101,7 @@ def candidates(session: Session, run: Run, state: RunState) -> list[dict[str, An
     model = run.request.get("model")
     found = []
     for item in items:
-        created = scalars.first_time((spec.created_at,), item, session.profile.times.zone)
+        created = _created_at(session.profile, spec, item)
         if created is None or not (sent + skew - BEFORE_S <= created <= sent + skew + AFTER_S):
             continue
         told = jmespath_eval.first_string((spec.model,), item)
@@ -133,6 +133,10 @@ def listed(session: Session, limit: int = 200) -> tuple[list[Any], float | None]
     return list(items)[:limit], server_date(answer.headers.get("date"))
 
 
+def _created_at(profile: Profile, spec: ListSpec, item: Any) -> float | None:
+    return scalars.first_time((spec.created_at,), item, profile.times.zone)
+
+
 def _shown(spec: ListSpec, item: Any, created: float | None) -> dict[str, Any]:
     task_id = jmespath_eval.evaluate(spec.id, item)
     status, model = (jmespath_eval.first_string((path,), item) for path in (spec.status, spec.model))
@@ -148,7 +152,7 @@ def shown_items(session: Session, items: list[Any]) -> list[dict[str, Any]]:
     """Raw list items as --remote prints them."""
     spec = session.profile.list
     assert spec is not None
-    return [_shown(spec, item, scalars.first_time((spec.created_at,), item)) for item in items]
+    return [_shown(spec, item, _created_at(session.profile, spec, item)) for item in items]
 
 
 def report_taskless(session: Session, run: Run) -> int:
