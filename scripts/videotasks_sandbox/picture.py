@@ -180,14 +180,11 @@ class Picture:
     def planes(self) -> Planes:
         """The frame as YCbCr 4:2:0, padded to whole macroblocks; the same object is kept up to date by `advance`."""
         if self._planes is None:
-            lines = -(-self.height // MB) * MB
-            self._planes = Planes([b""] * lines, [b""] * (lines // 2), [b""] * (lines // 2))
+            lines, half = [b""] * self.height, [b""] * (self.height // 2)
+            self._planes = Planes(lines, half, list(half))
             self._compile(range(self.height))
-            for y in range(self.height, lines):
-                self._planes.y[y] = self._planes.y[self.height - 1]
-            for y in range(self.height // 2, lines // 2):
-                self._planes.cb[y] = self._planes.cb[self.height // 2 - 1]
-                self._planes.cr[y] = self._planes.cr[self.height // 2 - 1]
+            for rows, share in ((self._planes.y, 1), (self._planes.cb, 2), (self._planes.cr, 2)):
+                rows.extend(rows[-1:] * (-self.height % MB // share))
         return self._planes
 
     def _compile(self, rows: range) -> None:

@@ -28,7 +28,9 @@ def cdn() -> Iterator[FileServer]:
 
 @pytest.fixture
 def keyed() -> Iterator[Client]:
-    client = Client(authorise=lambda: {"Authorization": f"Bearer {KEY}", "X-Api-Key": KEY}, headers={"X-Team": "team"})
+    client = Client(
+        authorise=lambda: {"Authorization": f"Bearer {KEY}", "X-Api-Key": KEY}, headers=lambda: {"X-Team": "team"}
+    )
     yield client
     client.close()
 

@@ -11,24 +11,17 @@ import sys
 
 
 def cache_folder(sub: str) -> str | None:
-    """The folder `sub` of our cache, made if need be (only for this user), or None where nothing can be written.
-
-    `$XDG_CACHE_HOME` wins everywhere when it is an absolute path; then `%LOCALAPPDATA%` on Windows,
-    `~/Library/Caches` on macOS and `~/.cache` elsewhere.
-    """
+    """The folder `sub` of our cache, made if need be (only for this user), or None where nothing can be written."""
     return _made(os.environ.get("XDG_CACHE_HOME", ""), "~/Library/Caches", "~/.cache", sub)
 
 
 def state_folder() -> str | None:
-    """The folder of what this user's machine remembers beyond a workspace, or None where nothing can be written.
-
-    `$XDG_STATE_HOME` wins everywhere when it is an absolute path; then `%LOCALAPPDATA%` on Windows,
-    `~/Library/Application Support` on macOS and `~/.local/state` elsewhere.
-    """
+    """The folder of what this user's machine remembers beyond a workspace, or None where nothing can be written."""
     return _made(os.environ.get("XDG_STATE_HOME", ""), "~/Library/Application Support", "~/.local/state", "")
 
 
 def _made(named: str, on_macos: str, elsewhere: str, sub: str) -> str | None:
+    """`named` (XDG) wins everywhere when it is an absolute path; then comes `%LOCALAPPDATA%` on Windows."""
     root = named if os.path.isabs(named) else ""
     if not root and os.name == "nt":
         root = os.environ.get("LOCALAPPDATA", "") or os.path.expanduser("~\\AppData\\Local")

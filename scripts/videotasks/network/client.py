@@ -52,7 +52,7 @@ class Answer:
 class Client:
     """Requests to one place, one at a time, with at most one header that carries a secret.
 
-    `headers` may be a callable, for a value that is new in each request.
+    `headers` makes those of each request: a value may be new in each.
     `authorise` returns the secret headers for an API origin; it is None for result links, which never see a key.
     `guard` judges the connected peer `(address, host)` before a byte is sent and raises `Blocked`.
     """
@@ -61,11 +61,11 @@ class Client:
         self,
         *,
         authorise: Callable[[], Mapping[str, str]] | None = None,
-        headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
+        headers: Callable[[], Mapping[str, str]] = dict,
         guard: Callable[[str, str], None] | None = None,
     ) -> None:
         self._authorise = authorise
-        self._headers = headers if callable(headers) else (lambda: headers or {})
+        self._headers = headers
         self._guard = guard
         self._session: PlainSession | None = None
         self.flight = Flight()

@@ -56,11 +56,11 @@ def fetch(url: str, *, headers: Mapping[str, str], max_bytes: int, total_s: floa
     """
     check_url(url)
     deadline = time.monotonic() + total_s
-    client = Client(headers=headers)
+    client = Client()
     target = url
     try:
         for _ in range(MAX_REDIRECTS + 1):
-            with client.open("GET", target, timeout=min(READ_TIMEOUT_S, total_s)) as opened:
+            with client.open("GET", target, headers=headers, timeout=min(READ_TIMEOUT_S, total_s)) as opened:
                 location = opened.headers.get("location")
                 if opened.status in _REDIRECTS and location:
                     target = _redirected(target, location)
