@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from videotasks.core.errors import TaskError, configuration_error
+from videotasks.core.json_values import no_constant
 from videotasks.request.local_files import ROLES, named_run
 
 TEXTS = ("prompt", "model", "provider", "kind", "ratio", "resolution", "endpoint", "output", "id")
@@ -201,15 +202,11 @@ def _of_json_lines(text: str) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line, parse_constant=_refuse, object_pairs_hook=_once)
+            value = json.loads(line, parse_constant=no_constant, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             yield _broken(number, f"this line is no JSON: {getattr(error, 'msg', error)}")
             continue
         yield Row(number, value) if isinstance(value, dict) else _broken(number, "this line is no JSON object")
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -359,7 +356,7 @@ def _members(column: str, value: Any) -> Iterable[tuple[str, Any]]:
         raise ValueError("set. names no member")
     if isinstance(value, str):  # as on the command line: JSON where it is JSON, else the text itself
         with suppress(ValueError, RecursionError):
-            value = json.loads(value, parse_constant=_refuse)
+            value = json.loads(value, parse_constant=no_constant)
     return [(name, value)]
 
 

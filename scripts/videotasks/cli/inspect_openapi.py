@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from videotasks.core.errors import Category, TaskError, error_fields
+from videotasks.core.json_values import no_constant
 from videotasks.core.safe_text import one_line
 from videotasks.openapi import contract, document, endpoints, operations, polling
 from videotasks.openapi.convert import Schemas
@@ -328,15 +329,11 @@ def _payload(path: str) -> Any:
     if not text.strip():
         raise SpecError(f"the payload is empty: {path}", expected="the request body as JSON")
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=no_constant)
     except RecursionError:
         raise SpecError("the payload is nested too deeply", expected="a JSON object") from None
     except ValueError as exc:
         raise SpecError(f"Invalid JSON in {shown}: {exc}", expected="the request body as JSON") from None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _validated(operation: Operation, payload: Any, args: argparse.Namespace) -> dict[str, Any]:

@@ -38,6 +38,11 @@ def _text(data: bytes) -> str:
         return data.decode("latin-1")
 
 
+def no_constant(name: str) -> Any:
+    """For `parse_constant` where a text has to be JSON: NaN and Infinity are not. Raises ValueError."""
+    raise ValueError(f"{name} is not JSON")
+
+
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
+from videotasks.core.json_values import leaves
 from videotasks.openapi import placeholders
 from videotasks.openapi.convert import Schemas
 from videotasks.openapi.document import MISSING, entries, members
@@ -99,21 +100,13 @@ def make_template(
     return made(best, [_told(error) for error in errors[:5]] or ["no value was found within bounds"])
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    """What stands in a body, however deep, without its objects and lists."""
-    if not isinstance(value, (dict, list)):
-        yield value
-    for entry in _inner(value):
-        yield from _leaves(entry)
-
-
 def _inner(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else entries(value)
 
 
 def _storable(value: Any) -> bool:
     """Whether JSON can hold it: YAML and lax JSON have NaN and infinity."""
-    return all(math.isfinite(leaf) for leaf in _leaves(value) if isinstance(leaf, float))
+    return all(math.isfinite(leaf) for leaf in leaves(value) if isinstance(leaf, float))
 
 
 def _told(error: Any) -> str:
@@ -143,7 +136,7 @@ def _size(value: Any) -> int:
 
 def _holds_prompt(value: Any) -> bool:
     """Whether a made value has one of our hints in it."""
-    return any(isinstance(leaf, str) and leaf.startswith(placeholders.PROMPT[:10]) for leaf in _leaves(value))
+    return any(isinstance(leaf, str) and leaf.startswith(placeholders.PROMPT[:10]) for leaf in leaves(value))
 
 
 class _Maker:
@@ -303,7 +296,7 @@ class _Maker:
 
     def is_telling(self, value: Any) -> bool:
         """Whether a person could send it: there is a prompt in it, some other sentence, or something to work on."""
-        sentence = any(isinstance(leaf, str) and leaf.count(" ") >= 2 for leaf in _leaves(value))
+        sentence = any(isinstance(leaf, str) and leaf.count(" ") >= 2 for leaf in leaves(value))
         return not isinstance(value, dict) or sentence or any(holds_media(value, kind) for kind in ("image", "video"))
 
     def fuller(self, schema: Any, value: Any) -> Any:

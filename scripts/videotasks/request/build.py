@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from videotasks.core.errors import TaskError, configuration_error
-from videotasks.core.json_values import leaves
+from videotasks.core.json_values import leaves, no_constant
 from videotasks.core.record import field, record
 from videotasks.providers.known_model import CATALOGUE, CONVENTION, NOTHING, Known
 from videotasks.providers.profile import Model, Profile
@@ -271,14 +271,10 @@ def _encoding(profile: Profile, info: Model | None, files: tuple[FileRef, ...]) 
     return encoding
 
 
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")
-
-
 def parse_payload(text: str) -> dict[str, Any]:
     """A JSON object, or a TaskError that says where it stops being one. NaN and Infinity are not JSON."""
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=no_constant)
     except RecursionError:
         raise configuration_error("the payload is nested too deeply", expected="a JSON object") from None
     except ValueError as error:
@@ -307,6 +303,6 @@ def parse_set(text: str) -> tuple[str, Any]:
             f"--set {text[:60]!r} is no assignment", expected="--set name=value or --set a.b=value"
         )
     try:
-        return key.strip(), json.loads(raw, parse_constant=_refuse)
+        return key.strip(), json.loads(raw, parse_constant=no_constant)
     except (ValueError, RecursionError):
         return key.strip(), raw

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from videotasks.core.durable_files import read_file
+from videotasks.core.json_values import leaves
 from videotasks.core.redaction import known_secrets, redact
 from videotasks.core.safe_text import cut_query
 from videotasks.runs.store import Run
@@ -66,15 +67,8 @@ def _texts_of(run: Run) -> Iterator[str]:
     if run.prompt:
         yield run.prompt
     for name in ("payload", "body", "inputs", "given", "intent"):
-        yield from (text for text in _leaves(run.request.get(name)) if len(text) >= _TELLING)
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (Mapping, list)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _leaves(item)
+        found = leaves(run.request.get(name))
+        yield from (text for text in found if isinstance(text, str) and len(text) >= _TELLING)
 
 
 def _clean(name: str, text: str, private: tuple[str, ...]) -> str:
