@@ -129,7 +129,7 @@ class Client:
         given = CommonInputs(prompt=self.prompt, model=self.server.wire.model)
         return Plan(session, build_request(session.profile, given), take, self.prompt, run_id)
 
-    def create(self, *, wait_s: float = 8.0, take: int = 1, no_wait: bool = False, verbose: bool = True) -> Outcome:
+    def create(self, *, wait_s: float = 60.0, take: int = 1, no_wait: bool = False, verbose: bool = True) -> Outcome:
         """create_and_wait, once."""
         session = self.session(verbose=verbose)
         code = carry_out(self.plan(session, take), wait_s=wait_s, no_wait=no_wait)

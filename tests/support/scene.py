@@ -242,7 +242,7 @@ def hurried(server: FaultServer) -> list[str]:
     return ["--base-url", f"{server.base_url}/api/v1", "--model", "openai/sora-2", *FAST]
 
 
-FAST = ["--poll-interval", "0.02", "--poll-timeout", "8", "--poll-request-timeout", "3"]
+FAST = ["--poll-interval", "0.02", "--poll-timeout", "60", "--poll-request-timeout", "3"]
 
 
 def at_host(request: Request, path: str) -> str:
