@@ -145,14 +145,18 @@ def test_limits_and_prices_that_cannot_be_had_are_a_note(action: Any) -> None:
 
 def test_limits_and_prices_of_a_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     from videotasks.core.workers import CallTimedOut, Mailbox
+    from videotasks.network.flight import Flight
 
     def hangs(*_: Any, **__: Any) -> Any:
         raise CallTimedOut
 
+    given_up: list[Flight] = []
     monkeypatch.setattr(Mailbox, "call", hangs)
+    monkeypatch.setattr(Flight, "abort", lambda flight: given_up.append(flight))
     with FaultServer(silence_after_headers()) as server:
         done = create(server, *PRICED, "--dry-run")
-    assert done.exit_code == 0 and any("no answer in time" in note for note in done.final["notes"])
+    notes = [note for note in done.final["notes"] if "no answer in time" in note]
+    assert done.exit_code == 0 and notes and len(given_up) == len(notes)
 
 
 def test_a_dry_run_against_an_unreachable_host() -> None:

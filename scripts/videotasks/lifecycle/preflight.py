@@ -244,6 +244,7 @@ def _ask(plan: Plan, found: Findings, what: str, path: str, **how: Any) -> Any:
         try:
             return ctx.mailbox.call(lambda: provider.get_json(path, client=client, timeout=ASK_S, **how), timeout=ASK_S)
         except (TaskError, CallTimedOut) as error:
+            client.flight.abort()  # whoever did not answer in time is not listened to any more
             found.notes.append(f"{what} could not be asked for: {str(error) or 'no answer in time'}")
     return None
 
